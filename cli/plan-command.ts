@@ -1,0 +1,14 @@
+import { loadJob } from './load-job.js'
+
+export interface PlanFlags {
+  readonly format: 'text' | 'mermaid' | 'json'
+  readonly parallelism?: number
+}
+
+/** Prints what would run, without running it: the job's graph after chaining. */
+export async function planCommand(path: string, parameters: readonly string[], flags: PlanFlags): Promise<void> {
+  const { engine, job } = await loadJob(path)
+  const { format, parallelism } = flags
+  const text = engine.explain(job, { format, parameters, parallelism })
+  process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
+}

@@ -1,0 +1,110 @@
+import { Command, Option } from 'commander'
+import { checkpointsCommand } from './checkpoints-command.js'
+import { cancelCommand, savepointCommand, statusCommand, stopCommand } from './control-commands.js'
+import { integer, restartStrategy } from './option-parsers.js'
+import { type PlanFlags, planCommand } from './plan-command.js'
+import { type RunFlags, runCommand } from './run-command.js'
+
+/** What the command line does; tests put their own in place of the work. */
+export interface Commands {
+  run(path: string, parameters: readonly string[], flags: RunFlags): Promise<number>
+  plan(path: string, parameters: readonly string[], flags: PlanFlags): Promise<void>
+  checkpoints(directory: string, flags: { readonly json?: boolean }): Promise<void>
+  stop(target: string, flags: { readonly drain?: boolean; readonly savepoint?: string }): Promise<void>
+  savepoint(target: string, directory: string): Promise<void>
+  cancel(target: string): Promise<void>
+  status(target: string, flags: { readonly json?: boolean }): Promise<void>
+}
+
+export const COMMANDS: Commands = {
+  run: runCommand,
+  plan: planCommand,
+  checkpoints: checkpointsCommand,
+  stop: stopCommand,
+  savepoint: savepointCommand,
+  cancel: cancelCommand,
+  status: statusCommand,
+}
+
+/** The `millrace` command. `onExitCode` is told the exit code of a run that ended without an error. */
+export function buildProgram(commands: Commands, version: string, onExitCode: (code: number) => void): Command {
+  const program = new Command('millrace')
+    .description("Runs stream processing jobs in Apache Flink's model in one Node process.")
+    .version(version, '-V, --version')
+    .option('--verbose-errors', 'show stack traces with errors (also MILLRACE_TRACE=1)')
+    .showHelpAfterError('(millrace --help, or millrace COMMAND --help, shows the usage)')
+    .exitOverride()
+
+  addRun(program, commands, onExitCode)
+  program
+    .command('plan')
+    .description('show the graph that a job would run as')
+    .argument('<job>', 'job module, .ts or .js')
+    .argument('[parameters...]', "the job's own parameters, after --")
+    .addOption(new Option('--format <format>', 'form of the output').choices(['text', 'mermaid', 'json']).default('text'))
+    .option('--parallelism <n>', 'default parallelism', integer(1, 32_768))
+    .action((job: string, parameters: string[], flags: PlanFlags) => commands.plan(job, parameters, flags))
+  program
+    .command('checkpoints')
+    .description('list the checkpoints and savepoints in a folder')
+    .argument('<dir>', 'checkpoint folder')
+    .option('--json', 'as JSON')
+    .action((dir: string, flags: { json?: boolean }) => commands.checkpoints(dir, flags))
+  addControl(program, commands)
+  // Accepted behind the command too, where people type it.
+  for (const command of program.commands) command.option('--verbose-errors', 'show stack traces with errors')
+  return program
+}
+
+function addRun(program: Command, commands: Commands, onExitCode: (code: number) => void): void {
+  program
+    .command('run')
+    .description('run a job until it ends or is stopped')
+    .argument('<job>', 'job module whose default export is made by defineJob, .ts or .js')
+    .argument('[parameters...]', "the job's own parameters, after --")
+    .option('--parallelism <n>', 'default parallelism of the operators', integer(1, 32_768))
+    .option('--max-parallelism <n>', 'number of key groups (default 128); fixed for the life of the state', integer(1, 32_768))
+    .option('--threads <n>', 'worker threads (default: the parallelism); 0 runs all in the main thread', integer(0, 1024))
+    .option('--checkpoint-dir <dir>', 'folder for checkpoints; without it there are none')
+    .option('--checkpoint-interval <ms>', 'time between checkpoints (default 10000); 0: none but the last', integer(0))
+    .addOption(new Option('--checkpoint-mode <mode>', 'guarantee for state').choices(['exactly-once', 'at-least-once']))
+    .option('--checkpoint-timeout <ms>', 'a checkpoint that takes longer is given up (default 600000)', integer(1))
+    .option('--min-pause <ms>', 'least pause between checkpoints (default 0)', integer(0))
+    .option('--tolerable-failed-checkpoints <n>', 'failed checkpoints in a row that do not yet fail the job (default 0)', integer(0))
+    .option('--retain <n>', 'completed checkpoints to keep (default 1)', integer(1))
+    .option('--from <latest|path>', 'start from the latest checkpoint of the folder, or from a checkpoint or savepoint')
+    .option('--allow-non-restored-state', 'drop state of operators that the job no longer has')
+    .option('--restart <strategy>', 'none, fixed-delay:3:1000, exponential-delay:1000:60000, failure-rate:3:60000:1000', restartStrategy)
+    .option('--control <file>', 'file through which stop, savepoint, cancel and status reach the job (default: DIR/control.json)')
+    .option('--metrics-json <file>', 'write metrics there every 5 s and at the end')
+    .option('--quiet', 'say nothing but errors')
+    .action(async (job: string, parameters: string[], flags: RunFlags) => onExitCode(await commands.run(job, parameters, flags)))
+}
+
+function addControl(program: Command, commands: Commands): void {
+  const target = 'checkpoint folder of the running job, or its --control file'
+  program
+    .command('stop')
+    .description('stop a running job with a last checkpoint')
+    .argument('<dir>', target)
+    .option('--drain', 'end as if the input were over: all windows fire; not to be resumed')
+    .option('--savepoint <dir>', 'folder for a savepoint in place of the checkpoint')
+    .action((dir: string, flags: { drain?: boolean; savepoint?: string }) => commands.stop(dir, flags))
+  program
+    .command('savepoint')
+    .description('take a savepoint of a running job, which goes on')
+    .argument('<dir>', target)
+    .argument('<path>', 'folder for the savepoint')
+    .action((dir: string, path: string) => commands.savepoint(dir, path))
+  program
+    .command('cancel')
+    .description('end a running job at once, without a checkpoint')
+    .argument('<dir>', target)
+    .action((dir: string) => commands.cancel(dir))
+  program
+    .command('status')
+    .description('show how a running job does')
+    .argument('<dir>', target)
+    .option('--json', 'everything, as JSON')
+    .action((dir: string, flags: { json?: boolean }) => commands.status(dir, flags))
+}

@@ -1,0 +1,243 @@
+import { printSink } from '../connectors/print/index.js'
+import {
+  type FilterFunction,
+  type FlatMapFunction,
+  type Collector,
+  type MapFunction,
+  MillraceError,
+  type OutputTag,
+  type ProcessFunction,
+  type Sink,
+  type WatermarkStrategy,
+} from '../core/index.js'
+import { FilterOperator } from '../operators/filter-operator.js'
+import { FlatMapOperator } from '../operators/flat-map-operator.js'
+import { MapOperator } from '../operators/map-operator.js'
+import { ProcessOperator } from '../operators/process-operator.js'
+import { SinkOperator } from '../operators/sink-operator.js'
+import type { StreamOperator } from '../operators/stream-operator.js'
+import { TimestampsAndWatermarksOperator } from '../operators/timestamps-and-watermarks-operator.js'
+import type { Any, Partitioning, StreamEdge, StreamNode } from '../plan/index.js'
+import { AllWindowedStream } from './all-windowed-stream.js'
+import { clientSink } from './client-sink.js'
+import { type FieldKey, type KeySelector, keySelectorOf } from './key-selector.js'
+import type { KeyedStream } from './keyed-stream.js'
+import type { StreamExecutionEnvironment } from './stream-execution-environment.js'
+import type { Window } from '../core/index.js'
+import { CountTrigger, GlobalWindows, PurgingTrigger, type MergingWindowAssigner, type WindowAssigner, type GlobalWindow } from './windowing/index.js'
+
+export interface OperatorSpec<In, Out> {
+  readonly kind: string
+  readonly name: string
+  readonly create: () => StreamOperator<In, Out>
+}
+
+/** A stream of `T`s (Flink's DataStream and SingleOutputStreamOperator in one). */
+export class DataStream<T> {
+  /** @internal */
+  constructor(
+    /** @internal */ readonly env: StreamExecutionEnvironment,
+    /** @internal */ readonly edges: readonly StreamEdge[],
+  ) {}
+
+  // --- transformations -------------------------------------------------------------------------------------------------
+
+  map<Out>(fn: ((value: T) => Out) | MapFunction<T, Out>): DataStream<Out> {
+    const object = typeof fn === 'function' ? { map: fn } : fn
+    return this.transform({ kind: 'map', name: 'Map', create: () => new MapOperator<T, Out>(object) })
+  }
+
+  /** Any number of results for each element: `out.collect` them, or return (or yield) an iterable of them. */
+  flatMap<Out>(fn: ((value: T, out: Collector<Out>) => void) | FlatMapFunction<T, Out>): DataStream<Out>
+  flatMap<Out>(fn: (value: T) => Iterable<Out>): DataStream<Out>
+  flatMap<Out>(fn: ((value: T, out: Collector<Out>) => void | Iterable<Out>) | FlatMapFunction<T, Out>): DataStream<Out> {
+    const object: FlatMapFunction<T, Out> = typeof fn === 'function' ? { flatMap: fn.length >= 2 ? (fn as FlatMapFunction<T, Out>['flatMap']) : collecting(fn) } : fn
+    return this.transform({ kind: 'flat-map', name: 'FlatMap', create: () => new FlatMapOperator<T, Out>(object) })
+  }
+
+  filter<Kept extends T>(fn: (value: T) => value is Kept): DataStream<Kept>
+  filter(fn: ((value: T) => boolean) | FilterFunction<T>): DataStream<T>
+  filter(fn: ((value: T) => boolean) | FilterFunction<T>): DataStream<T> {
+    const object = typeof fn === 'function' ? { filter: fn } : fn
+    return this.transform({ kind: 'filter', name: 'Filter', create: () => new FilterOperator<T>(object) })
+  }
+
+  process<Out>(fn: ProcessFunction<T, Out>): DataStream<Out> {
+    return this.transform({ kind: 'process', name: 'Process', create: () => new ProcessOperator<T, Out>(fn) })
+  }
+
+  /** Joins streams of one type into one; a stream given twice comes twice. */
+  union(...others: readonly DataStream<T>[]): DataStream<T> {
+    return new DataStream<T>(this.env, [this, ...others].flatMap((stream) => stream.edges))
+  }
+
+  assignTimestampsAndWatermarks(strategy: WatermarkStrategy<T>): DataStream<T> {
+    return this.transform({ kind: 'watermarks', name: 'Timestamps/Watermarks', create: () => new TimestampsAndWatermarksOperator<T>(strategy) })
+  }
+
+  /** Puts elements with equal keys into the same subtask, with state and timers by key. A key by function, field name, or index of a tuple. */
+  keyBy<const K>(selector: KeySelector<T, K>): KeyedStream<T, K>
+  keyBy<F extends FieldKey<T>>(field: F): KeyedStream<T, T[F]>
+  keyBy(selector: KeySelector<T, unknown> | PropertyKey): KeyedStream<T, Any> {
+    return this.env.keyed(this, keySelectorOf<T, unknown>(selector))
+  }
+
+  /** Windows over the whole stream, in one subtask. */
+  windowAll<W extends Window>(assigner: MergingWindowAssigner<T, W>): AllWindowedStream<T, W, true>
+  windowAll<W extends Window>(assigner: WindowAssigner<T, W>): AllWindowedStream<T, W, false>
+  windowAll<W extends Window>(assigner: WindowAssigner<T, W>): AllWindowedStream<T, W, boolean> {
+    return new AllWindowedStream<T, W, boolean>(this, assigner)
+  }
+
+  /** A window for each `size` elements of the whole stream. */
+  countWindowAll(size: number): AllWindowedStream<T, GlobalWindow, false> {
+    return this.windowAll(GlobalWindows.create()).trigger(PurgingTrigger.of(CountTrigger.of(size)))
+  }
+
+  /** The elements that functions of this operator sent to `tag`. */
+  getSideOutput<X>(tag: OutputTag<X>): DataStream<X> {
+    return new DataStream<X>(this.env, [{ from: this.#node('getSideOutput'), sideTag: tag.id, partitioning: undefined }])
+  }
+
+  // --- partitioning ----------------------------------------------------------------------------------------------------
+
+  /** Round-robin to all subtasks of the next operator. */
+  rebalance(): DataStream<T> {
+    return this.partition({ kind: 'rebalance' })
+  }
+  /** Round-robin to a fixed share of the next operator's subtasks. */
+  rescale(): DataStream<T> {
+    return this.partition({ kind: 'rescale' })
+  }
+  /** To a random subtask. */
+  shuffle(): DataStream<T> {
+    return this.partition({ kind: 'shuffle' })
+  }
+  /** Every element to every subtask. */
+  broadcast(): DataStream<T> {
+    return this.partition({ kind: 'broadcast' })
+  }
+  /** Everything to the first subtask. */
+  global(): DataStream<T> {
+    return this.partition({ kind: 'global' })
+  }
+  /** Subtask i to subtask i; both sides need the same parallelism. */
+  forward(): DataStream<T> {
+    return this.partition({ kind: 'forward' })
+  }
+  /** `partition(key, subtasks)` gives the subtask, from 0. */
+  partitionCustom<K>(partition: (key: K, subtasks: number) => number, keySelector: KeySelector<T, K>): DataStream<T> {
+    return this.partition({ kind: 'custom', keySelector, partition })
+  }
+
+  /** @internal */
+  partition(partitioning: Partitioning): DataStream<T> {
+    return new DataStream<T>(
+      this.env,
+      this.edges.map((edge) => ({ ...edge, partitioning })),
+    )
+  }
+
+  // --- sinks -----------------------------------------------------------------------------------------------------------
+
+  // biome-ignore lint/suspicious/noExplicitAny: what a sink keeps and commits is its own affair
+  sinkTo(sink: Sink<T, any, any>): DataStreamSink {
+    const node = this.env.addNode({
+      kind: sink.name,
+      name: sink.name,
+      inputs: this.edges,
+      source: undefined,
+      createOperator: () => new SinkOperator<T>(sink),
+      isSink: true,
+    })
+    return new DataStreamSink(node)
+  }
+
+  /** Prints each element on standard output, with `prefix> ` when one is given. */
+  print(prefix?: string): DataStreamSink {
+    return this.sinkTo(printSink<T>(prefix === undefined ? {} : { prefix })).name('Print')
+  }
+
+  /** Hands the elements to whoever runs the job: `(await handle.result()).collected[name]`. */
+  collect(name: string): DataStreamSink {
+    return this.sinkTo(clientSink<T>(name)).name(`Collect ${name}`)
+  }
+
+  // --- attributes of the operator ----------------------------------------------------------------------------------------
+
+  /** Names the operator's state across versions of the job: give one to every operator with state. */
+  uid(uid: string): this {
+    this.#node('uid').uid = uid
+    return this
+  }
+  name(name: string): this {
+    this.#node('name').name = name
+    return this
+  }
+  setParallelism(parallelism: number): this {
+    this.#node('setParallelism').parallelism = parallelism
+    return this
+  }
+  setMaxParallelism(maxParallelism: number): this {
+    this.#node('setMaxParallelism').maxParallelism = maxParallelism
+    return this
+  }
+  /** Later operators may still chain to this one. */
+  startNewChain(): this {
+    this.#node('startNewChain').chaining = 'head'
+    return this
+  }
+  disableChaining(): this {
+    this.#node('disableChaining').chaining = 'never'
+    return this
+  }
+
+  #node(method: string): StreamNode {
+    const [edge, ...more] = this.edges
+    if (edge !== undefined && more.length === 0 && edge.sideTag === undefined && edge.partitioning === undefined) return edge.from
+    throw new MillraceError('PLAN_INVALID', {
+      what: `${method}() was called on a union, a side output or a partitioned stream, which is not an operator`,
+      todo: `Call ${method}() right after the operator it is meant for.`,
+    })
+  }
+
+  /** @internal */
+  transform<Out>(spec: OperatorSpec<T, Out>, more: Partial<Pick<StreamNode, 'keySelector' | 'nonParallel'>> = {}): DataStream<Out> {
+    const node = this.env.addNode({ kind: spec.kind, name: spec.name, inputs: this.edges, source: undefined, createOperator: spec.create, ...more })
+    return new DataStream<Out>(this.env, [{ from: node, sideTag: undefined, partitioning: undefined }])
+  }
+}
+
+/** The end of a stream; gives the sink its attributes. */
+export class DataStreamSink {
+  readonly #node: StreamNode
+  /** @internal */
+  constructor(node: StreamNode) {
+    this.#node = node
+  }
+  uid(uid: string): this {
+    this.#node.uid = uid
+    return this
+  }
+  name(name: string): this {
+    this.#node.name = name
+    return this
+  }
+  setParallelism(parallelism: number): this {
+    this.#node.parallelism = parallelism
+    return this
+  }
+  disableChaining(): this {
+    this.#node.chaining = 'never'
+    return this
+  }
+}
+
+/** A function that returns its results as one that collects them. */
+function collecting<T, Out>(fn: (value: T, out: Collector<Out>) => void | Iterable<Out>): FlatMapFunction<T, Out>['flatMap'] {
+  return (value, out) => {
+    const results = fn(value, out)
+    if (results === undefined) return
+    for (const result of results) out.collect(result)
+  }
+}

@@ -1,0 +1,2 @@
+export { MemoryBlobStore } from './memory-blob-store.js'
+export { MemoryFileSystem } from './memory-file-system.js'

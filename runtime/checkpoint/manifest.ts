@@ -1,0 +1,52 @@
+/** One immutable file of keyed state, as a manifest names it. */
+export interface SegmentRef {
+  /** Blob name relative to the root of the store. */
+  readonly name: string
+  readonly bytes: number
+  readonly rows?: number
+  /** CRC-32 of the whole blob. */
+  readonly crc32: number
+}
+
+/** What one subtask of one operator acknowledged. */
+export interface OperatorSubtaskState {
+  readonly subtask: number
+  /** Base first, then the deltas in the order in which they were taken. */
+  readonly keyed: readonly SegmentRef[]
+  /** Plain data; whatever the structural serialisation holds (bigint, Map, Date …). */
+  readonly operatorState: readonly unknown[]
+}
+
+export interface OperatorState {
+  readonly uid: string
+  readonly name: string
+  readonly parallelism: number
+  readonly maxParallelism: number
+  readonly subtasks: readonly OperatorSubtaskState[]
+  /** A source's enumerator; plain data. Absent when the operator has none. */
+  readonly coordinatorState?: unknown
+}
+
+/** What a completed checkpoint consists of. Plain data, frozen when it was decoded. */
+export interface Manifest {
+  readonly format: 1
+  readonly job: string
+  readonly checkpointId: number
+  readonly kind: 'checkpoint' | 'savepoint'
+  readonly createdAtMs: number
+  /** 0 for the job's first run, one more after each restart. */
+  readonly attempt: number
+  readonly operators: readonly OperatorState[]
+}
+
+/** The format that this version writes and reads. */
+export const MANIFEST_FORMAT = 1
+
+/** Every segment that a manifest names, each once. */
+export function segmentsOf(manifest: Manifest): SegmentRef[] {
+  const byName = new Map<string, SegmentRef>()
+  for (const operator of manifest.operators) {
+    for (const subtask of operator.subtasks) for (const ref of subtask.keyed) byName.set(ref.name, ref)
+  }
+  return [...byName.values()]
+}

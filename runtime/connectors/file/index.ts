@@ -1,0 +1,2 @@
+export * from './sink/index.js'
+export * from './source/index.js'

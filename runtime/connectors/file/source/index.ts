@@ -1,0 +1,7 @@
+export * from './csv-format.js'
+export * from './file-format.js'
+export * from './file-source.js'
+export type { FileSplit } from './file-split.js'
+export type { FileEnumeratorState } from './file-split-enumerator.js'
+export * from './lines-format.js'
+export { type NdjsonOptions, ndjson } from './ndjson-format.js'

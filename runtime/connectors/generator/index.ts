@@ -1,0 +1,2 @@
+export type { GeneratorSplit } from './generator-reader.js'
+export * from './generator-source.js'

@@ -1,0 +1,6 @@
+export * from './collection/index.js'
+export * from './file/index.js'
+export * from './generator/index.js'
+export * from './print/index.js'
+export * from './socket/index.js'
+export * from './stdin/index.js'

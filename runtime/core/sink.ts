@@ -1,0 +1,49 @@
+import type { RuntimeContext } from './functions.js'
+
+/**
+ * Two-phase sink (Flink's Sink V2). A writer takes records; at a barrier it hands over what must be committed; the
+ * committer makes that visible once the checkpoint is complete. Without a committer a sink is at least once.
+ */
+export interface Sink<T, Committable = unknown, WriterState = unknown> {
+  /** For the default uid and name, e.g. `file-sink`. */
+  readonly name: string
+  /** `restored` holds this subtask's share of the writer states in the checkpoint (empty at first start). */
+  createWriter(context: SinkWriterContext, restored: readonly WriterState[]): SinkWriter<T, Committable, WriterState>
+  createCommitter?(context: SinkWriterContext): Committer<Committable>
+}
+
+export interface SinkWriterContext {
+  readonly subtaskIndex: number
+  readonly parallelism: number
+  readonly runtime: RuntimeContext
+  /** The checkpoint this run was restored from; 0 for a fresh start. */
+  readonly restoredCheckpointId: number
+  now(): number
+  /** Hands committed results to whoever started the job (`collect(name)`). */
+  emitToClient(name: string, values: readonly unknown[]): void
+}
+
+export interface SinkElementContext {
+  /** Event timestamp (epoch ms) or null. */
+  readonly timestamp: number | null
+  readonly currentWatermark: number
+}
+
+export interface SinkWriter<T, Committable = unknown, WriterState = unknown> {
+  write(value: T, context: SinkElementContext): void
+  /**
+   * At a barrier (and at the end of input, with `endOfInput`): everything written so far is to be made durable, and what
+   * the committer must do for it is returned. The call itself must switch to the next epoch at once; durability may be
+   * reached asynchronously: the checkpoint waits for the promise, records do not.
+   */
+  prepareCommit(checkpointId: number, endOfInput: boolean): readonly Committable[] | Promise<readonly Committable[]>
+  /** Plain data, taken right after prepareCommit's call. */
+  snapshotState?(checkpointId: number): readonly WriterState[]
+  close(): void | Promise<void>
+}
+
+/** Makes committables visible. Must be idempotent: after a failure the same ones come again. */
+export interface Committer<Committable> {
+  commit(committables: readonly Committable[]): void | Promise<void>
+  close?(): void | Promise<void>
+}

@@ -1,0 +1,77 @@
+import type { RuntimeContext } from './functions.js'
+
+/**
+ * A source of records as splits and readers (Flink's Source, FLIP-27). The enumerator runs once in the coordinator and
+ * hands out splits; each subtask has a reader. A split is plain data: a reader's snapshot is its splits with their
+ * positions, so any subtask can go on with any split, at any parallelism.
+ */
+export interface Source<T, Split extends SourceSplit = SourceSplit, EnumState = unknown> {
+  /** For the default uid and name, e.g. `file-source`. */
+  readonly name: string
+  readonly boundedness: 'bounded' | 'unbounded'
+  createEnumerator(context: EnumeratorContext<Split>, restored: EnumState | undefined): SplitEnumerator<Split, EnumState>
+  createReader(context: ReaderContext): SourceReader<T, Split>
+}
+
+export interface SourceSplit {
+  readonly splitId: string
+}
+
+export interface EnumeratorContext<Split> {
+  readonly parallelism: number
+  /** Which of the subtasks have a reader that asked for splits. */
+  assignSplit(subtask: number, split: Split): void
+  signalNoMoreSplits(subtask: number): void
+  /** Runs `discover` every `intervalMs` until the enumerator is closed; a rejection fails the job. */
+  schedule(intervalMs: number, discover: () => void | Promise<void>): void
+  /** Fails the job. */
+  fail(error: unknown): void
+}
+
+export interface SplitEnumerator<Split, EnumState> {
+  /** First call. Discovery may be asynchronous; splits may be assigned at any time from here. */
+  start(): void | Promise<void>
+  /** A reader has nothing left to read. */
+  handleSplitRequest(subtask: number): void
+  /** Splits of a restored checkpoint (with their positions), to be assigned before new ones. Called before `start`. */
+  addSplitsBack(splits: readonly Split[]): void
+  /** Plain data; holds what is discovered and not yet assigned. */
+  snapshotState(): EnumState
+  close(): void | Promise<void>
+}
+
+/** What a reader may use of the outside: time, and its place in the job. */
+export interface ReaderContext {
+  readonly subtaskIndex: number
+  readonly parallelism: number
+  readonly runtime: RuntimeContext
+  /** Processing time, epoch milliseconds. */
+  now(): number
+  /** Asks the enumerator for a split; the answer is `addSplits` or `notifyNoMoreSplits`. */
+  requestSplit(): void
+}
+
+/** `more`: call again at once. `waiting`: call again after `available()` resolves. `end`: no record will ever come. */
+export type ReadStatus = 'more' | 'waiting' | 'end'
+
+export interface ReaderOutput<T> {
+  /** `timestamp` in epoch ms when the outside system has one. `splitId` keeps watermarks apart by split. */
+  collect(value: T, timestamp?: number, splitId?: string): void
+  /** The split is finished: it no longer holds back the watermark. */
+  releaseSplit(splitId: string): void
+}
+
+/** Reads one subtask's splits. All calls come from one thread, one at a time. */
+export interface SourceReader<T, Split> {
+  start(): void
+  /** Emits some records (a few hundred at most) without waiting for anything. */
+  pollNext(out: ReaderOutput<T>): ReadStatus
+  /** Resolves when `pollNext` may have something new; rejects when the source has failed. */
+  available(): Promise<void>
+  addSplits(splits: readonly Split[]): void
+  notifyNoMoreSplits(): void
+  /** The splits still to be read, with their positions: everything emitted before this call is before the positions. */
+  snapshotState(): Split[]
+  notifyCheckpointComplete?(checkpointId: number): void
+  close(): void | Promise<void>
+}

@@ -1,0 +1,170 @@
+import type { ReduceFunction } from './functions.js'
+import type { Serde } from './serde.js'
+
+/** Incremental aggregation (Flink's AggregateFunction). `merge` is needed only where windows merge (sessions). */
+export interface AggregateFunction<In, Acc, Out> {
+  createAccumulator(): Acc
+  /** Returns the new accumulator; it may change and return the one given. */
+  add(value: In, accumulator: Acc): Acc
+  getResult(accumulator: Acc): Out
+  merge?(a: Acc, b: Acc): Acc
+}
+
+/** An AggregateFunction that merging windows accept. */
+export interface MergingAggregateFunction<In, Acc, Out> extends AggregateFunction<In, Acc, Out> {
+  merge(a: Acc, b: Acc): Acc
+}
+
+/** One value for each key. What `value()` returned must not be changed without `update()`. */
+export interface ValueState<T> {
+  /** The value, or the descriptor's default, or null. */
+  value(): T | null
+  /** null clears. */
+  update(value: T | null): void
+  clear(): void
+}
+
+export interface ListState<T> {
+  /** The elements in order of arrival; empty when there are none. */
+  get(): Iterable<T>
+  add(value: T): void
+  addAll(values: Iterable<T>): void
+  /** Replaces the whole list. */
+  update(values: Iterable<T>): void
+  clear(): void
+}
+
+export interface MapState<K, V> {
+  get(key: K): V | undefined
+  has(key: K): boolean
+  put(key: K, value: V): void
+  putAll(entries: Iterable<readonly [K, V]>): void
+  remove(key: K): void
+  entries(): IterableIterator<[K, V]>
+  keys(): IterableIterator<K>
+  values(): IterableIterator<V>
+  isEmpty(): boolean
+  clear(): void
+}
+
+/** ReducingState and AggregatingState: elements go in, one result comes out. */
+export interface AppendingStateHandle<In, Out> {
+  /** The result so far, or null when nothing was added. */
+  get(): Out | null
+  add(value: In): void
+  clear(): void
+}
+
+export type StateKind = 'value' | 'list' | 'map' | 'reducing' | 'aggregating'
+
+abstract class StateDescriptor {
+  abstract readonly kind: StateKind
+  constructor(readonly name: string) {}
+}
+
+/** Names and types a ValueState. `serde` defaults to the structural one. */
+export class ValueStateDescriptor<T> extends StateDescriptor {
+  readonly kind = 'value'
+  declare readonly type: T
+  constructor(
+    name: string,
+    readonly options: { readonly serde?: Serde<T>; readonly defaultValue?: T } = {},
+  ) {
+    super(name)
+  }
+}
+
+export class ListStateDescriptor<T> extends StateDescriptor {
+  readonly kind = 'list'
+  declare readonly type: T
+  constructor(
+    name: string,
+    readonly options: { readonly serde?: Serde<T> } = {},
+  ) {
+    super(name)
+  }
+}
+
+export class MapStateDescriptor<K, V> extends StateDescriptor {
+  readonly kind = 'map'
+  declare readonly type: [K, V]
+  constructor(
+    name: string,
+    readonly options: { readonly keySerde?: Serde<K>; readonly serde?: Serde<V> } = {},
+  ) {
+    super(name)
+  }
+}
+
+export class ReducingStateDescriptor<T> extends StateDescriptor {
+  readonly kind = 'reducing'
+  constructor(
+    name: string,
+    readonly reduceFunction: ReduceFunction<T>['reduce'],
+    readonly options: { readonly serde?: Serde<T> } = {},
+  ) {
+    super(name)
+  }
+}
+
+export class AggregatingStateDescriptor<In, Acc, Out> extends StateDescriptor {
+  readonly kind = 'aggregating'
+  constructor(
+    name: string,
+    readonly aggregateFunction: AggregateFunction<In, Acc, Out>,
+    readonly options: { readonly serde?: Serde<Acc> } = {},
+  ) {
+    super(name)
+  }
+}
+
+export type AnyStateDescriptor =
+  // biome-ignore lint/suspicious/noExplicitAny: a descriptor of any element type
+  | ValueStateDescriptor<any>
+  // biome-ignore lint/suspicious/noExplicitAny: a descriptor of any element type
+  | ListStateDescriptor<any>
+  // biome-ignore lint/suspicious/noExplicitAny: a descriptor of any element type
+  | MapStateDescriptor<any, any>
+  // biome-ignore lint/suspicious/noExplicitAny: a descriptor of any element type
+  | ReducingStateDescriptor<any>
+  // biome-ignore lint/suspicious/noExplicitAny: a descriptor of any element type
+  | AggregatingStateDescriptor<any, any, any>
+
+/** States declared beside a function: `state: { max: valueState<number>() }`. */
+export type StateDeclaration = { readonly [name: string]: AnyStateDescriptor }
+
+export type StateHandleOf<D> =
+  D extends ValueStateDescriptor<infer T>
+    ? ValueState<T>
+    : D extends ListStateDescriptor<infer T>
+      ? ListState<T>
+      : D extends MapStateDescriptor<infer K, infer V>
+        ? MapState<K, V>
+        : D extends ReducingStateDescriptor<infer T>
+          ? AppendingStateHandle<T, T>
+          : D extends AggregatingStateDescriptor<infer In, infer _Acc, infer Out>
+            ? AppendingStateHandle<In, Out>
+            : never
+
+export type StateHandles<S extends StateDeclaration> = { readonly [N in keyof S]: StateHandleOf<S[N]> }
+
+export function valueState<T>(options: { readonly name?: string; readonly serde?: Serde<T>; readonly defaultValue?: T } = {}): ValueStateDescriptor<T> {
+  return new ValueStateDescriptor(options.name ?? '', options)
+}
+export function listState<T>(options: { readonly name?: string; readonly serde?: Serde<T> } = {}): ListStateDescriptor<T> {
+  return new ListStateDescriptor(options.name ?? '', options)
+}
+export function mapState<K, V>(
+  options: { readonly name?: string; readonly keySerde?: Serde<K>; readonly serde?: Serde<V> } = {},
+): MapStateDescriptor<K, V> {
+  return new MapStateDescriptor(options.name ?? '', options)
+}
+export function reducingState<T>(reduce: (a: T, b: T) => T, options: { readonly name?: string; readonly serde?: Serde<T> } = {}): ReducingStateDescriptor<T> {
+  return new ReducingStateDescriptor(options.name ?? '', reduce, options)
+}
+export function aggregatingState<In, Acc, Out>(
+  aggregate: AggregateFunction<In, Acc, Out>,
+  options: { readonly name?: string; readonly serde?: Serde<Acc> } = {},
+): AggregatingStateDescriptor<In, Acc, Out> {
+  return new AggregatingStateDescriptor(options.name ?? '', aggregate, options)
+}

@@ -1,0 +1,475 @@
+import {
+  CheckpointStore,
+  createRestartDecider,
+  defaultRestartStrategy,
+  type Manifest,
+  openCheckpoint,
+  planRestore,
+  type RestorePlan,
+} from '../checkpoint/index.js'
+import { compileJob, CommandLineParameters, type Job } from '../api/index.js'
+import { MillraceError, type SourceSplit } from '../core/index.js'
+import type { SnapshotTarget } from '../exchange/index.js'
+import type { CompiledJob, StreamNode } from '../plan/index.js'
+import { CheckpointDriver } from './checkpoint-driver.js'
+import { openBlobStore } from './checkpoint-folder.js'
+import { join } from 'node:path'
+import { aggregateMetrics, type ThreadMetrics } from './job-metrics.js'
+import type { FromThread, ToThread } from './messages.js'
+import type { JobEvent, JobHandle, JobResult, JobStatus, MetricsSnapshot, RunOptions } from './run-options.js'
+import type { ThreadDeployment } from './slot-thread.js'
+import { SourceCoordinator } from './source-coordinator.js'
+import { systemClock } from './system-clock.js'
+import { importable, startInCallingThread, startWorkers, type ThreadHandle } from './thread-handle.js'
+
+type Ending = { readonly kind: 'finish' } | { readonly kind: 'stop'; readonly savepoint: string | undefined } | { readonly kind: 'cancel' }
+
+/** One run of a job on the embedded cluster: starts attempts, restarts them after failures, and ends them. */
+export class JobRun implements JobHandle {
+  readonly jobName: string
+  #status: JobStatus = 'starting'
+  readonly #compiled: CompiledJob
+  readonly #options: RunOptions
+  readonly #startedAtMs = systemClock.now()
+  readonly #result: Promise<JobResult>
+  #resolve!: (result: JobResult) => void
+  #reject!: (error: unknown) => void
+  #driver!: CheckpointDriver
+  #store: CheckpointStore | undefined
+  #restoreFrom: { readonly manifest: Manifest; readonly root: string } | undefined
+  #threads: ThreadHandle[] = []
+  #sources = new Map<string, SourceCoordinator>()
+  #attempt = -1
+  /** Messages of earlier attempts are ignored. */
+  #generation = 0
+  #running = 0
+  #closed = 0
+  readonly #ended = new Set<string>()
+  readonly #committed = new Set<string>()
+  #finalCheckpoint: number | undefined
+  #ending: Ending | undefined
+  #finalMetrics: MetricsSnapshot | undefined
+  readonly #failures: number[] = []
+  #restartTimer: NodeJS.Timeout | undefined
+  readonly #collected: Record<string, unknown[]> = {}
+  readonly #metricRequests = new Map<number, { readonly parts: ThreadMetrics[]; readonly resolve: (parts: readonly ThreadMetrics[]) => void }>()
+  #nextRequest = 0
+
+  /** Throws what is wrong with the job or the options. */
+  constructor(
+    readonly job: Job,
+    options: RunOptions,
+  ) {
+    this.#options = options
+    this.jobName = job.name
+    this.#compiled = compileJob(job, options)
+    this.#result = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+    this.#result.catch(() => {})
+  }
+
+  get status(): JobStatus {
+    return this.#status
+  }
+
+  get compiled(): CompiledJob {
+    return this.#compiled
+  }
+
+  result(): Promise<JobResult> {
+    return this.#result
+  }
+
+  /** Opens the checkpoint folder and starts the first attempt. Throws CHECKPOINT_… errors. */
+  async start(): Promise<void> {
+    const { checkpointDir, restoreFrom } = this.#options
+    let nextId = 1
+    if (checkpointDir !== undefined) {
+      this.#store = new CheckpointStore(openBlobStore(checkpointDir), { root: checkpointDir })
+      nextId = ((await this.#store.ids()).at(-1) ?? 0) + 1
+    }
+    if (restoreFrom !== undefined) {
+      const opened = await openCheckpoint(restoreFrom, openBlobStore, checkpointDir)
+      if (opened !== undefined) {
+        this.#restoreFrom = { manifest: opened.manifest, root: opened.store.root }
+        nextId = Math.max(nextId, opened.manifest.checkpointId + 1)
+        this.#planRestore() // refuses a checkpoint that does not fit before anything runs
+        this.#emit({ kind: 'restored', checkpointId: opened.manifest.checkpointId, path: opened.path })
+      }
+    }
+    this.#driver = new CheckpointDriver(this.#compiled.graph, this.#checkpointConfig(), this.#store, this.#options.retainedCheckpoints ?? 1, nextId, {
+      trigger: (checkpointId, target, stop) => this.#trigger(checkpointId, target, stop),
+      enumerators: () => new Map([...this.#sources].map(([uid, source]) => [uid, source.snapshot()])),
+      complete: (checkpointId) => this.#post({ kind: 'complete', checkpointId }),
+      abort: (checkpointId) => this.#post({ kind: 'abort', checkpointId }),
+      failJob: (error) => this.#failed(error),
+      emit: (event) => this.#emit(event),
+    })
+    this.#startAttempt()
+  }
+
+  #checkpointConfig() {
+    const { checkpointIntervalMs = 10_000, minPauseBetweenCheckpointsMs = 0, checkpointTimeoutMs = 600_000 } = this.#options
+    return {
+      intervalMs: this.#store === undefined ? 0 : checkpointIntervalMs,
+      minPauseMs: minPauseBetweenCheckpointsMs,
+      timeoutMs: checkpointTimeoutMs,
+      maxConcurrent: this.#options.maxConcurrentCheckpoints ?? 1,
+      tolerableFailures: this.#options.tolerableFailedCheckpoints ?? 0,
+    }
+  }
+
+  #planRestore(): RestorePlan | undefined {
+    if (this.#restoreFrom === undefined) return undefined
+    const operators = this.#compiled.graph.vertices.flatMap((vertex) =>
+      vertex.operators.map(({ uid }) => ({ uid, parallelism: vertex.parallelism, maxParallelism: vertex.maxParallelism })),
+    )
+    const { allowNonRestoredState = false } = this.#options
+    return planRestore(this.#restoreFrom.manifest, this.jobName, operators, { allowNonRestoredState })
+  }
+
+  // --- attempts --------------------------------------------------------------------------------------------------------
+
+  #startAttempt(): void {
+    this.#attempt++
+    const generation = ++this.#generation
+    this.#running = 0
+    this.#closed = 0
+    this.#ended.clear()
+    this.#committed.clear()
+    this.#finalCheckpoint = undefined
+    try {
+      const plan = this.#planRestore()
+      this.#createSources(plan)
+      const deployments = this.#deployments(plan)
+      const receive = (thread: number, message: FromThread) => {
+        if (generation === this.#generation) this.#receive(thread, message)
+      }
+      const url = this.#jobUrl()
+      this.#threads = url === undefined ? [startInCallingThread(this.job, deployments[0], (m) => receive(0, m))] : startWorkers(url, deployments, receive)
+    } catch (error) {
+      this.#failed(MillraceError.from(error, 'PLAN_INVALID', { what: 'the job could not be started' }))
+    }
+  }
+
+  /** Where workers import the job from; undefined to run in the calling thread. */
+  #jobUrl(): string | undefined {
+    if (this.#threadCount() === 0) return undefined
+    const { jobModule } = this.#options
+    if (jobModule !== undefined) return String(jobModule)
+    return importable(this.job.moduleUrl) ? this.job.moduleUrl : undefined
+  }
+
+  #slots(): number {
+    return Math.max(...this.#compiled.graph.vertices.map((vertex) => vertex.parallelism))
+  }
+
+  #threadCount(): number {
+    const slots = this.#slots()
+    return Math.min(this.#options.threads ?? (slots === 1 ? 0 : slots), slots)
+  }
+
+  #deployments(plan: RestorePlan | undefined): ThreadDeployment[] {
+    const threads = this.#jobUrl() === undefined ? 1 : this.#threadCount()
+    const sources = new Set(this.#sources.keys())
+    const restore = new Map([...(plan?.operators ?? [])].filter(([uid]) => !sources.has(uid)).map(([uid, operator]) => [uid, operator.subtasks]))
+    return Array.from({ length: threads }, (_, thread) => ({
+      thread,
+      threads,
+      attempt: this.#attempt,
+      parallelism: this.#options.parallelism,
+      maxParallelism: this.#options.maxParallelism,
+      parameters: CommandLineParameters.from(this.#options.parameters).toRecord(),
+      checkpointDir: this.#options.checkpointDir,
+      exactlyOnce: this.#options.checkpointMode !== 'at-least-once',
+      autoWatermarkIntervalMs: this.#options.autoWatermarkIntervalMs ?? 200,
+      bufferTimeoutMs: this.#options.bufferTimeoutMs ?? 100,
+      restoredCheckpointId: plan?.checkpointId ?? 0,
+      restoreRoot: plan === undefined ? undefined : this.#restoreFrom?.root,
+      restore,
+    }))
+  }
+
+  #createSources(plan: RestorePlan | undefined): void {
+    const compiled = compileJob(this.job, this.#options) // sources of their own for each attempt
+    this.#sources = new Map()
+    for (const vertex of compiled.graph.vertices) {
+      for (const { uid, isSource } of vertex.operators) {
+        if (!isSource) continue
+        const { source } = (compiled.nodes.get(uid) as StreamNode).source as NonNullable<StreamNode['source']>
+        const restored = plan?.operators.get(uid)
+        const coordinator = new SourceCoordinator(
+          uid,
+          source,
+          vertex.parallelism,
+          {
+            assign: (subtask, split) => this.#postTo(subtask, { kind: 'assign', uid, subtask, split }),
+            noMoreSplits: (subtask) => this.#postTo(subtask, { kind: 'no-more-splits', uid, subtask }),
+            fail: (error) => this.#failed(error as MillraceError),
+          },
+          restored && { enumerator: restored.coordinatorState, splits: restored.subtasks.flatMap((s) => s.operatorState) as SourceSplit[] },
+        )
+        this.#sources.set(uid, coordinator)
+      }
+    }
+  }
+
+  #postTo(subtask: number, message: ToThread): void {
+    this.#threads[subtask % this.#threads.length]?.post(message)
+  }
+
+  #post(message: ToThread): void {
+    for (const thread of this.#threads) thread.post(message)
+  }
+
+  #trigger(checkpointId: number, target: SnapshotTarget, stop: boolean): void {
+    if (this.#ending !== undefined) this.#finalCheckpoint = checkpointId
+    this.#post({ kind: 'trigger', checkpointId, target, stop })
+  }
+
+  // --- what the threads say ----------------------------------------------------------------------------------------------
+
+  #receive(thread: number, message: FromThread): void {
+    switch (message.kind) {
+      case 'running':
+        this.#onRunning()
+        break
+      case 'split-request':
+        this.#onSplitRequest(message.uid, message.subtask)
+        break
+      case 'ack':
+        this.#driver.acknowledge(message.checkpointId, message.subtask, message.operators, message.bytes)
+        break
+      case 'decline':
+        this.#driver.decline(message.checkpointId, MillraceError.fromPlain(message.error))
+        break
+      case 'ended':
+        this.#ended.add(message.subtask)
+        if (this.#ended.size === this.#subtaskCount()) this.#onAllEnded()
+        break
+      case 'committed':
+        this.#onCommitted(message.checkpointId, message.subtask)
+        break
+      case 'collected':
+        this.#collected[message.name] = [...(this.#collected[message.name] ?? []), ...message.values]
+        break
+      case 'metrics':
+        this.#onMetrics(message.request, { operators: message.operators, subtasks: message.subtasks })
+        break
+      case 'failed':
+        this.#failed(MillraceError.fromPlain(message.error))
+        break
+      case 'closed':
+        void thread
+        this.#closed++
+        if (this.#closed === this.#threads.length) this.#onClosed()
+    }
+  }
+
+  #subtaskCount(): number {
+    return this.#compiled.graph.vertices.reduce((sum, vertex) => sum + vertex.parallelism, 0)
+  }
+
+  #onRunning(): void {
+    if (++this.#running < this.#threads.length) return
+    this.#setStatus('running')
+    for (const source of this.#sources.values()) void source.start()
+    this.#driver.start(this.#attempt)
+    if (this.#restoreFrom === undefined && this.#driver.lastManifest !== undefined) this.#restoreFrom = { manifest: this.#driver.lastManifest, root: this.#options.checkpointDir as string }
+  }
+
+  #onSplitRequest(uid: string, subtask: number): void {
+    try {
+      this.#sources.get(uid)?.requestSplit(subtask)
+    } catch (error) {
+      this.#failed(MillraceError.from(error, 'SOURCE_FAILED', { what: 'the source could not assign a split', uid }))
+    }
+  }
+
+  /** Bounded input is over, or drained: one last checkpoint makes the sinks' results final. */
+  #onAllEnded(): void {
+    if (this.#ending !== undefined) return
+    this.#ending = { kind: 'finish' }
+    this.#requestFinal('final').catch((error) => this.#failed(MillraceError.from(error, 'CHECKPOINT_FAILED', { what: 'the last checkpoint failed' })))
+  }
+
+  #requestFinal(reason: 'final' | 'stop', savepoint?: (id: number) => SnapshotTarget): Promise<string> {
+    return this.#driver.request(reason, savepoint ?? (() => (this.#store === undefined ? { kind: 'none' } : { kind: 'checkpoint' })))
+  }
+
+  #onCommitted(checkpointId: number, subtask: string): void {
+    if (checkpointId !== this.#finalCheckpoint) return
+    this.#committed.add(subtask)
+    if (this.#committed.size === this.#subtaskCount()) void this.#closeThreads()
+  }
+
+  async #closeThreads(): Promise<void> {
+    this.#finalMetrics = await this.#collectMetrics()
+    this.#driver.halt(new MillraceError('JOB_CANCELLED', { what: 'the job has ended' }))
+    this.#post({ kind: 'close' })
+  }
+
+  #onClosed(): void {
+    const ending = this.#ending ?? { kind: 'cancel' }
+    void this.#tearDown().then(async () => {
+      const status = ending.kind === 'cancel' ? 'cancelled' : 'finished'
+      this.#setStatus(status)
+      this.#resolve({
+        status,
+        durationMs: systemClock.now() - this.#startedAtMs,
+        metrics: { ...(this.#finalMetrics ?? (await this.#emptyMetrics())), status },
+        collected: this.#collected,
+        ...(ending.kind === 'stop' && ending.savepoint !== undefined ? { savepoint: ending.savepoint } : {}),
+      })
+    })
+  }
+
+  async #tearDown(): Promise<void> {
+    this.#generation++
+    clearTimeout(this.#restartTimer)
+    const threads = this.#threads
+    this.#threads = []
+    for (const request of this.#metricRequests.values()) request.resolve(request.parts)
+    this.#metricRequests.clear()
+    await Promise.all([...this.#sources.values()].map((source) => source.close()))
+    await Promise.all(threads.map((thread) => thread.terminate()))
+  }
+
+  // --- failure -------------------------------------------------------------------------------------------------------------
+
+  #failed(error: MillraceError): void {
+    if (this.#status === 'failed' || this.#status === 'finished' || this.#status === 'cancelled' || this.#status === 'restarting') return
+    const now = systemClock.now()
+    this.#failures.push(now)
+    const strategy = this.#options.restartStrategy ?? defaultRestartStrategy(this.#store !== undefined)
+    const decision = error.retryable ? createRestartDecider(strategy)(this.#failures, now) : 'give-up'
+    this.#driver.halt(error)
+    this.#emit({ kind: 'failure', error: error.message, restartInMs: decision === 'give-up' ? undefined : decision.restartInMs })
+    this.#setStatus(decision === 'give-up' ? 'failed' : 'restarting')
+    const old = this.#threads
+    for (const thread of old) thread.post({ kind: 'close' })
+    void this.#tearDown().then(() => {
+      if (decision === 'give-up') this.#reject(error)
+      else this.#restartTimer = setTimeout(() => this.#restart(), decision.restartInMs)
+    })
+  }
+
+  #restart(): void {
+    if (this.#status !== 'restarting') return
+    this.#ending = undefined
+    const { lastManifest } = this.#driver
+    if (lastManifest !== undefined) this.#restoreFrom = { manifest: lastManifest, root: this.#options.checkpointDir as string }
+    this.#setStatus('starting')
+    this.#startAttempt()
+  }
+
+  // --- the handle --------------------------------------------------------------------------------------------------------
+
+  async metrics(): Promise<MetricsSnapshot> {
+    return this.#finalMetrics ?? this.#collectMetrics()
+  }
+
+  async #collectMetrics(): Promise<MetricsSnapshot> {
+    if (this.#threads.length === 0) return this.#emptyMetrics()
+    const request = this.#nextRequest++
+    const parts = await new Promise<readonly ThreadMetrics[]>((resolve) => {
+      this.#metricRequests.set(request, { parts: [], resolve })
+      this.#post({ kind: 'metrics', request })
+    })
+    return this.#snapshot(parts)
+  }
+
+  #onMetrics(request: number, part: ThreadMetrics): void {
+    const waiting = this.#metricRequests.get(request)
+    if (waiting === undefined) return
+    waiting.parts.push(part)
+    if (waiting.parts.length < this.#threads.length) return
+    this.#metricRequests.delete(request)
+    waiting.resolve(waiting.parts)
+  }
+
+  #snapshot(parts: readonly ThreadMetrics[]): MetricsSnapshot {
+    const { last, counts } = this.#driver
+    return aggregateMetrics(this.#compiled.graph, parts, {
+      job: this.jobName,
+      status: this.#status,
+      timeMs: systemClock.now(),
+      attempt: Math.max(0, this.#attempt),
+      lastCheckpoint: last ?? null,
+      checkpoints: counts,
+    })
+  }
+
+  async #emptyMetrics(): Promise<MetricsSnapshot> {
+    return this.#snapshot([])
+  }
+
+  async cancel(): Promise<JobResult> {
+    if (this.#isOver()) return this.#result
+    this.#ending = { kind: 'cancel' }
+    this.#setStatus('stopping')
+    if (this.#threads.length === 0) this.#onClosed()
+    else await this.#closeThreads()
+    return this.#result
+  }
+
+  savepoint(directory: string): Promise<string> {
+    this.#mustRun('a savepoint')
+    return this.#driver.request('savepoint', this.#savepointIn(directory))
+  }
+
+  #savepointIn(directory: string): (id: number) => SnapshotTarget {
+    return (id) => ({ kind: 'savepoint', path: join(directory, `savepoint-${this.jobName.replace(/[^A-Za-z0-9._-]/g, '_')}-${id}-${systemClock.now()}`) })
+  }
+
+  async stop({ savepointDir, drain = false }: { readonly savepointDir?: string; readonly drain?: boolean } = {}): Promise<JobResult> {
+    if (this.#isOver()) return this.#result
+    this.#mustRun('stopping')
+    if (drain) {
+      this.#setStatus('stopping')
+      this.#post({ kind: 'drain' })
+      return this.#result
+    }
+    if (savepointDir === undefined && this.#store === undefined) {
+      throw new MillraceError('OPTION_INVALID', {
+        what: 'the job has no checkpoint folder to stop into',
+        todo: 'Name a savepoint folder, stop with drain, or cancel.',
+      })
+    }
+    this.#setStatus('stopping')
+    const stopping: { kind: 'stop'; savepoint: string | undefined } = { kind: 'stop', savepoint: undefined }
+    this.#ending = stopping
+    try {
+      const path = await this.#requestFinal('stop', savepointDir === undefined ? undefined : this.#savepointIn(savepointDir))
+      if (savepointDir !== undefined) stopping.savepoint = path
+    } catch (error) {
+      if (!this.#isOver()) {
+        this.#ending = undefined
+        this.#setStatus('running')
+      }
+      throw error
+    }
+    return this.#result
+  }
+
+  #mustRun(what: string): void {
+    if (this.#status === 'running') return
+    throw new MillraceError('CHECKPOINT_FAILED', { what: `${what} is not possible while the job is ${this.#status}`, todo: 'Try again when it runs.' })
+  }
+
+  #isOver(): boolean {
+    return this.#status === 'finished' || this.#status === 'cancelled' || this.#status === 'failed'
+  }
+
+  #setStatus(status: JobStatus): void {
+    if (status === this.#status) return
+    this.#status = status
+    this.#emit({ kind: 'status', status })
+  }
+
+  #emit(event: JobEvent): void {
+    this.#options.onEvent?.(event)
+  }
+}

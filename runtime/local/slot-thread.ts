@@ -1,0 +1,344 @@
+import { CheckpointStore, readKeyedState, type SubtaskRestore } from '../checkpoint/index.js'
+import { compileJob, CommandLineParameters, type Job } from '../api/index.js'
+import { MillraceError } from '../core/index.js'
+import { type ChannelSender, createPartitioner, type Partitioner } from '../exchange/index.js'
+import { type CompiledJob, type EdgePlan, FORWARD, type StreamNode, type VertexPlan, vertexOf } from '../plan/index.js'
+import type { Clock } from '../ports/index.js'
+import { type ChannelReceiver, ChannelQueue, type PeerMessage, type PostToPeer, RemoteChannelReceiver, RemoteChannelSender } from './channel.js'
+import { openBlobStore } from './checkpoint-folder.js'
+import type { FromThread, ToThread } from './messages.js'
+import { buildChain, type ChainedOperator, type RestoredOperator } from '../task/operator-chain.js'
+import { SubtaskProcessingTime } from '../task/processing-time.js'
+import { RecordWriter } from '../task/record-writer.js'
+import { Subtask } from './subtask.js'
+import { operatorSnapshot, subtaskSnapshot } from './thread-metrics.js'
+
+/** What a thread is told when it starts; plain data, so that it crosses to workers. */
+export interface ThreadDeployment {
+  readonly thread: number
+  readonly threads: number
+  readonly attempt: number
+  readonly parallelism: number | undefined
+  readonly maxParallelism: number | undefined
+  readonly parameters: Readonly<Record<string, string>>
+  readonly checkpointDir: string | undefined
+  readonly exactlyOnce: boolean
+  readonly autoWatermarkIntervalMs: number
+  readonly bufferTimeoutMs: number
+  readonly restoredCheckpointId: number
+  /** Folder whose segments the restore reads. */
+  readonly restoreRoot: string | undefined
+  /** By operator uid, then subtask. */
+  readonly restore: ReadonlyMap<string, readonly SubtaskRestore[]>
+}
+
+export interface ThreadEnvironment {
+  readonly clock: Clock
+  random(): number
+  nonce(): string
+  send(message: FromThread): void
+  postToPeer(thread: number): PostToPeer
+  /** Messages of peers that have arrived and were not delivered yet; called at the start of each turn. */
+  pollPeers(deliver: (message: PeerMessage) => void): void
+  /** Resolves after pending I/O callbacks have run. */
+  yieldToIo(): Promise<void>
+}
+
+/** Longest time between two looks at I/O, ms. */
+const IO_INTERVAL_MS = 4
+
+/** One thread of the embedded cluster with its slots: subtask i of every vertex runs in slot i. */
+export class SlotThread {
+  readonly #subtasks: Subtask[] = []
+  readonly #chains = new Map<Subtask, readonly ChainedOperator[]>()
+  readonly #processingTimes: SubtaskProcessingTime[] = []
+  readonly #queues = new Map<string, ChannelQueue>()
+  readonly #senders = new Map<string, RemoteChannelSender>()
+  readonly #receivers = new Map<string, RemoteChannelReceiver>()
+  readonly #early: PeerMessage[] = []
+  #closing = false
+  #wake: (() => void) | undefined
+  #loop: Promise<void> | undefined
+
+  constructor(
+    readonly job: Job,
+    readonly deployment: ThreadDeployment,
+    readonly environment: ThreadEnvironment,
+  ) {}
+
+  /** Builds and opens the subtasks, then runs them until `close`. */
+  async start(): Promise<void> {
+    try {
+      const { deployment } = this
+      const slots = Math.max(...this.#compile().graph.vertices.map((vertex) => vertex.parallelism))
+      for (let slot = deployment.thread; slot < slots; slot += deployment.threads) await this.#buildSlot(slot)
+      for (const subtask of this.#subtasks) await subtask.open()
+    } catch (error) {
+      this.#fail(error)
+      return
+    }
+    if (this.#closing) return
+    this.environment.send({ kind: 'running' })
+    this.#loop = this.#run().catch((error) => this.#fail(error))
+  }
+
+  /** Each slot describes the job anew, so that function objects belong to one subtask. */
+  #compile(): CompiledJob {
+    const { parallelism, maxParallelism, parameters } = this.deployment
+    return compileJob(this.job, { parallelism, maxParallelism, parameters })
+  }
+
+  async #buildSlot(slot: number): Promise<void> {
+    const job = this.#compile()
+    for (const vertex of job.graph.vertices) if (slot < vertex.parallelism) await this.#buildSubtask(job, vertex, slot)
+  }
+
+  async #buildSubtask(job: CompiledJob, vertex: VertexPlan, subtask: number): Promise<void> {
+    const { deployment, environment } = this
+    const processingTime = new SubtaskProcessingTime(environment.clock)
+    const writers = job.graph.edges.filter((edge) => edge.from === vertex.id).map((edge) => ({ edge, writer: this.#writer(job, edge, vertex, subtask) }))
+    const chain = buildChain({
+      job,
+      vertex,
+      subtask,
+      attempt: deployment.attempt,
+      parameters: CommandLineParameters.from(deployment.parameters),
+      processingTime,
+      autoWatermarkIntervalMs: deployment.autoWatermarkIntervalMs,
+      restoredCheckpointId: deployment.restoredCheckpointId,
+      restored: await this.#restored(vertex, subtask),
+      trackChanges: deployment.checkpointDir !== undefined,
+      writers: groupWriters(writers),
+      requestSplit: (uid) => environment.send({ kind: 'split-request', uid, subtask }),
+      emitToClient: (name, values) => environment.send({ kind: 'collected', name, values }),
+      fail: (error) => this.#fail(error),
+    })
+    const built = new Subtask({
+      vertex,
+      subtask,
+      chain,
+      channels: this.#channels(job, vertex, subtask),
+      writers: writers.map(({ writer }) => writer),
+      exactlyOnce: deployment.exactlyOnce,
+      processingTime,
+      keySelector: (job.nodes.get(vertex.id) as StreamNode).keySelector,
+      segmentWriter: (uid, checkpointId, target) => {
+        const store = this.#store(target.kind === 'savepoint' ? target.path : (deployment.checkpointDir as string))
+        return (bytes) => store.writeSegment(uid, subtask, checkpointId, bytes)
+      },
+      send: environment.send,
+      wake: () => this.wake(),
+    })
+    this.#processingTimes.push(processingTime)
+    this.#subtasks.push(built)
+    this.#chains.set(built, chain)
+  }
+
+  #store(root: string): CheckpointStore {
+    return new CheckpointStore(openBlobStore(root), { root, newNonce: () => this.environment.nonce() })
+  }
+
+  async #restored(vertex: VertexPlan, subtask: number): Promise<Map<string, RestoredOperator>> {
+    const { restore, restoreRoot } = this.deployment
+    const restored = new Map<string, RestoredOperator>()
+    if (restoreRoot === undefined) return restored
+    const store = this.#store(restoreRoot)
+    for (const { uid } of vertex.operators) {
+      const state = restore.get(uid)?.[subtask]
+      if (state === undefined) continue
+      restored.set(uid, { segments: await readKeyedState(state.keyed, (ref) => store.readSegment(ref)), operatorState: state.operatorState })
+    }
+    return restored
+  }
+
+  #writer(job: CompiledJob, edge: EdgePlan, vertex: VertexPlan, subtask: number): RecordWriter {
+    const to = vertexOf(job.graph, edge.to)
+    if (edge.partitioning === 'forward') return new RecordWriter(() => 0, [this.#sender(edge, subtask, subtask)], true)
+    const channels = Array.from({ length: to.parallelism }, (_, receiver) => this.#sender(edge, subtask, receiver))
+    return new RecordWriter(this.#partitioner(job, edge, vertex, subtask, to), channels, to.parallelism === 1 && edge.partitioning !== 'custom')
+  }
+
+  #partitioner(job: CompiledJob, edge: EdgePlan, vertex: VertexPlan, subtask: number, to: VertexPlan): Partitioner {
+    const inputs = (job.nodes.get(edge.to) as StreamNode).inputs
+    const position = job.graph.edges.filter((e) => e.to === edge.to).findIndex((e) => e.index === edge.index)
+    const partitioning = inputs[position].partitioning
+    return createPartitioner(partitioning === undefined ? { ...FORWARD, kind: edge.partitioning } : partitioning, {
+      subtask,
+      parallelism: vertex.parallelism,
+      receivers: to.parallelism,
+      receiverMaxParallelism: to.maxParallelism,
+      random: this.environment.random,
+    })
+  }
+
+  #sender(edge: EdgePlan, from: number, to: number): ChannelSender {
+    const name = channelName(edge, from, to)
+    const thread = to % this.deployment.threads
+    if (thread === this.deployment.thread) return this.#queue(name)
+    const sender = new RemoteChannelSender(name, this.environment.postToPeer(thread))
+    this.#senders.set(name, sender)
+    return sender
+  }
+
+  #channels(job: CompiledJob, vertex: VertexPlan, subtask: number): ChannelReceiver[] {
+    return job.graph.edges
+      .filter((edge) => edge.to === vertex.id)
+      .flatMap((edge) => {
+        const senders = edge.partitioning === 'forward' ? [subtask] : Array.from({ length: vertexOf(job.graph, edge.from).parallelism }, (_, i) => i)
+        return senders.map((from) => this.#receiver(edge, from, subtask))
+      })
+  }
+
+  #receiver(edge: EdgePlan, from: number, to: number): ChannelReceiver {
+    const name = channelName(edge, from, to)
+    const thread = from % this.deployment.threads
+    if (thread === this.deployment.thread) return this.#queue(name)
+    const receiver = new RemoteChannelReceiver(name, this.environment.postToPeer(thread))
+    this.#receivers.set(name, receiver)
+    return receiver
+  }
+
+  #queue(name: string): ChannelQueue {
+    let queue = this.#queues.get(name)
+    if (queue === undefined) {
+      queue = new ChannelQueue()
+      this.#queues.set(name, queue)
+    }
+    return queue
+  }
+
+  // --- running ---------------------------------------------------------------------------------------------------------
+
+  async #run(): Promise<void> {
+    const { clock } = this.environment
+    for (const message of this.#early.splice(0)) this.#deliver(message)
+    let lastIo = clock.monotonic()
+    let lastFlush = lastIo
+    while (!this.#closing) {
+      this.environment.pollPeers((message) => this.#deliver(message))
+      let progressed = false
+      for (const subtask of this.#subtasks) if (subtask.turn()) progressed = true
+      const now = clock.monotonic()
+      if (!progressed || now - lastFlush >= this.deployment.bufferTimeoutMs) {
+        lastFlush = now
+        for (const subtask of this.#subtasks) if (subtask.flush()) progressed = true
+      }
+      if (!progressed) await this.#waitForWork()
+      else if (now - lastIo >= IO_INTERVAL_MS) {
+        await this.environment.yieldToIo()
+        lastIo = clock.monotonic()
+      }
+    }
+  }
+
+  #waitForWork(): Promise<void> {
+    const next = Math.min(...this.#processingTimes.map((time) => time.nextTime))
+    return new Promise((resolve) => {
+      const wait = Math.min(next - this.environment.clock.now(), 1_000)
+      const timer = setTimeout(() => this.wake(), Math.max(0, wait))
+      this.#wake = () => {
+        clearTimeout(timer)
+        this.#wake = undefined
+        resolve()
+      }
+    })
+  }
+
+  /** Something may have become possible. */
+  wake(): void {
+    this.#wake?.()
+  }
+
+  #deliver(message: PeerMessage): void {
+    if ('taken' in message) this.#senders.get(message.channel)?.taken(message.taken)
+    else this.#receivers.get(message.channel)?.receive(message)
+  }
+
+  /** A peer's message that came before this thread's channels were built. */
+  receiveEarly(message: PeerMessage): void {
+    this.#early.push(message)
+  }
+
+  handle(message: ToThread): void {
+    try {
+      this.#handle(message)
+    } catch (error) {
+      this.#fail(error)
+    }
+    this.wake()
+  }
+
+  #handle(message: ToThread): void {
+    switch (message.kind) {
+      case 'trigger':
+        for (const subtask of this.#subtasks) subtask.trigger(message.checkpointId, message.target, message.stop)
+        break
+      case 'complete':
+        for (const subtask of this.#subtasks) subtask.complete(message.checkpointId).catch((error) => this.#fail(error))
+        break
+      case 'abort':
+        for (const subtask of this.#subtasks) subtask.abort(message.checkpointId)
+        break
+      case 'assign':
+        this.#source(message.uid, message.subtask)?.addSplits([message.split as never])
+        break
+      case 'no-more-splits':
+        this.#source(message.uid, message.subtask)?.notifyNoMoreSplits()
+        break
+      case 'drain':
+        for (const subtask of this.#subtasks) subtask.drain()
+        break
+      case 'metrics':
+        this.#reportMetrics(message.request)
+        break
+      case 'close':
+        this.#close().catch(() => {})
+    }
+  }
+
+  #source(uid: string, subtask: number) {
+    return this.#subtasks.find((s) => s.options.subtask === subtask && s.options.vertex.id === uid)?.source
+  }
+
+  #reportMetrics(request: number): void {
+    const now = this.environment.clock.now()
+    this.environment.send({
+      kind: 'metrics',
+      request,
+      operators: this.#subtasks.flatMap((subtask) => (this.#chains.get(subtask) ?? []).map((chained) => operatorSnapshot(subtask, chained, now))),
+      subtasks: this.#subtasks.map(subtaskSnapshot),
+    })
+  }
+
+  #fail(error: unknown): void {
+    if (this.#closing) return
+    this.#closing = true
+    this.wake()
+    const failure = MillraceError.from(error, 'USER_FUNCTION', { what: 'the job failed' })
+    this.environment.send({ kind: 'failed', error: failure.toPlain() })
+  }
+
+  async #close(): Promise<void> {
+    this.#closing = true
+    this.wake()
+    await this.#loop
+    for (const subtask of this.#subtasks) {
+      await subtask.close().catch(() => {}) // the job is over; what matters was committed or reported before
+    }
+    this.environment.send({ kind: 'closed' })
+  }
+}
+
+function groupWriters(writers: readonly { readonly edge: EdgePlan; readonly writer: RecordWriter }[]) {
+  const grouped = new Map<string, { readonly sideTag: string | null; readonly writer: RecordWriter }[]>()
+  for (const { edge, writer } of writers) {
+    const list = grouped.get(edge.fromOperator) ?? []
+    list.push({ sideTag: edge.sideTag, writer })
+    grouped.set(edge.fromOperator, list)
+  }
+  return grouped
+}
+
+function channelName(edge: EdgePlan, from: number, to: number): string {
+  return `${edge.index}:${from}:${to}`
+}

@@ -1,0 +1,266 @@
+import { MillraceError } from '../core/index.js'
+import type { RecordBatch, SnapshotTarget } from '../exchange/index.js'
+import type { SourceOperator } from '../operators/source-operator.js'
+import type { VertexPlan } from '../plan/index.js'
+import type { KeyedStateBackend } from '../state/index.js'
+import type { ChannelReceiver } from './channel.js'
+import { InputGate } from './input-gate.js'
+import type { WriteSegment } from '../task/keyed-snapshots.js'
+import { type FromThread, type OperatorAck, subtaskName } from './messages.js'
+import type { ChainedOperator } from '../task/operator-chain.js'
+import type { SubtaskProcessingTime } from '../task/processing-time.js'
+import type { RecordWriter } from '../task/record-writer.js'
+
+/** Channel elements that one turn processes at most, so that other subtasks of the thread come to run. */
+const ELEMENTS_PER_TURN = 16
+
+export interface SubtaskOptions {
+  readonly vertex: VertexPlan
+  readonly subtask: number
+  readonly chain: readonly ChainedOperator[]
+  readonly channels: readonly ChannelReceiver[]
+  readonly writers: readonly RecordWriter[]
+  readonly exactlyOnce: boolean
+  readonly processingTime: SubtaskProcessingTime
+  readonly keySelector: ((value: unknown) => unknown) | undefined
+  segmentWriter(uid: string, checkpointId: number, target: SnapshotTarget): WriteSegment
+  send(message: FromThread): void
+  wake(): void
+}
+
+/** One subtask of a vertex: its chain of operators between its channels. Runs in turns, and never waits inside one. */
+export class Subtask {
+  readonly name: string
+  busyMs = 0
+  backPressuredMs = 0
+  idleMs = 0
+  readonly #head: ChainedOperator
+  readonly #source: SourceOperator<unknown, never> | undefined
+  readonly #gate: InputGate | undefined
+  readonly #backend: KeyedStateBackend | undefined
+  #sourceState: 'reading' | 'waiting' | 'stopped' | 'ended' = 'reading'
+  #ended = false
+  #backPressured = false
+  #lastTurnEnd: number
+
+  constructor(readonly options: SubtaskOptions) {
+    this.name = subtaskName(options.vertex.id, options.subtask)
+    this.#head = options.chain[0]
+    this.#backend = this.#head.keyed?.backend
+    this.#source = this.#head.plan.isSource ? (this.#head.operator as SourceOperator<unknown, never>) : undefined
+    this.#gate = this.#source === undefined ? new InputGate(options.channels, this.#listener(), options.exactlyOnce) : undefined
+    this.#lastTurnEnd = options.processingTime.clock.monotonic()
+  }
+
+  get source(): SourceOperator<unknown, never> | undefined {
+    return this.#source
+  }
+  get bytesIn(): number {
+    return this.options.channels.reduce((sum, channel) => sum + channel.bytes, 0)
+  }
+  get bytesOut(): number {
+    return this.options.writers.reduce((sum, writer) => sum + writer.bytes, 0)
+  }
+
+  /** Opens the operators, last first, so that each can be written to when the one before it opens. */
+  async open(): Promise<void> {
+    for (const { operator, restored, plan } of [...this.options.chain].reverse()) {
+      try {
+        await operator.open(plan.isSource ? [] : restored)
+      } catch (thrown) {
+        throw MillraceError.from(thrown, 'USER_FUNCTION', { what: 'open() threw', where: `operator "${plan.name}" (uid ${plan.uid})`, uid: plan.uid })
+      }
+    }
+  }
+
+  /** Does some work; false when there is none, or no room for its results. */
+  turn(): boolean {
+    const { processingTime } = this.options
+    const start = processingTime.clock.monotonic()
+    const waited = start - this.#lastTurnEnd
+    if (this.#backPressured) this.backPressuredMs += waited
+    else this.idleMs += waited
+    let progressed = processingTime.fireDue()
+    this.#backPressured = !this.#writable
+    if (!this.#backPressured) {
+      const worked = this.#source === undefined ? this.#processInput(this.#gate as InputGate) : this.#readSource(this.#source)
+      if (worked) progressed = true
+    }
+    this.#lastTurnEnd = processingTime.clock.monotonic()
+    this.busyMs += this.#lastTurnEnd - start
+    return progressed
+  }
+
+  get #writable(): boolean {
+    const { writers } = this.options
+    for (let i = 0; i < writers.length; i++) if (!writers[i].writable) return false
+    return true
+  }
+
+  #processInput(gate: InputGate): boolean {
+    let count = 0
+    while (count < ELEMENTS_PER_TURN && gate.processNext()) {
+      count++
+      if (!this.#writable) break
+    }
+    return count > 0
+  }
+
+  #readSource(source: SourceOperator<unknown, never>): boolean {
+    if (this.#sourceState !== 'reading') return false
+    const status = source.pollNext()
+    if (status === 'more') return true
+    if (status === 'end') {
+      this.#sourceState = 'ended'
+      this.#endInput()
+      return true
+    }
+    this.#sourceState = 'waiting'
+    source.available().then(
+      () => {
+        if (this.#sourceState !== 'waiting') return
+        this.#sourceState = 'reading'
+        this.options.wake()
+      },
+      (error) => this.#fail(error),
+    )
+    return false
+  }
+
+  #fail(error: unknown): void {
+    const { plan } = this.#head
+    const failure = MillraceError.from(error, 'SOURCE_FAILED', { what: 'the source failed', where: `operator "${plan.name}" (uid ${plan.uid})`, uid: plan.uid })
+    this.options.send({ kind: 'failed', error: failure.toPlain() })
+  }
+
+  #listener() {
+    return {
+      processBatch: (batch: RecordBatch) => this.#processBatch(batch),
+      processWatermark: (watermark: number) => {
+        this.#head.metrics.watermark = watermark
+        this.#head.operator.processWatermark(watermark)
+      },
+      processStatus: (idle: boolean) => this.#head.operator.processStatus(idle),
+      barrierAligned: (checkpointId: number, target: SnapshotTarget) => this.snapshot(checkpointId, target),
+      endOfInput: () => this.#endInput(),
+    }
+  }
+
+  #processBatch(batch: RecordBatch): void {
+    const { operator, metrics, plan } = this.#head
+    const { values, timestamps, size } = batch
+    const keySelector = this.options.keySelector
+    const backend = this.#backend
+    metrics.recordsIn += size
+    if (keySelector === undefined || backend === undefined) {
+      for (let i = 0; i < size; i++) operator.processElement(values[i], timestamps[i])
+      return
+    }
+    for (let i = 0; i < size; i++) {
+      const value = values[i]
+      try {
+        backend.setCurrentKey(keySelector(value))
+      } catch (thrown) {
+        throw keyError(thrown, plan.name, plan.uid)
+      }
+      operator.processElement(value, timestamps[i])
+    }
+  }
+
+  /** All input is processed: operators end, first to last, and what follows hears of it. */
+  #endInput(): void {
+    if (this.#ended) return
+    this.#ended = true
+    for (const { operator } of this.options.chain) operator.endInput()
+    for (const writer of this.options.writers) writer.broadcast({ kind: 'end' })
+    this.options.send({ kind: 'ended', subtask: this.name })
+  }
+
+  /** Sends what waits in unfinished batches. */
+  flush(): boolean {
+    let flushed = false
+    for (const writer of this.options.writers) if (writer.flush()) flushed = true
+    return flushed
+  }
+
+  /** A checkpoint begins at this source. With `stop` nothing is read after it. */
+  trigger(checkpointId: number, target: SnapshotTarget, stop: boolean): void {
+    if (this.#source === undefined) return
+    if (stop && this.#sourceState !== 'ended') this.#sourceState = 'stopped'
+    this.snapshot(checkpointId, target)
+  }
+
+  /** The source ends here, whatever it still could read. */
+  drain(): void {
+    if (this.#source === undefined || this.#ended) return
+    this.#sourceState = 'ended'
+    this.#endInput()
+  }
+
+  abort(checkpointId: number): void {
+    this.#gate?.abort(checkpointId)
+  }
+
+  /** Barrier downstream, state encoded now, written and acknowledged later. */
+  snapshot(checkpointId: number, target: SnapshotTarget): void {
+    for (const writer of this.options.writers) writer.broadcast({ kind: 'barrier', checkpointId, target })
+    const acks: Promise<OperatorAck>[] = []
+    try {
+      for (const chained of this.options.chain) acks.push(this.#snapshotOperator(chained, checkpointId, target))
+    } catch (error) {
+      this.#decline(checkpointId, error)
+      for (const ack of acks) ack.catch(() => {})
+      return
+    }
+    Promise.all(acks).then(
+      (operators) => {
+        const bytes = this.options.chain.reduce((sum, { metrics }) => sum + metrics.checkpointBytes, 0)
+        this.options.send({ kind: 'ack', checkpointId, subtask: this.name, operators, bytes })
+      },
+      (error) => this.#decline(checkpointId, error),
+    )
+  }
+
+  async #snapshotOperator({ operator, keyed, plan, metrics }: ChainedOperator, checkpointId: number, target: SnapshotTarget): Promise<OperatorAck> {
+    const operatorState = operator.snapshotState(checkpointId)
+    let segments: Promise<OperatorAck['keyed']> = Promise.resolve([])
+    if (keyed !== undefined && target.kind !== 'none') {
+      const write = this.options.segmentWriter(plan.uid, checkpointId, target)
+      try {
+        segments = target.kind === 'checkpoint' ? keyed.snapshot(write) : keyed.snapshotWhole(write)
+      } catch (thrown) {
+        throw thrown instanceof MillraceError ? new MillraceError(thrown.code, { ...thrown.detail, where: `operator "${plan.name}" (uid ${plan.uid})`, uid: plan.uid }) : thrown
+      }
+      metrics.checkpointBytes = keyed.lastBytes
+    }
+    segments.catch(() => {})
+    return { uid: plan.uid, operatorState: await operatorState, keyed: await segments }
+  }
+
+  #decline(checkpointId: number, error: unknown): void {
+    const failure = MillraceError.from(error, 'CHECKPOINT_FAILED', { what: `checkpoint ${checkpointId} failed in ${this.name}` })
+    this.options.send({ kind: 'decline', checkpointId, error: failure.toPlain() })
+  }
+
+  /** Sinks commit what checkpoint n made final. */
+  async complete(checkpointId: number): Promise<void> {
+    await Promise.all(this.options.chain.map(({ operator }) => operator.notifyCheckpointComplete(checkpointId)))
+    this.options.send({ kind: 'committed', checkpointId, subtask: this.name })
+  }
+
+  async close(): Promise<void> {
+    for (const { operator } of this.options.chain) await operator.close()
+  }
+}
+
+function keyError(thrown: unknown, operator: string, uid: string): MillraceError {
+  if (thrown instanceof MillraceError) return new MillraceError(thrown.code, { ...thrown.detail, where: `the key of operator "${operator}" (uid ${uid})`, uid })
+  return new MillraceError('USER_FUNCTION', {
+    what: 'the key selector of keyBy threw',
+    where: `the key of operator "${operator}" (uid ${uid})`,
+    todo: 'Make keyBy return a key for every record, or filter out those without one before.',
+    uid,
+    cause: thrown,
+  })
+}
+

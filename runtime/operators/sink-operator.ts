@@ -1,0 +1,112 @@
+import { type Committer, MillraceError, NO_TIMESTAMP, type Sink, type SinkElementContext, type SinkWriter, type SinkWriterContext } from '../core/index.js'
+import { StreamOperator } from './stream-operator.js'
+import { userError } from './user-error.js'
+
+interface SinkSnapshot {
+  /** Not yet known to be committed: [checkpoint, committables]. */
+  readonly pending: readonly (readonly [number, readonly unknown[]])[]
+  readonly writer: readonly unknown[]
+}
+
+/**
+ * Runs a two-phase sink: records to the writer; at a barrier what the writer wants committed joins the pending ones, which
+ * the snapshot holds; once the checkpoint is complete they are committed, oldest first. After a restore the pending ones
+ * of the checkpoint are committed (again) before anything else.
+ */
+export class SinkOperator<T> extends StreamOperator<T, never> {
+  #writer!: SinkWriter<T, unknown, unknown>
+  #committer: Committer<unknown> | undefined
+  #pending: [number, Promise<readonly unknown[]>][] = []
+  #committing: Promise<void> = Promise.resolve()
+  #ended = false
+  readonly #element: { timestamp: number | null; currentWatermark: number } & SinkElementContext = { timestamp: null, currentWatermark: Number.NEGATIVE_INFINITY }
+
+  constructor(readonly sink: Sink<T, unknown, unknown>) {
+    super()
+  }
+
+  override async open(restored: readonly unknown[]): Promise<void> {
+    const { context } = this
+    const sinkContext: SinkWriterContext = {
+      subtaskIndex: context.subtaskIndex,
+      parallelism: context.parallelism,
+      runtime: context.runtime,
+      restoredCheckpointId: context.restoredCheckpointId,
+      now: () => context.processingTime.clock.now(),
+      emitToClient: context.emitToClient,
+    }
+    const snapshots = restored as readonly SinkSnapshot[]
+    this.#committer = this.sink.createCommitter?.(sinkContext)
+    const recovered = snapshots.flatMap((s) => s.pending).sort(([a], [b]) => a - b)
+    for (const [id, committables] of recovered) this.#pending.push([id, Promise.resolve(committables)])
+    // Before the writer opens, which may clean up what no checkpoint knows.
+    await this.#commitUpTo(context.restoredCheckpointId)
+    try {
+      this.#writer = this.sink.createWriter(sinkContext, snapshots.flatMap((s) => s.writer))
+    } catch (thrown) {
+      throw userError(thrown, context, `opening the sink "${this.sink.name}"`)
+    }
+  }
+
+  processElement(value: T, timestamp: number): void {
+    this.#element.timestamp = timestamp === NO_TIMESTAMP ? null : timestamp
+    try {
+      this.#writer.write(value, this.#element)
+    } catch (thrown) {
+      throw userError(thrown, this.context, `sink "${this.sink.name}"`)
+    }
+  }
+
+  override processWatermark(watermark: number): void {
+    this.#element.currentWatermark = watermark
+  }
+
+  override processStatus(): void {}
+
+  override endInput(): void {
+    this.#ended = true
+  }
+
+  override snapshotState(checkpointId: number): Promise<readonly unknown[]> {
+    let committables: Promise<readonly unknown[]>
+    let writer: readonly unknown[]
+    try {
+      committables = Promise.resolve(this.#writer.prepareCommit(checkpointId, this.#ended))
+      writer = this.#writer.snapshotState?.(checkpointId) ?? []
+    } catch (thrown) {
+      throw userError(thrown, this.context, `preparing the commit of sink "${this.sink.name}"`)
+    }
+    committables.catch(() => {}) // reported through the snapshot below
+    this.#pending.push([checkpointId, committables])
+    const pending = this.#pending.slice()
+    return Promise.all(pending.map(async ([id, c]) => [id, await c] as const)).then(
+      (settled) => [{ pending: this.#committer === undefined ? [] : settled.filter(([, c]) => c.length > 0), writer } satisfies SinkSnapshot],
+      (thrown) => {
+        throw userError(thrown, this.context, `preparing the commit of sink "${this.sink.name}"`)
+      },
+    )
+  }
+
+  override notifyCheckpointComplete(checkpointId: number): Promise<void> {
+    return this.#commitUpTo(checkpointId)
+  }
+
+  #commitUpTo(checkpointId: number): Promise<void> {
+    this.#committing = this.#committing.then(async () => {
+      while (this.#pending.length > 0 && this.#pending[0][0] <= checkpointId) {
+        const committables = await this.#pending[0][1]
+        if (committables.length > 0) await this.#committer?.commit(committables)
+        this.#pending.shift()
+      }
+    })
+    return this.#committing.catch((thrown) => {
+      throw MillraceError.from(thrown, 'STORAGE', { what: `committing to sink "${this.sink.name}" failed`, where: `operator "${this.context.name}"`, uid: this.context.uid })
+    })
+  }
+
+  override async close(): Promise<void> {
+    await this.#writer?.close()
+    await this.#committing.catch(() => {})
+    await this.#committer?.close?.()
+  }
+}

@@ -1,0 +1,216 @@
+import {
+  MAX_WATERMARK,
+  MIN_WATERMARK,
+  NO_TIMESTAMP,
+  type ReaderOutput,
+  type ReadStatus,
+  type Source,
+  type SourceReader,
+  type SourceSplit,
+  type TimestampAssigner,
+  type WatermarkGenerator,
+  type WatermarkStrategy,
+} from '../core/index.js'
+import { type Output, StreamOperator } from './stream-operator.js'
+import { assignTimestamp, createGenerator, WatermarkEmitter } from './timestamps-and-watermarks-operator.js'
+import { userError } from './user-error.js'
+
+/**
+ * Runs one subtask's source reader. Timestamps and watermarks are taken here, one generator for each split, so that a
+ * split that is ahead does not make the records of another late; the output watermark is the least of the active splits.
+ */
+export class SourceOperator<T, Split extends SourceSplit> extends StreamOperator<never, T> implements ReaderOutput<T> {
+  #reader!: SourceReader<T, Split>
+  #watermarks!: SplitWatermarks<T>
+  #assigner: TimestampAssigner<T> | undefined
+  #plain = false
+  #cancelPeriodic: (() => void) | undefined
+
+  constructor(
+    readonly source: Source<T, Split, unknown>,
+    readonly strategy: WatermarkStrategy<T>,
+    readonly requestSplit: () => void,
+  ) {
+    super()
+  }
+
+  override open(): void {
+    const { context } = this
+    this.#assigner = this.strategy.timestampAssigner
+    this.#plain = !this.strategy.emitsWatermarks && this.#assigner === undefined
+    this.#watermarks = new SplitWatermarks<T>(() => createGenerator(this.strategy, context), this.output)
+    this.#reader = this.source.createReader({
+      subtaskIndex: context.subtaskIndex,
+      parallelism: context.parallelism,
+      runtime: context.runtime,
+      now: () => context.processingTime.clock.now(),
+      requestSplit: this.requestSplit,
+    })
+    this.#reader.start()
+    if (this.strategy.emitsWatermarks) this.#schedule()
+  }
+
+  #schedule(): void {
+    const { processingTime, autoWatermarkIntervalMs } = this.context
+    this.#cancelPeriodic = processingTime.schedule(processingTime.clock.now() + autoWatermarkIntervalMs, () => {
+      this.#watermarks.onPeriodicEmit()
+      this.#schedule()
+    })
+  }
+
+  /** Emits some records. Throws what the reader throws. */
+  pollNext(): ReadStatus {
+    try {
+      return this.#reader.pollNext(this)
+    } catch (thrown) {
+      throw userError(thrown, this.context, `reading from source "${this.source.name}"`)
+    }
+  }
+
+  available(): Promise<void> {
+    return this.#reader.available()
+  }
+
+  addSplits(splits: readonly Split[]): void {
+    for (const split of splits) this.#watermarks.register(split.splitId)
+    this.#reader.addSplits(splits)
+  }
+
+  notifyNoMoreSplits(): void {
+    this.#reader.notifyNoMoreSplits()
+  }
+
+  collect(value: T, recordTimestamp: number = NO_TIMESTAMP, splitId = ''): void {
+    this.context.metrics.recordsIn++
+    if (this.#plain) {
+      this.output.collect(value, recordTimestamp)
+      return
+    }
+    const timestamp = this.#assigner === undefined ? recordTimestamp : assignTimestamp(this.#assigner, value, recordTimestamp, this.context)
+    this.output.collect(value, timestamp)
+    this.#watermarks.onEvent(value, timestamp, splitId)
+  }
+
+  releaseSplit(splitId: string): void {
+    this.#watermarks.release(splitId)
+  }
+
+  processElement(): never {
+    throw new Error('a source has no input')
+  }
+
+  /** The end of this subtask's input: the last watermark. */
+  override endInput(): void {
+    this.#watermarks.onPeriodicEmit()
+    this.#watermarks.end()
+  }
+
+  override snapshotState(): readonly Split[] {
+    return this.#reader.snapshotState()
+  }
+
+  override notifyCheckpointComplete(checkpointId: number): void {
+    this.#reader.notifyCheckpointComplete?.(checkpointId)
+  }
+
+  override async close(): Promise<void> {
+    this.#cancelPeriodic?.()
+    await this.#reader?.close()
+  }
+}
+
+interface SplitProgress<T> {
+  readonly generator: WatermarkGenerator<T>
+  readonly output: WatermarkEmitter
+  watermark: number
+  idle: boolean
+}
+
+/** The least watermark over a reader's splits (Flink's WatermarkOutputMultiplexer). */
+class SplitWatermarks<T> {
+  readonly #splits = new Map<string, SplitProgress<T>>()
+  readonly #combined: WatermarkEmitter
+  /** The reader does not say which split a record is from: all splits share one generator. */
+  #undivided = false
+  #lastId: string | undefined
+  #last: SplitProgress<T> | undefined
+
+  constructor(
+    readonly createGenerator: () => WatermarkGenerator<T>,
+    output: Output<T>,
+  ) {
+    this.#combined = new WatermarkEmitter(output)
+  }
+
+  onEvent(value: T, timestamp: number, splitId: string): void {
+    const split = splitId === this.#lastId && this.#last !== undefined ? this.#last : this.#split(splitId)
+    split.generator.onEvent(value, timestamp, split.output)
+  }
+
+  /** An assigned split holds back the watermark from the start, not from its first record. */
+  register(splitId: string): void {
+    if (!this.#undivided) this.#split(splitId)
+  }
+
+  #split(splitId: string): SplitProgress<T> {
+    if (splitId === '' && !this.#undivided) {
+      this.#undivided = true
+      this.#splits.clear()
+    }
+    let split = this.#splits.get(splitId)
+    if (split === undefined) {
+      const progress = { watermark: MIN_WATERMARK, idle: false }
+      const output = new WatermarkEmitter({
+        emitWatermark: (watermark) => {
+          created.watermark = watermark
+          this.#combine()
+        },
+        emitStatus: (idle) => {
+          created.idle = idle
+          this.#combine()
+        },
+      })
+      const created: SplitProgress<T> = Object.assign(progress, { generator: this.createGenerator(), output })
+      split = created
+      this.#splits.set(splitId, split)
+    }
+    this.#lastId = splitId
+    this.#last = split
+    return split
+  }
+
+  onPeriodicEmit(): void {
+    for (const split of this.#splits.values()) split.generator.onPeriodicEmit(split.output)
+  }
+
+  release(splitId: string): void {
+    const split = this.#splits.get(splitId)
+    if (split === undefined) return
+    this.#splits.delete(splitId)
+    this.#lastId = undefined
+    if (this.#splits.size > 0) this.#combine()
+  }
+
+  end(): void {
+    this.#combined.emitWatermark(MAX_WATERMARK)
+  }
+
+  #combine(): void {
+    let least = MAX_WATERMARK
+    let active = false
+    let greatest = MIN_WATERMARK
+    for (const split of this.#splits.values()) {
+      greatest = Math.max(greatest, split.watermark)
+      if (split.idle) continue
+      active = true
+      least = Math.min(least, split.watermark)
+    }
+    if (active) {
+      this.#combined.markActive()
+      this.#combined.emitWatermark(least)
+    } else {
+      if (greatest !== MIN_WATERMARK) this.#combined.emitWatermark(greatest)
+      this.#combined.markIdle()
+    }
+  }
+}

@@ -1,0 +1,53 @@
+import type { PartitionKind, StreamNode } from './stream-graph.js'
+
+/** One operator in the plan: plain data, the same wherever the job module is loaded. */
+export interface OperatorPlan {
+  readonly uid: string
+  /** Whether the job named the uid; state of an operator with a made-up one is lost when the graph changes shape. */
+  readonly uidGiven: boolean
+  readonly name: string
+  readonly kind: string
+  readonly keyed: boolean
+  readonly isSource: boolean
+  readonly isSink: boolean
+  /** Operators of the same vertex it reads from, in the same thread by direct calls. */
+  readonly chainedInputs: readonly { readonly uid: string; readonly sideTag: string | null }[]
+}
+
+/** A chain of operators that runs as one subtask: one stage on AWS. */
+export interface VertexPlan {
+  /** uid of its first operator. */
+  readonly id: string
+  readonly name: string
+  readonly parallelism: number
+  readonly maxParallelism: number
+  /** First the head, then each after those it reads from. */
+  readonly operators: readonly OperatorPlan[]
+}
+
+/** A connection between two vertices. Its index in the plan names its channels. */
+export interface EdgePlan {
+  readonly index: number
+  readonly from: string
+  readonly fromOperator: string
+  readonly to: string
+  readonly sideTag: string | null
+  readonly partitioning: PartitionKind
+}
+
+/** The plan: frozen data, vertices in topological order. */
+export interface JobGraph {
+  readonly job: string
+  readonly vertices: readonly VertexPlan[]
+  readonly edges: readonly EdgePlan[]
+}
+
+/** The plan with the code behind it. */
+export interface CompiledJob {
+  readonly graph: JobGraph
+  readonly nodes: ReadonlyMap<string, StreamNode>
+}
+
+export function vertexOf(graph: JobGraph, id: string): VertexPlan {
+  return graph.vertices.find((vertex) => vertex.id === id) as VertexPlan
+}

@@ -1,0 +1,58 @@
+import type { Source, WatermarkStrategy } from '../core/index.js'
+import type { StreamOperator } from '../operators/stream-operator.js'
+
+// biome-ignore lint/suspicious/noExplicitAny: the graph joins operators of all element types; the API's types keep them apart
+export type Any = any
+
+export type PartitionKind = 'forward' | 'rebalance' | 'rescale' | 'shuffle' | 'broadcast' | 'global' | 'hash' | 'custom'
+
+/** How records find the subtasks of the next operator. */
+export interface Partitioning {
+  readonly kind: PartitionKind
+  /** hash and custom: the key of a record. */
+  readonly keySelector?: (value: Any) => unknown
+  /** custom: the subtask for a key. */
+  readonly partition?: (key: Any, subtasks: number) => number
+}
+
+export const FORWARD: Partitioning = { kind: 'forward' }
+
+export interface StreamEdge {
+  readonly from: StreamNode
+  /** The side output it reads, or undefined for the main output. */
+  readonly sideTag: string | undefined
+  /** undefined: forward when the parallelism is equal, else rebalance. */
+  readonly partitioning: Partitioning | undefined
+}
+
+export type ChainingStrategy = 'always' | 'head' | 'never'
+
+/** One operator as the job described it. Nodes are made while the job's function runs and only their attributes change after. */
+export interface StreamNode {
+  readonly ordinal: number
+  /** Short kind for the default uid: `map`, `window`, `file-source`. */
+  readonly kind: string
+  readonly inputs: readonly StreamEdge[]
+  readonly source: { readonly source: Source<Any, Any, Any>; readonly strategy: WatermarkStrategy<Any> } | undefined
+  /** Makes the operator of one subtask; undefined for sources. */
+  readonly createOperator: (() => StreamOperator<Any, Any>) | undefined
+  /** Present when the operator's input is keyed. */
+  readonly keySelector: ((value: Any) => unknown) | undefined
+  readonly isSink: boolean
+  /** windowAll, and sources that cannot be split. */
+  readonly nonParallel: boolean
+  uid: string | undefined
+  name: string
+  parallelism: number | undefined
+  maxParallelism: number | undefined
+  chaining: ChainingStrategy
+}
+
+/** Everything a job described. */
+export interface StreamGraph {
+  readonly jobName: string
+  readonly nodes: readonly StreamNode[]
+  readonly defaultParallelism: number
+  readonly maxParallelism: number
+  readonly chainingEnabled: boolean
+}

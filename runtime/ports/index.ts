@@ -1,0 +1,5 @@
+export * from './blob-store.js'
+export * from './channel.js'
+export * from './clock.js'
+export * from './commit-log.js'
+export * from './file-system.js'

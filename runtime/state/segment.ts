@@ -1,0 +1,117 @@
+import { assert, crc32, MillraceError } from '../core/index.js'
+import { createPacker } from './structural.js'
+
+/** Rows of one state in one key group, column by column. Namespaces are null or the window as plain data. */
+export interface RowBlock {
+  /** Index into the header's `states`. */
+  readonly state: number
+  readonly removedKeys: unknown[]
+  readonly removedNamespaces: unknown[]
+  readonly keys: unknown[]
+  readonly namespaces: unknown[]
+  readonly values: unknown[]
+}
+
+export interface StateInfo {
+  readonly name: string
+  readonly kind: string
+  readonly serde: string
+}
+
+export interface SegmentHeader {
+  /** `base` stands alone; `delta` changes what the segments before it say. */
+  readonly kind: 'base' | 'delta'
+  readonly maxParallelism: number
+  readonly states: readonly StateInfo[]
+  /** [key group, offset behind the header, length], in key-group order. */
+  readonly groups: readonly (readonly [number, number, number])[]
+  readonly rows: number
+}
+
+const MAGIC = 0x4d525331 // MRS1: segment format 1
+const PREFIX_BYTES = 8
+const CRC_BYTES = 4
+
+/** Segment: magic, header length, header, one block a key group in key-group order, CRC-32 of all before it. Little-endian but for the magic. */
+export function encodeSegment(header: Omit<SegmentHeader, 'groups'>, groups: ReadonlyMap<number, readonly RowBlock[]>): Uint8Array {
+  const packer = createPacker()
+  const index: [number, number, number][] = []
+  const blocks: Uint8Array[] = []
+  let offset = 0
+  for (const keyGroup of [...groups.keys()].sort((a, b) => a - b)) {
+    const block = packer.pack(
+      (groups.get(keyGroup) as RowBlock[]).map((b) => [b.state, b.removedKeys, b.removedNamespaces, b.keys, b.namespaces, b.values]),
+    )
+    blocks.push(block)
+    index.push([keyGroup, offset, block.length])
+    offset += block.length
+  }
+  const head = packer.pack({ ...header, groups: index })
+  const bytes = new Uint8Array(PREFIX_BYTES + head.length + offset + CRC_BYTES)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, MAGIC)
+  view.setUint32(4, head.length, true)
+  bytes.set(head, PREFIX_BYTES)
+  let at = PREFIX_BYTES + head.length
+  for (const block of blocks) {
+    bytes.set(block, at)
+    at += block.length
+  }
+  assert(at + CRC_BYTES === bytes.length, 'a segment is as long as its parts')
+  view.setUint32(at, crc32(bytes.subarray(0, at)), true)
+  return bytes
+}
+
+export interface DecodedSegment {
+  readonly header: SegmentHeader
+  /** Decodes the blocks of the key groups from `first` to `last`. */
+  blocks(first: number, last: number): IterableIterator<{ readonly keyGroup: number; readonly block: RowBlock }>
+}
+
+/** Throws CHECKPOINT_CORRUPT for damaged or truncated bytes, CHECKPOINT_VERSION for another format. `name` is for the message. */
+export function decodeSegment(bytes: Uint8Array, name: string): DecodedSegment {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  if (bytes.length < PREFIX_BYTES + CRC_BYTES) throw corrupt(name, `it has only ${bytes.length} bytes`)
+  const magic = view.getUint32(0)
+  if (magic >>> 8 === MAGIC >>> 8 && magic !== MAGIC) {
+    throw new MillraceError('CHECKPOINT_VERSION', {
+      what: `segment format ${String.fromCharCode(magic & 255)} is not the format 1 that this version reads`,
+      where: name,
+      todo: 'Restore it with the version of Millrace that wrote it.',
+    })
+  }
+  if (magic !== MAGIC) throw corrupt(name, 'it does not begin as a segment')
+  const end = bytes.length - CRC_BYTES
+  if (view.getUint32(end, true) !== crc32(bytes.subarray(0, end))) throw corrupt(name, 'its checksum does not match')
+  const packer = createPacker()
+  const headerLength = view.getUint32(4, true)
+  const header = packer.unpack(bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + headerLength)) as SegmentHeader
+  const start = PREFIX_BYTES + headerLength
+  return {
+    header,
+    *blocks(first, last) {
+      for (const [keyGroup, offset, length] of header.groups) {
+        if (keyGroup < first || keyGroup > last) continue
+        const raw = packer.unpack(bytes.subarray(start + offset, start + offset + length)) as [
+          number,
+          unknown[],
+          unknown[],
+          unknown[],
+          unknown[],
+          unknown[],
+        ][]
+        for (const [state, removedKeys, removedNamespaces, keys, namespaces, values] of raw) {
+          yield { keyGroup, block: { state, removedKeys, removedNamespaces, keys, namespaces, values } }
+        }
+      }
+    },
+  }
+}
+
+function corrupt(name: string, why: string): MillraceError {
+  return new MillraceError('CHECKPOINT_CORRUPT', {
+    what: `a state segment is damaged: ${why}`,
+    where: name,
+    todo: 'Restore an older checkpoint (millrace checkpoints DIR lists them); this one cannot be used.',
+  })
+}

@@ -1,0 +1,110 @@
+import type { JobParameters, RuntimeContext } from '../core/index.js'
+import { OperatorMetrics } from '../operators/operator-metrics.js'
+import { SourceOperator } from '../operators/source-operator.js'
+import type { OperatorContext, Output, ProcessingTimeService, StreamOperator } from '../operators/stream-operator.js'
+import type { Any, CompiledJob, OperatorPlan, StreamNode, VertexPlan } from '../plan/index.js'
+import { KeyedStateBackend, keyGroupRange, type DecodedSegment } from '../state/index.js'
+import { ChainedOutput, FanOutput, WriterOutput } from './chain-output.js'
+import { KeyedSnapshots } from './keyed-snapshots.js'
+import type { RecordWriter } from './record-writer.js'
+import { SubtaskRuntimeContext } from './subtask-runtime-context.js'
+
+/** What a subtask takes from a checkpoint for one operator. */
+export interface RestoredOperator {
+  readonly segments: readonly DecodedSegment[]
+  readonly operatorState: readonly unknown[]
+}
+
+export interface ChainOptions {
+  readonly job: CompiledJob
+  readonly vertex: VertexPlan
+  readonly subtask: number
+  readonly attempt: number
+  readonly parameters: JobParameters
+  readonly processingTime: ProcessingTimeService
+  readonly autoWatermarkIntervalMs: number
+  readonly restoredCheckpointId: number
+  readonly restored: ReadonlyMap<string, RestoredOperator>
+  readonly trackChanges: boolean
+  /** Writers of the edges that leave the vertex, by uid of the operator they read. */
+  readonly writers: ReadonlyMap<string, readonly { readonly sideTag: string | null; readonly writer: RecordWriter }[]>
+  requestSplit(uid: string): void
+  emitToClient(name: string, values: readonly unknown[]): void
+  fail(error: unknown): void
+}
+
+export interface ChainedOperator {
+  readonly plan: OperatorPlan
+  readonly operator: StreamOperator<Any, Any>
+  readonly metrics: OperatorMetrics
+  readonly keyed: KeyedSnapshots | undefined
+  readonly restored: readonly unknown[]
+}
+
+/** The operators of one subtask, wired; in the order of the plan (head first). */
+export function buildChain(options: ChainOptions): readonly ChainedOperator[] {
+  const built = new Map<string, ChainedOperator & { readonly context: OperatorContext }>()
+  for (const plan of options.vertex.operators) built.set(plan.uid, createOperator(plan, options))
+  // From the end: an operator's output needs those that read it.
+  for (const plan of [...options.vertex.operators].reverse()) {
+    const { operator, context, metrics } = built.get(plan.uid) as ChainedOperator & { readonly context: OperatorContext }
+    operator.setup(context, outputOf(plan, metrics, options, built))
+  }
+  return [...built.values()]
+}
+
+function createOperator(plan: OperatorPlan, options: ChainOptions): ChainedOperator & { readonly context: OperatorContext } {
+  const { vertex, subtask } = options
+  const node = options.job.nodes.get(plan.uid) as StreamNode
+  const metrics = new OperatorMetrics()
+  const restored = options.restored.get(plan.uid)
+  let backend: KeyedStateBackend | undefined
+  if (plan.keyed) {
+    backend = new KeyedStateBackend(vertex.maxParallelism, keyGroupRange(subtask, vertex.maxParallelism, vertex.parallelism))
+    backend.restore(restored?.segments ?? [])
+    backend.tracking = options.trackChanges
+  }
+  const place = {
+    uid: plan.uid,
+    name: plan.name,
+    subtaskIndex: subtask,
+    parallelism: vertex.parallelism,
+    maxParallelism: vertex.maxParallelism,
+    attemptNumber: options.attempt,
+  }
+  const runtime: RuntimeContext = new SubtaskRuntimeContext(options.job.graph.job, place, options.parameters, metrics, backend)
+  const context: OperatorContext = {
+    ...place,
+    metrics,
+    processingTime: options.processingTime,
+    keyed: backend,
+    runtime,
+    restoredCheckpointId: options.restoredCheckpointId,
+    autoWatermarkIntervalMs: options.autoWatermarkIntervalMs,
+    emitToClient: options.emitToClient,
+    fail: options.fail,
+  }
+  const operator =
+    node.source === undefined
+      ? (node.createOperator as NonNullable<StreamNode['createOperator']>)()
+      : new SourceOperator(node.source.source, node.source.strategy, () => options.requestSplit(plan.uid))
+  return { plan, operator, metrics, context, keyed: backend && new KeyedSnapshots(backend), restored: restored?.operatorState ?? [] }
+}
+
+function outputOf(plan: OperatorPlan, metrics: OperatorMetrics, options: ChainOptions, built: ReadonlyMap<string, ChainedOperator>): Output<unknown> {
+  const main: Output<unknown>[] = []
+  const sides = new Map<string, Output<unknown>[]>()
+  const add = (sideTag: string | null, output: Output<unknown>) => {
+    if (sideTag === null) main.push(output)
+    else sides.set(sideTag, [...(sides.get(sideTag) ?? []), output])
+  }
+  for (const reader of options.vertex.operators) {
+    for (const input of reader.chainedInputs) {
+      if (input.uid !== plan.uid) continue
+      const { operator, metrics: readerMetrics } = built.get(reader.uid) as ChainedOperator
+      add(input.sideTag, new ChainedOutput(operator, readerMetrics, metrics))
+    }
+  }
+  for (const { sideTag, writer } of options.writers.get(plan.uid) ?? []) add(sideTag, new WriterOutput(writer, metrics))
+  return main.length === 1 && sides.size === 0 ? main[0] : new FanOutput(main, sides, metrics)
+}

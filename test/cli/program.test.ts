@@ -1,0 +1,141 @@
+import { CommanderError } from 'commander'
+import { describe, expect, it, vi } from 'vitest'
+import { restartStrategy } from '../../cli/option-parsers.js'
+import { buildProgram, type Commands } from '../../cli/program.js'
+
+async function parse(...words: string[]): Promise<{ calls: unknown[][]; exitCode: number; output: string; error: unknown }> {
+  const calls: unknown[][] = []
+  let exitCode = 0
+  let output = ''
+  const record =
+    <R>(name: string, result: R) =>
+    async (...args: unknown[]): Promise<R> => {
+      calls.push([name, ...args])
+      return result
+    }
+  const commands: Commands = {
+    run: record('run', 130),
+    plan: record('plan', undefined),
+    checkpoints: record('checkpoints', undefined),
+    stop: record('stop', undefined),
+    savepoint: record('savepoint', undefined),
+    cancel: record('cancel', undefined),
+    status: record('status', undefined),
+  }
+  const program = buildProgram(commands, '1.2.3', (code) => {
+    exitCode = code
+  })
+  const capture = { writeOut: (text: string) => (output += text), writeErr: (text: string) => (output += text) }
+  for (const command of [program, ...program.commands]) command.configureOutput(capture)
+  let error: unknown
+  try {
+    await program.parseAsync(['node', 'millrace', ...words])
+  } catch (thrown) {
+    error = thrown
+  }
+  return { calls, exitCode, output, error }
+}
+
+describe('millrace command line', () => {
+  it('hands options and the parameters behind -- to run', async () => {
+    const words =
+      'run job.ts --parallelism 4 --checkpoint-dir ck --checkpoint-interval 500 --max-parallelism 256 --checkpoint-mode at-least-once --from latest'
+    const more = '--restart fixed-delay:3:1000 --retain 2 --threads 0 --metrics-json m.json --quiet -- --input x.log --parallelism 9'
+    const { calls, exitCode, error } = await parse(...`${words} ${more}`.split(' '))
+    expect(error).toBeUndefined()
+    expect(calls).toEqual([
+      [
+        'run',
+        'job.ts',
+        ['--input', 'x.log', '--parallelism', '9'],
+        {
+          parallelism: 4,
+          checkpointDir: 'ck',
+          checkpointInterval: 500,
+          maxParallelism: 256,
+          checkpointMode: 'at-least-once',
+          from: 'latest',
+          restart: { kind: 'fixed-delay', attempts: 3, delayMs: 1000 },
+          retain: 2,
+          threads: 0,
+          metricsJson: 'm.json',
+          quiet: true,
+        },
+      ],
+    ])
+    expect(exitCode).toBe(130)
+  })
+
+  it('leaves defaults to the engine', async () => {
+    expect((await parse('run', 'job.ts')).calls).toEqual([['run', 'job.ts', [], {}]])
+  })
+
+  it('parses the other commands', async () => {
+    expect((await parse('plan', 'job.ts', '--format', 'json', '--', '--input', 'x')).calls).toEqual([
+      ['plan', 'job.ts', ['--input', 'x'], { format: 'json' }],
+    ])
+    expect((await parse('checkpoints', 'ck', '--json')).calls).toEqual([['checkpoints', 'ck', { json: true }]])
+    expect((await parse('stop', 'ck', '--drain', '--savepoint', 'sp')).calls).toEqual([['stop', 'ck', { drain: true, savepoint: 'sp' }]])
+    expect((await parse('savepoint', 'ck', 'sp')).calls).toEqual([['savepoint', 'ck', 'sp']])
+    expect((await parse('cancel', 'ck')).calls).toEqual([['cancel', 'ck']])
+    expect((await parse('status', 'ck')).calls).toEqual([['status', 'ck', {}]])
+  })
+
+  it.each([
+    [['run'], /missing required argument 'job'/],
+    [['run', 'job.ts', '--paralelism', '4'], /unknown option '--paralelism'[\s\S]*--parallelism/],
+    [['runn', 'job.ts'], /unknown command 'runn'[\s\S]*run/],
+    [['run', 'job.ts', '--parallelism', 'four'], /'--parallelism <n>' argument 'four' is invalid. Give a whole number from 1 to 32768/],
+    [['run', 'job.ts', '--parallelism', '0'], /from 1 to 32768/],
+    [['run', 'job.ts', '--max-parallelism', '40000'], /from 1 to 32768/],
+    [['run', 'job.ts', '--checkpoint-interval', '1.5'], /whole number, at least 0/],
+    [['run', 'job.ts', '--checkpoint-mode', 'twice'], /Allowed choices are exactly-once, at-least-once/],
+    [['run', 'job.ts', '--restart', 'fixed-delay:3'], /fixed-delay:ATTEMPTS:DELAY_MS/],
+    [['plan', 'job.ts', '--format', 'svg'], /Allowed choices are text, mermaid, json/],
+    [['checkpoints'], /missing required argument 'dir'/],
+    [['savepoint', 'ck'], /missing required argument 'path'/],
+  ])('refuses %j', async (words, message) => {
+    const { calls, error, output } = await parse(...words)
+    expect(calls).toEqual([])
+    expect(error).toBeInstanceOf(CommanderError)
+    expect((error as CommanderError).exitCode).not.toBe(0)
+    expect(output).toMatch(message)
+  })
+
+  it('tells its version', async () => {
+    vi.stubEnv('NO_COLOR', '1')
+    const { output, error } = await parse('--version')
+    expect(output).toBe('1.2.3\n')
+    expect((error as CommanderError).exitCode).toBe(0)
+    vi.unstubAllEnvs()
+  })
+})
+
+describe('restartStrategy', () => {
+  it.each([
+    ['none', { kind: 'none' }],
+    ['fixed-delay:3:1000', { kind: 'fixed-delay', attempts: 3, delayMs: 1000 }],
+    ['failure-rate:3:60000:10', { kind: 'failure-rate', failures: 3, intervalMs: 60_000, delayMs: 10 }],
+    ['exponential-delay:10:100', { kind: 'exponential-delay', initialDelayMs: 10, maxDelayMs: 100, multiplier: 2, resetAfterMs: 3_600_000 }],
+    [
+      'exponential-delay:10:100:1.5:9:4',
+      { kind: 'exponential-delay', initialDelayMs: 10, maxDelayMs: 100, multiplier: 1.5, resetAfterMs: 9, attempts: 4 },
+    ],
+  ])('reads %s', (text, expected) => {
+    expect(restartStrategy(text)).toEqual(expected)
+  })
+
+  it.each([
+    '',
+    'always',
+    'none:1',
+    'fixed-delay',
+    'fixed-delay:-1:5',
+    'fixed-delay:1.5:5',
+    'fixed-delay:3:x',
+    'exponential-delay:100:10',
+    'exponential-delay:1:2:0.5',
+  ])('refuses %j', (text) => {
+    expect(() => restartStrategy(text)).toThrow(/Give one of/)
+  })
+})
