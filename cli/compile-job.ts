@@ -10,9 +10,12 @@ import { SOURCE_URL_DEFINES, sourceUrls } from './source-urls.js'
 /** CommonJS files in the bundle call `require` of packages; esbuild renames a `require` that the job itself declares. */
 const REQUIRE_BANNER = `import { createRequire as __millraceCreateRequire } from 'node:module'; const require = __millraceCreateRequire(import.meta.url);`
 
+/** What is imported: source maps apply to modules loaded after they are switched on, which a worker thread does for itself. */
+const ENTRY = `process.setSourceMapsEnabled(true)\nexport default (await import('./bundle.mjs')).default\n`
+
 /**
- * Compiles a TypeScript job and its local files into one ES module and returns the module's path. Packages stay imports, so the
- * module lies where they resolve as they do from the job: `node_modules/.cache/millrace/<hash>/job.mjs` beside the nearest
+ * Compiles a TypeScript job and its local files into one ES module and returns the path of the module with its default export. Packages
+ * stay imports, so it lies where they resolve as they do from the job: `node_modules/.cache/millrace/<hash>/job.mjs` beside the nearest
  * package.json, or `.millrace/<hash>/job.mjs` beside a job that has none. The hash is of the content: the same job is the same file, and
  * a file that worker threads of a running job may still import is never changed.
  *
@@ -21,11 +24,14 @@ const REQUIRE_BANNER = `import { createRequire as __millraceCreateRequire } from
 export async function compileJob(file: string): Promise<string> {
   const cache = cacheFolder(dirname(file))
   // Only for source maps and imports, which depend on the depth of the folder, not on its name.
-  const anywhere = join(cache, '0'.repeat(16), 'job.mjs')
-  const code = await bundle(file, anywhere)
-  const target = join(cache, createHash('sha256').update(code).digest('hex').slice(0, 16), 'job.mjs')
-  if (!existsSync(target)) await writeModule(target, code)
-  return target
+  const code = await bundle(file, join(cache, '0'.repeat(16), 'bundle.mjs'))
+  const folder = join(cache, createHash('sha256').update(code).digest('hex').slice(0, 16))
+  const entry = join(folder, 'job.mjs')
+  if (!existsSync(entry)) {
+    await writeModule(join(folder, 'bundle.mjs'), code)
+    await writeModule(entry, ENTRY)
+  }
+  return entry
 }
 
 function cacheFolder(folder: string): string {
@@ -80,7 +86,7 @@ function missingTodo(specifier: string): string {
   return `Install the package (npm install ${specifier}), or map it in the paths of tsconfig.json.`
 }
 
-async function writeModule(target: string, code: Uint8Array): Promise<void> {
+async function writeModule(target: string, code: Uint8Array | string): Promise<void> {
   const aside = `${target}.${randomUUID()}`
   try {
     await mkdir(dirname(target), { recursive: true })

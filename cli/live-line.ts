@@ -64,8 +64,8 @@ export class LiveLine {
     clearTimeout(this.redraw)
     this.redraw = undefined
     if (this.midRow || this.text === '') return
-    // A line that wraps could not be cleared.
-    const width = Math.max(20, this.terminal.columns ?? 80) - 1
+    // A line that wraps could not be cleared. A terminal that does not know its width says 0.
+    const width = Math.max(20, this.terminal.columns || 80) - 1
     this.shown = true
     this.draw(CLEAR + stripVTControlCharacters(this.text).slice(0, width))
   }

@@ -80,10 +80,9 @@ function defaultExport(module: { readonly default?: unknown }, path: string): Lo
   // A CommonJS module compiled from `export default` has its default inside.
   const job = hasDefault(exported) ? exported.default : exported
   if (isJob(job)) return job
-  const names = Object.keys(module).filter((name) => name !== 'default')
   throw new MillraceError('JOB_NO_DEFAULT_EXPORT', {
     what: exported === undefined ? 'The module has no default export' : 'The default export is not a job',
-    where: names.length === 0 ? path : `${path}, which exports ${names.join(', ')}`,
+    where: path,
     todo: "Write: export default defineJob('name', (env) => { … })",
   })
 }

@@ -83,7 +83,7 @@ async function runAndReport(
       throw thrown
     })
     await stopping
-    await reporter.finish(result, flags.checkpointDir !== undefined && result.status === 'cancelled')
+    await reporter.finish(result, stopping !== undefined && flags.checkpointDir !== undefined)
     return signals.exitCode ?? (pipeBroken ? EXIT.brokenPipe : EXIT.finished)
   } finally {
     signals.close()

@@ -49,6 +49,7 @@ export class RunReporter {
     this.line?.close()
   }
 
+  /** `resumable`: stopped before its input was over, with checkpoints on. */
   async finish(result: JobResult, resumable: boolean): Promise<void> {
     this.close()
     if (!this.options.quiet) for (const text of summary(result, resumable)) this.say(text)

@@ -5,25 +5,31 @@ import { addsUp, formatSummary, summarise } from './summary.js'
 
 const FAILED = 1
 const BAD_USAGE = 2
+/** As shells have it for SIGPIPE. */
+const BROKEN_PIPE = 141
 
-/** What `npm start` runs: the job in this process, its windows printed, and a closing account of all lines. */
+// What `npm start` runs: the job in this process, its windows printed, and a closing account of all lines.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  // `npm start | head` has seen enough.
+  if (error.code === 'EPIPE') process.exit(BROKEN_PIPE)
+  throw error
+})
 process.exitCode = await main(process.argv.slice(2))
 
 async function main(args: readonly string[]): Promise<number> {
   try {
     const options = runOptions(args)
-    let fresh = true
+    let whole = true
     const onEvent = (event: JobEvent) => {
-      if (event.kind === 'restored' || event.kind === 'failure') fresh = false
-      if (event.kind === 'failure') console.error(event.error)
+      if (event.kind === 'restored' || event.kind === 'failure') whole = false
+      if (event.kind === 'failure' && event.restartInMs !== undefined) console.error(`${event.error}\nStarting again.`)
     }
     const handle = await run(job, { ...options, onEvent })
-    const release = stopOnInterrupt(handle, options.checkpointDir === undefined)
-    const result = await handle.result().finally(release)
-    const summary = summarise(result)
+    const interrupt = stopOnInterrupt(handle, options.checkpointDir === undefined)
+    const summary = summarise(await handle.result().finally(interrupt.release))
     console.log(formatSummary(summary))
     if (addsUp(summary)) return 0
-    if (!fresh || result.savepoint !== undefined || result.status === 'cancelled') return explainUneven()
+    if (!whole || interrupt.endedEarly()) return explainUneven()
     console.error('The numbers do not add up: some lines were lost or counted twice.')
     return FAILED
   } catch (error) {
@@ -77,16 +83,18 @@ function positive(text: string): number {
 }
 
 /** The first Ctrl-C ends the job in order: with its windows fired, or with a last checkpoint to go on from. The second ends it at once. */
-function stopOnInterrupt(handle: JobHandle, drain: boolean): () => void {
+function stopOnInterrupt(handle: JobHandle, drain: boolean): { endedEarly: () => boolean; release: () => void } {
   let interrupts = 0
   const onInterrupt = () => {
     const ending = interrupts++ === 0 ? handle.stop({ drain }) : handle.cancel()
-    ending.catch((error) => {
-      process.exitCode = report(error)
-    })
+    // handle.result() tells of the failure too.
+    ending.catch(() => {})
   }
-  process.on('SIGINT', onInterrupt)
-  return () => process.off('SIGINT', onInterrupt)
+  process.on('SIGINT', onInterrupt).on('SIGTERM', onInterrupt)
+  return {
+    endedEarly: () => interrupts > (drain ? 1 : 0),
+    release: () => process.off('SIGINT', onInterrupt).off('SIGTERM', onInterrupt),
+  }
 }
 
 function report(error: unknown): number {

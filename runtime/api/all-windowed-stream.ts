@@ -43,7 +43,10 @@ export class AllWindowedStream<T, W extends Window, M extends boolean> {
 
   aggregate<Acc, Result>(fn: AggregateFor<M, T, Acc, Result>): DataStream<Result>
   aggregate<Acc, Result, Out>(fn: AggregateFor<M, T, Acc, Result>, windowFunction: ProcessAllWindowFunction<Result, Out, W>): DataStream<Out>
-  aggregate<Acc, Result, Out>(fn: AggregateFor<M, T, Acc, Result>, windowFunction?: ProcessAllWindowFunction<Result, Out, W>): DataStream<Result | Out> {
+  aggregate<Acc, Result, Out>(
+    fn: AggregateFor<M, T, Acc, Result>,
+    windowFunction?: ProcessAllWindowFunction<Result, Out, W>,
+  ): DataStream<Result | Out> {
     return this.#apply(aggregateComputation(fn as AggregateFunction<T, Acc, Result>, windowFunction && withoutKey(windowFunction)))
   }
 
@@ -52,9 +55,11 @@ export class AllWindowedStream<T, W extends Window, M extends boolean> {
   }
 
   #apply<Acc, Out>(computation: WindowComputation<T, Acc, Out, W>): DataStream<Out> {
-    return this.#stream.partition({ kind: 'global' }).transform(
-      { kind: 'window-all', name: `WindowAll(${this.#spec.assigner.constructor.name})`, create: windowOperatorFactory(this.#spec, computation) },
-      { keySelector: () => 0, nonParallel: true },
-    )
+    return this.#stream
+      .partition({ kind: 'global' })
+      .transform(
+        { kind: 'window-all', name: `WindowAll(${this.#spec.assigner.constructor.name})`, create: windowOperatorFactory(this.#spec, computation) },
+        { keySelector: () => 0, nonParallel: true },
+      )
   }
 }

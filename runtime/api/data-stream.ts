@@ -1,8 +1,9 @@
 import { printSink } from '../connectors/print/index.js'
+import type { Window } from '../core/index.js'
 import {
+  type Collector,
   type FilterFunction,
   type FlatMapFunction,
-  type Collector,
   type MapFunction,
   MillraceError,
   type OutputTag,
@@ -23,8 +24,7 @@ import { clientSink } from './client-sink.js'
 import { type FieldKey, type KeySelector, keySelectorOf } from './key-selector.js'
 import type { KeyedStream } from './keyed-stream.js'
 import type { StreamExecutionEnvironment } from './stream-execution-environment.js'
-import type { Window } from '../core/index.js'
-import { CountTrigger, GlobalWindows, PurgingTrigger, type MergingWindowAssigner, type WindowAssigner, type GlobalWindow } from './windowing/index.js'
+import { CountTrigger, type GlobalWindow, GlobalWindows, type MergingWindowAssigner, PurgingTrigger, type WindowAssigner } from './windowing/index.js'
 
 export interface OperatorSpec<In, Out> {
   readonly kind: string
@@ -51,7 +51,8 @@ export class DataStream<T> {
   flatMap<Out>(fn: ((value: T, out: Collector<Out>) => void) | FlatMapFunction<T, Out>): DataStream<Out>
   flatMap<Out>(fn: (value: T) => Iterable<Out>): DataStream<Out>
   flatMap<Out>(fn: ((value: T, out: Collector<Out>) => void | Iterable<Out>) | FlatMapFunction<T, Out>): DataStream<Out> {
-    const object: FlatMapFunction<T, Out> = typeof fn === 'function' ? { flatMap: fn.length >= 2 ? (fn as FlatMapFunction<T, Out>['flatMap']) : collecting(fn) } : fn
+    const object: FlatMapFunction<T, Out> =
+      typeof fn === 'function' ? { flatMap: fn.length >= 2 ? (fn as FlatMapFunction<T, Out>['flatMap']) : collecting(fn) } : fn
     return this.transform({ kind: 'flat-map', name: 'FlatMap', create: () => new FlatMapOperator<T, Out>(object) })
   }
 
@@ -68,7 +69,10 @@ export class DataStream<T> {
 
   /** Joins streams of one type into one; a stream given twice comes twice. */
   union(...others: readonly DataStream<T>[]): DataStream<T> {
-    return new DataStream<T>(this.env, [this, ...others].flatMap((stream) => stream.edges))
+    return new DataStream<T>(
+      this.env,
+      [this, ...others].flatMap((stream) => stream.edges),
+    )
   }
 
   assignTimestampsAndWatermarks(strategy: WatermarkStrategy<T>): DataStream<T> {

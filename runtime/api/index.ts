@@ -1,6 +1,6 @@
 export { AllWindowedStream } from './all-windowed-stream.js'
 export { DataStream, DataStreamSink } from './data-stream.js'
-export { compileJob, defineJob, explain, type ExplainOptions, isJob, type Job } from './define-job.js'
+export { compileJob, defineJob, type ExplainOptions, explain, isJob, type Job } from './define-job.js'
 export { CommandLineParameters } from './job-parameters.js'
 export type { FieldKey, KeySelector } from './key-selector.js'
 export { KeyedStream } from './keyed-stream.js'

@@ -26,7 +26,8 @@ export class CommandLineParameters implements JobParameters {
 
   getRequired(name: string): string {
     const value = this.#values.get(name)
-    if (value === undefined) throw new MillraceError('OPTION_INVALID', { what: `the job needs the parameter --${name}`, todo: `Give it after --: -- --${name} VALUE` })
+    if (value === undefined)
+      throw new MillraceError('OPTION_INVALID', { what: `the job needs the parameter --${name}`, todo: `Give it after --: -- --${name} VALUE` })
     return value
   }
 
@@ -60,7 +61,10 @@ function parseWords(words: readonly string[]): Map<string, string> {
   for (let i = 0; i < words.length; i++) {
     const word = words[i]
     if (!word.startsWith('--') || word.length === 2) {
-      throw new MillraceError('OPTION_INVALID', { what: `job parameter "${word}" has no name`, todo: 'Write job parameters as --name value or --name=value.' })
+      throw new MillraceError('OPTION_INVALID', {
+        what: `job parameter "${word}" has no name`,
+        todo: 'Write job parameters as --name value or --name=value.',
+      })
     }
     const equals = word.indexOf('=')
     if (equals > 0) values.set(word.slice(2, equals), word.slice(equals + 1))

@@ -1,16 +1,24 @@
-import type { KeyedProcessFunction, ReduceFunction, StateDeclaration, Window } from '../core/index.js'
+import type { KeyedProcessFunction, ProcessFunction, ReduceFunction, StateDeclaration, Window } from '../core/index.js'
 import { KeyedProcessOperator } from '../operators/keyed-process-operator.js'
 import { ReduceOperator } from '../operators/reduce-operator.js'
+import type { StreamNode } from '../plan/index.js'
 import { maximum, maximumBy, minimum, minimumBy, sumOf } from './aggregations.js'
 import { DataStream, type OperatorSpec } from './data-stream.js'
 import type { KeySelector } from './key-selector.js'
 import { WindowedStream } from './windowed-stream.js'
-import { CountEvictor, CountTrigger, type GlobalWindow, GlobalWindows, type MergingWindowAssigner, PurgingTrigger, type WindowAssigner } from './windowing/index.js'
-import type { ProcessFunction } from '../core/index.js'
-import type { StreamNode } from '../plan/index.js'
+import {
+  CountEvictor,
+  CountTrigger,
+  type GlobalWindow,
+  GlobalWindows,
+  type MergingWindowAssigner,
+  PurgingTrigger,
+  type WindowAssigner,
+} from './windowing/index.js'
 
 /** Names of T's fields (or tuple positions) that hold numbers. */
-export type NumericField<T> = { [F in keyof T]-?: T[F] extends number ? F : never }[keyof T] & (T extends readonly unknown[] ? number | `${number}` : string)
+export type NumericField<T> = { [F in keyof T]-?: T[F] extends number ? F : never }[keyof T] &
+  (T extends readonly unknown[] ? number | `${number}` : string)
 
 /** A stream partitioned by key (Flink's KeyedStream): its operators have state and timers for each key. */
 export class KeyedStream<T, K> extends DataStream<T> {
@@ -75,4 +83,3 @@ export class KeyedStream<T, K> extends DataStream<T> {
     return super.transform(spec, { keySelector: this.#keySelector, ...more })
   }
 }
-

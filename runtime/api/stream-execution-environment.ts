@@ -75,7 +75,8 @@ export class StreamExecutionEnvironment {
 
   /** @internal */
   addNode(
-    node: Pick<StreamNode, 'kind' | 'name' | 'inputs' | 'source' | 'createOperator'> & Partial<Pick<StreamNode, 'keySelector' | 'isSink' | 'nonParallel' | 'chaining'>>,
+    node: Pick<StreamNode, 'kind' | 'name' | 'inputs' | 'source' | 'createOperator'> &
+      Partial<Pick<StreamNode, 'keySelector' | 'isSink' | 'nonParallel' | 'chaining'>>,
   ): StreamNode {
     const added: StreamNode = {
       keySelector: undefined,
@@ -100,7 +101,10 @@ export class StreamExecutionEnvironment {
   /** @internal */
   streamGraph(): StreamGraph {
     if (this.#nodes.length === 0) {
-      throw new MillraceError('JOB_EMPTY', { what: `job "${this.jobName}" describes nothing`, todo: 'Begin with env.fromSource(...) and end with sinkTo(), print() or collect().' })
+      throw new MillraceError('JOB_EMPTY', {
+        what: `job "${this.jobName}" describes nothing`,
+        todo: 'Begin with env.fromSource(...) and end with sinkTo(), print() or collect().',
+      })
     }
     return {
       jobName: this.jobName,

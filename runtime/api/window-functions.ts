@@ -14,7 +14,10 @@ export function reduceComputation<T, Out, K, W extends Window>(
   return {
     contents: reducingContents(reduce),
     windowFunction: single,
-    fromElements: { ...single, process: (key, context, elements, out) => elements.length > 0 && single.process(key, context, elements.reduce(reduce), out as never) },
+    fromElements: {
+      ...single,
+      process: (key, context, elements, out) => elements.length > 0 && single.process(key, context, elements.reduce(reduce), out as never),
+    },
   }
 }
 
@@ -40,7 +43,9 @@ export function aggregateComputation<T, Acc, Result, Out, K, W extends Window>(
   }
 }
 
-export function processComputation<T, Out, K, W extends Window>(windowFunction: ProcessWindowFunction<T, Out, K, W>): WindowComputation<T, T[], Out, W> {
+export function processComputation<T, Out, K, W extends Window>(
+  windowFunction: ProcessWindowFunction<T, Out, K, W>,
+): WindowComputation<T, T[], Out, W> {
   const all = processElements(windowFunction)
   return { contents: bufferedContents<T>(), windowFunction: all, fromElements: all as never }
 }

@@ -1,10 +1,10 @@
 import { MillraceError, type OutputTag, type Window } from '../core/index.js'
-import type { Any } from '../plan/index.js'
 import type { StreamOperator } from '../operators/stream-operator.js'
 import { createWindowOperator } from '../operators/window/create-window-operator.js'
 import type { Evictor, Trigger, WindowAssigner } from '../operators/window/index.js'
 import type { WindowContents } from '../operators/window/window-contents.js'
 import type { InternalWindowFunction } from '../operators/window/window-function.js'
+import type { Any } from '../plan/index.js'
 
 /** What the steps between `window(...)` and the window function have set. Immutable. */
 export interface WindowSpec<T, W extends Window> {
@@ -46,7 +46,10 @@ export function windowOperatorFactory<T, Acc, Out, W extends Window>(
     })
   }
   if (!Number.isFinite(spec.allowedLatenessMs) || spec.allowedLatenessMs < 0) {
-    throw new MillraceError('OPTION_INVALID', { what: `allowed lateness is ${spec.allowedLatenessMs}`, todo: 'It must be zero or more milliseconds.' })
+    throw new MillraceError('OPTION_INVALID', {
+      what: `allowed lateness is ${spec.allowedLatenessMs}`,
+      todo: 'It must be zero or more milliseconds.',
+    })
   }
   return () => createWindowOperator({ ...spec, trigger, ...computation })
 }

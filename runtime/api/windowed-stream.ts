@@ -50,7 +50,10 @@ export class WindowedStream<T, K, W extends Window, M extends boolean> {
 
   aggregate<Acc, Result>(fn: AggregateFor<M, T, Acc, Result>): DataStream<Result>
   aggregate<Acc, Result, Out>(fn: AggregateFor<M, T, Acc, Result>, windowFunction: ProcessWindowFunction<Result, Out, K, W>): DataStream<Out>
-  aggregate<Acc, Result, Out>(fn: AggregateFor<M, T, Acc, Result>, windowFunction?: ProcessWindowFunction<Result, Out, K, W>): DataStream<Result | Out> {
+  aggregate<Acc, Result, Out>(
+    fn: AggregateFor<M, T, Acc, Result>,
+    windowFunction?: ProcessWindowFunction<Result, Out, K, W>,
+  ): DataStream<Result | Out> {
     return this.#apply(aggregateComputation(fn as AggregateFunction<T, Acc, Result>, windowFunction))
   }
 
@@ -76,6 +79,10 @@ export class WindowedStream<T, K, W extends Window, M extends boolean> {
   }
 
   #apply<Acc, Out>(computation: WindowComputation<T, Acc, Out, W>): DataStream<Out> {
-    return this.#stream.transform({ kind: 'window', name: `Window(${this.#spec.assigner.constructor.name})`, create: windowOperatorFactory(this.#spec, computation) })
+    return this.#stream.transform({
+      kind: 'window',
+      name: `Window(${this.#spec.assigner.constructor.name})`,
+      create: windowOperatorFactory(this.#spec, computation),
+    })
   }
 }

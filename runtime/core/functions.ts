@@ -1,18 +1,16 @@
 import type { OutputTag } from './output-tag.js'
 import type {
   AggregateFunction,
+  AggregatingStateDescriptor,
   AppendingStateHandle,
   ListState,
+  ListStateDescriptor,
   MapState,
+  MapStateDescriptor,
+  ReducingStateDescriptor,
   StateDeclaration,
   StateHandles,
   ValueState,
-} from './state.js'
-import type {
-  AggregatingStateDescriptor,
-  ListStateDescriptor,
-  MapStateDescriptor,
-  ReducingStateDescriptor,
   ValueStateDescriptor,
 } from './state.js'
 import type { Window } from './windows.js'
@@ -85,7 +83,8 @@ export abstract class AbstractRichFunction implements RichFunction {
 
   /** Throws before `open`. */
   getRuntimeContext(): RuntimeContext {
-    if (this.#context === undefined) throw new Error('getRuntimeContext() is available from open() on; an overridden open() must call super.open(context)')
+    if (this.#context === undefined)
+      throw new Error('getRuntimeContext() is available from open() on; an overridden open() must call super.open(context)')
     return this.#context
   }
 }

@@ -148,7 +148,9 @@ export type StateHandleOf<D> =
 
 export type StateHandles<S extends StateDeclaration> = { readonly [N in keyof S]: StateHandleOf<S[N]> }
 
-export function valueState<T>(options: { readonly name?: string; readonly serde?: Serde<T>; readonly defaultValue?: T } = {}): ValueStateDescriptor<T> {
+export function valueState<T>(
+  options: { readonly name?: string; readonly serde?: Serde<T>; readonly defaultValue?: T } = {},
+): ValueStateDescriptor<T> {
   return new ValueStateDescriptor(options.name ?? '', options)
 }
 export function listState<T>(options: { readonly name?: string; readonly serde?: Serde<T> } = {}): ListStateDescriptor<T> {
@@ -159,7 +161,10 @@ export function mapState<K, V>(
 ): MapStateDescriptor<K, V> {
   return new MapStateDescriptor(options.name ?? '', options)
 }
-export function reducingState<T>(reduce: (a: T, b: T) => T, options: { readonly name?: string; readonly serde?: Serde<T> } = {}): ReducingStateDescriptor<T> {
+export function reducingState<T>(
+  reduce: (a: T, b: T) => T,
+  options: { readonly name?: string; readonly serde?: Serde<T> } = {},
+): ReducingStateDescriptor<T> {
   return new ReducingStateDescriptor(options.name ?? '', reduce, options)
 }
 export function aggregatingState<In, Acc, Out>(

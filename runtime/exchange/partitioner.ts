@@ -1,5 +1,4 @@
-import { MillraceError } from '../core/index.js'
-import type { Partitioning } from '../plan/stream-graph.js'
+import { MillraceError, type Partitioning } from '../core/index.js'
 import { keyGroupOf, subtaskOfKeyGroup, toInternalKey } from '../state/index.js'
 
 /** The receiving subtask of a record; BROADCAST for all of them. */

@@ -3,18 +3,18 @@ import {
   type CheckpointStore,
   type CoordinatorConfig,
   type CoordinatorState,
-  CheckpointStore as Store,
   decideTrigger,
-  type Manifest,
   MANIFEST_FORMAT,
+  type Manifest,
   nextTimeoutMs,
+  type OperatorSubtaskState,
   onAck,
   onDecline,
   onRestart,
   onStored,
   onTimeout,
   onTriggered,
-  type OperatorSubtaskState,
+  CheckpointStore as Store,
   segmentsOf,
   startCoordinator,
   type TriggerReason,
@@ -66,7 +66,12 @@ export class CheckpointDriver {
   #timer: NodeJS.Timeout | undefined
   #lastError: MillraceError | undefined
   readonly #collected = new Map<number, Collected>()
-  readonly #waiting: { readonly reason: TriggerReason; readonly target: (id: number) => SnapshotTarget; readonly resolve: (path: string) => void; readonly reject: (error: unknown) => void }[] = []
+  readonly #waiting: {
+    readonly reason: TriggerReason
+    readonly target: (id: number) => SnapshotTarget
+    readonly resolve: (path: string) => void
+    readonly reject: (error: unknown) => void
+  }[] = []
 
   constructor(
     readonly graph: JobGraph,
@@ -126,7 +131,14 @@ export class CheckpointDriver {
     }
     if (this.store !== undefined) {
       const decision = decideTrigger(this.#state, this.config, now, 'periodic')
-      if (decision.kind === 'trigger') this.#trigger(decision.id, 'periodic', { kind: 'checkpoint' }, () => {}, () => {})
+      if (decision.kind === 'trigger')
+        this.#trigger(
+          decision.id,
+          'periodic',
+          { kind: 'checkpoint' },
+          () => {},
+          () => {},
+        )
     }
     this.#arm()
   }
@@ -136,7 +148,10 @@ export class CheckpointDriver {
     if (!this.#running) return
     const now = systemClock.monotonic()
     const periodic = this.store === undefined ? undefined : decideTrigger(this.#state, this.config, now, 'periodic')
-    const next = Math.min(periodic?.kind === 'wait' ? periodic.untilMs : periodic?.kind === 'trigger' ? now : Number.POSITIVE_INFINITY, nextTimeoutMs(this.#state, this.config))
+    const next = Math.min(
+      periodic?.kind === 'wait' ? periodic.untilMs : periodic?.kind === 'trigger' ? now : Number.POSITIVE_INFINITY,
+      nextTimeoutMs(this.#state, this.config),
+    )
     if (next === Number.POSITIVE_INFINITY) return
     this.#timer = setTimeout(() => this.#advance(), Math.max(0, Math.min(next - now, 2 ** 31 - 1)))
   }
@@ -144,7 +159,15 @@ export class CheckpointDriver {
   #trigger(id: number, reason: TriggerReason, target: SnapshotTarget, resolve: (path: string) => void, reject: (error: unknown) => void): void {
     const subtasks = this.graph.vertices.flatMap((vertex) => Array.from({ length: vertex.parallelism }, (_, i) => subtaskName(vertex.id, i)))
     this.#state = onTriggered(this.#state, reason, subtasks, systemClock.monotonic())
-    this.#collected.set(id, { target, startedAtMs: systemClock.now(), enumerators: this.effects.enumerators(), operators: new Map(), resolve, reject, bytes: 0 })
+    this.#collected.set(id, {
+      target,
+      startedAtMs: systemClock.now(),
+      enumerators: this.effects.enumerators(),
+      operators: new Map(),
+      resolve,
+      reject,
+      bytes: 0,
+    })
     if (target.kind !== 'none') this.effects.emit({ kind: 'checkpoint-started', checkpointId: id })
     this.effects.trigger(id, target, reason === 'stop')
   }
@@ -161,7 +184,10 @@ export class CheckpointDriver {
       collected.operators.set(uid, states)
     }
     collected.bytes += bytes
-    if (outcome.kind === 'acknowledged') this.#finish(id, collected).catch((error) => this.decline(id, MillraceError.from(error, 'CHECKPOINT_FAILED', { what: `checkpoint ${id} could not be stored` })))
+    if (outcome.kind === 'acknowledged')
+      this.#finish(id, collected).catch((error) =>
+        this.decline(id, MillraceError.from(error, 'CHECKPOINT_FAILED', { what: `checkpoint ${id} could not be stored` })),
+      )
   }
 
   async #finish(id: number, collected: Collected): Promise<void> {

@@ -1,3 +1,5 @@
+import { join } from 'node:path'
+import { CommandLineParameters, compileJob, type Job } from '../api/index.js'
 import {
   CheckpointStore,
   createRestartDecider,
@@ -7,13 +9,11 @@ import {
   planRestore,
   type RestorePlan,
 } from '../checkpoint/index.js'
-import { compileJob, CommandLineParameters, type Job } from '../api/index.js'
 import { MillraceError, type SourceSplit } from '../core/index.js'
 import type { SnapshotTarget } from '../exchange/index.js'
 import type { CompiledJob, StreamNode } from '../plan/index.js'
 import { CheckpointDriver } from './checkpoint-driver.js'
 import { openBlobStore } from './checkpoint-folder.js'
-import { join } from 'node:path'
 import { aggregateMetrics, type ThreadMetrics } from './job-metrics.js'
 import type { FromThread, ToThread } from './messages.js'
 import type { JobEvent, JobHandle, JobResult, JobStatus, MetricsSnapshot, RunOptions } from './run-options.js'
@@ -148,7 +148,8 @@ export class JobRun implements JobHandle {
         if (generation === this.#generation) this.#receive(thread, message)
       }
       const url = this.#jobUrl()
-      this.#threads = url === undefined ? [startInCallingThread(this.job, deployments[0], (m) => receive(0, m))] : startWorkers(url, deployments, receive)
+      this.#threads =
+        url === undefined ? [startInCallingThread(this.job, deployments[0], (m) => receive(0, m))] : startWorkers(url, deployments, receive)
     } catch (error) {
       this.#failed(MillraceError.from(error, 'PLAN_INVALID', { what: 'the job could not be started' }))
     }
@@ -277,7 +278,8 @@ export class JobRun implements JobHandle {
     this.#setStatus('running')
     for (const source of this.#sources.values()) void source.start()
     this.#driver.start(this.#attempt)
-    if (this.#restoreFrom === undefined && this.#driver.lastManifest !== undefined) this.#restoreFrom = { manifest: this.#driver.lastManifest, root: this.#options.checkpointDir as string }
+    if (this.#restoreFrom === undefined && this.#driver.lastManifest !== undefined)
+      this.#restoreFrom = { manifest: this.#driver.lastManifest, root: this.#options.checkpointDir as string }
   }
 
   #onSplitRequest(uid: string, subtask: number): void {
@@ -421,7 +423,10 @@ export class JobRun implements JobHandle {
   }
 
   #savepointIn(directory: string): (id: number) => SnapshotTarget {
-    return (id) => ({ kind: 'savepoint', path: join(directory, `savepoint-${this.jobName.replace(/[^A-Za-z0-9._-]/g, '_')}-${id}-${systemClock.now()}`) })
+    return (id) => ({
+      kind: 'savepoint',
+      path: join(directory, `savepoint-${this.jobName.replace(/[^A-Za-z0-9._-]/g, '_')}-${id}-${systemClock.now()}`),
+    })
   }
 
   async stop({ savepointDir, drain = false }: { readonly savepointDir?: string; readonly drain?: boolean } = {}): Promise<JobResult> {
@@ -456,7 +461,10 @@ export class JobRun implements JobHandle {
 
   #mustRun(what: string): void {
     if (this.#status === 'running') return
-    throw new MillraceError('CHECKPOINT_FAILED', { what: `${what} is not possible while the job is ${this.#status}`, todo: 'Try again when it runs.' })
+    throw new MillraceError('CHECKPOINT_FAILED', {
+      what: `${what} is not possible while the job is ${this.#status}`,
+      todo: 'Try again when it runs.',
+    })
   }
 
   #isOver(): boolean {

@@ -27,14 +27,25 @@ export type ToThread =
 export type FromThread =
   | { readonly kind: 'running' }
   | { readonly kind: 'split-request'; readonly uid: string; readonly subtask: number }
-  | { readonly kind: 'ack'; readonly checkpointId: number; readonly subtask: string; readonly operators: readonly OperatorAck[]; readonly bytes: number }
+  | {
+      readonly kind: 'ack'
+      readonly checkpointId: number
+      readonly subtask: string
+      readonly operators: readonly OperatorAck[]
+      readonly bytes: number
+    }
   | { readonly kind: 'decline'; readonly checkpointId: number; readonly error: PlainError }
   /** This subtask has processed all its input. */
   | { readonly kind: 'ended'; readonly subtask: string }
   /** This subtask has committed what checkpoint n made final. */
   | { readonly kind: 'committed'; readonly checkpointId: number; readonly subtask: string }
   | { readonly kind: 'collected'; readonly name: string; readonly values: readonly unknown[] }
-  | { readonly kind: 'metrics'; readonly request: number; readonly operators: readonly OperatorMetricsSnapshot[]; readonly subtasks: readonly SubtaskMetricsSnapshot[] }
+  | {
+      readonly kind: 'metrics'
+      readonly request: number
+      readonly operators: readonly OperatorMetricsSnapshot[]
+      readonly subtasks: readonly SubtaskMetricsSnapshot[]
+    }
   | { readonly kind: 'failed'; readonly error: PlainError }
   | { readonly kind: 'closed' }
 

@@ -51,7 +51,13 @@ export type JobEvent =
   | { readonly kind: 'status'; readonly status: JobStatus }
   | { readonly kind: 'restored'; readonly checkpointId: number; readonly path: string }
   | { readonly kind: 'checkpoint-started'; readonly checkpointId: number }
-  | { readonly kind: 'checkpoint-completed'; readonly checkpointId: number; readonly path: string; readonly durationMs: number; readonly bytes: number }
+  | {
+      readonly kind: 'checkpoint-completed'
+      readonly checkpointId: number
+      readonly path: string
+      readonly durationMs: number
+      readonly bytes: number
+    }
   | { readonly kind: 'checkpoint-failed'; readonly checkpointId: number; readonly error: string }
   | { readonly kind: 'failure'; readonly error: string; readonly restartInMs: number | undefined }
 
@@ -88,7 +94,13 @@ export interface MetricsSnapshot {
   readonly status: JobStatus
   readonly timeMs: number
   readonly attempt: number
-  readonly lastCheckpoint: { readonly id: number; readonly path: string; readonly completedAtMs: number; readonly durationMs: number; readonly bytes: number } | null
+  readonly lastCheckpoint: {
+    readonly id: number
+    readonly path: string
+    readonly completedAtMs: number
+    readonly durationMs: number
+    readonly bytes: number
+  } | null
   readonly checkpoints: { readonly completed: number; readonly failed: number; readonly inProgress: number }
   readonly operators: readonly OperatorMetricsSnapshot[]
   readonly subtasks: readonly SubtaskMetricsSnapshot[]

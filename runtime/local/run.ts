@@ -13,7 +13,10 @@ import type { JobHandle, RunOptions } from './run-options.js'
  */
 export async function run(job: Job, options: RunOptions = {}): Promise<JobHandle> {
   if (!isJob(job)) {
-    throw new MillraceError('JOB_NO_DEFAULT_EXPORT', { what: 'run() was not given a job', todo: "Give it what defineJob('name', env => { … }) returned." })
+    throw new MillraceError('JOB_NO_DEFAULT_EXPORT', {
+      what: 'run() was not given a job',
+      todo: "Give it what defineJob('name', env => { … }) returned.",
+    })
   }
   checkOptions(options)
   const jobRun = new JobRun(job, options)
@@ -39,6 +42,9 @@ function checkOptions(options: RunOptions): void {
   for (const [name, [least, most]] of Object.entries(LIMITS)) {
     const value = options[name as keyof RunOptions]
     if (value === undefined || (Number.isInteger(value) && (value as number) >= least && (value as number) <= most)) continue
-    throw new MillraceError('OPTION_INVALID', { what: `option ${name} is ${String(value)}`, todo: `It must be a whole number from ${least} to ${most}.` })
+    throw new MillraceError('OPTION_INVALID', {
+      what: `option ${name} is ${String(value)}`,
+      todo: `It must be a whole number from ${least} to ${most}.`,
+    })
   }
 }

@@ -1,15 +1,15 @@
+import { CommandLineParameters, compileJob, type Job } from '../api/index.js'
 import { CheckpointStore, readKeyedState, type SubtaskRestore } from '../checkpoint/index.js'
-import { compileJob, CommandLineParameters, type Job } from '../api/index.js'
 import { MillraceError } from '../core/index.js'
 import { type ChannelSender, createPartitioner, type Partitioner } from '../exchange/index.js'
 import { type CompiledJob, type EdgePlan, FORWARD, type StreamNode, type VertexPlan, vertexOf } from '../plan/index.js'
 import type { Clock } from '../ports/index.js'
-import { type ChannelReceiver, ChannelQueue, type PeerMessage, type PostToPeer, RemoteChannelReceiver, RemoteChannelSender } from './channel.js'
-import { openBlobStore } from './checkpoint-folder.js'
-import type { FromThread, ToThread } from './messages.js'
 import { buildChain, type ChainedOperator, type RestoredOperator } from '../task/operator-chain.js'
 import { SubtaskProcessingTime } from '../task/processing-time.js'
 import { RecordWriter } from '../task/record-writer.js'
+import { ChannelQueue, type ChannelReceiver, type PeerMessage, type PostToPeer, RemoteChannelReceiver, RemoteChannelSender } from './channel.js'
+import { openBlobStore } from './checkpoint-folder.js'
+import type { FromThread, ToThread } from './messages.js'
 import { Subtask } from './subtask.js'
 import { operatorSnapshot, subtaskSnapshot } from './thread-metrics.js'
 
@@ -96,7 +96,9 @@ export class SlotThread {
   async #buildSubtask(job: CompiledJob, vertex: VertexPlan, subtask: number): Promise<void> {
     const { deployment, environment } = this
     const processingTime = new SubtaskProcessingTime(environment.clock)
-    const writers = job.graph.edges.filter((edge) => edge.from === vertex.id).map((edge) => ({ edge, writer: this.#writer(job, edge, vertex, subtask) }))
+    const writers = job.graph.edges
+      .filter((edge) => edge.from === vertex.id)
+      .map((edge) => ({ edge, writer: this.#writer(job, edge, vertex, subtask) }))
     const chain = buildChain({
       job,
       vertex,

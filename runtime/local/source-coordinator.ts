@@ -63,7 +63,9 @@ export class SourceCoordinator {
 
   #fail(error: unknown): void {
     if (this.#closed) return
-    this.receiver.fail(MillraceError.from(error, 'SOURCE_FAILED', { what: 'the source cannot find what to read', where: `source ${this.uid}`, uid: this.uid }))
+    this.receiver.fail(
+      MillraceError.from(error, 'SOURCE_FAILED', { what: 'the source cannot find what to read', where: `source ${this.uid}`, uid: this.uid }),
+    )
   }
 
   requestSplit(subtask: number): void {

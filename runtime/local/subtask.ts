@@ -3,13 +3,13 @@ import type { RecordBatch, SnapshotTarget } from '../exchange/index.js'
 import type { SourceOperator } from '../operators/source-operator.js'
 import type { VertexPlan } from '../plan/index.js'
 import type { KeyedStateBackend } from '../state/index.js'
-import type { ChannelReceiver } from './channel.js'
-import { InputGate } from './input-gate.js'
 import type { WriteSegment } from '../task/keyed-snapshots.js'
-import { type FromThread, type OperatorAck, subtaskName } from './messages.js'
 import type { ChainedOperator } from '../task/operator-chain.js'
 import type { SubtaskProcessingTime } from '../task/processing-time.js'
 import type { RecordWriter } from '../task/record-writer.js'
+import type { ChannelReceiver } from './channel.js'
+import { InputGate } from './input-gate.js'
+import { type FromThread, type OperatorAck, subtaskName } from './messages.js'
 
 /** Channel elements that one turn processes at most, so that other subtasks of the thread come to run. */
 const ELEMENTS_PER_TURN = 16
@@ -129,7 +129,11 @@ export class Subtask {
 
   #fail(error: unknown): void {
     const { plan } = this.#head
-    const failure = MillraceError.from(error, 'SOURCE_FAILED', { what: 'the source failed', where: `operator "${plan.name}" (uid ${plan.uid})`, uid: plan.uid })
+    const failure = MillraceError.from(error, 'SOURCE_FAILED', {
+      what: 'the source failed',
+      where: `operator "${plan.name}" (uid ${plan.uid})`,
+      uid: plan.uid,
+    })
     this.options.send({ kind: 'failed', error: failure.toPlain() })
   }
 
@@ -229,7 +233,9 @@ export class Subtask {
       try {
         segments = target.kind === 'checkpoint' ? keyed.snapshot(write) : keyed.snapshotWhole(write)
       } catch (thrown) {
-        throw thrown instanceof MillraceError ? new MillraceError(thrown.code, { ...thrown.detail, where: `operator "${plan.name}" (uid ${plan.uid})`, uid: plan.uid }) : thrown
+        throw thrown instanceof MillraceError
+          ? new MillraceError(thrown.code, { ...thrown.detail, where: `operator "${plan.name}" (uid ${plan.uid})`, uid: plan.uid })
+          : thrown
       }
       metrics.checkpointBytes = keyed.lastBytes
     }
@@ -254,7 +260,8 @@ export class Subtask {
 }
 
 function keyError(thrown: unknown, operator: string, uid: string): MillraceError {
-  if (thrown instanceof MillraceError) return new MillraceError(thrown.code, { ...thrown.detail, where: `the key of operator "${operator}" (uid ${uid})`, uid })
+  if (thrown instanceof MillraceError)
+    return new MillraceError(thrown.code, { ...thrown.detail, where: `the key of operator "${operator}" (uid ${uid})`, uid })
   return new MillraceError('USER_FUNCTION', {
     what: 'the key selector of keyBy threw',
     where: `the key of operator "${operator}" (uid ${uid})`,
@@ -263,4 +270,3 @@ function keyError(thrown: unknown, operator: string, uid: string): MillraceError
     cause: thrown,
   })
 }
-

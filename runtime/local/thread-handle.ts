@@ -43,7 +43,11 @@ export function startInCallingThread(job: Job, deployment: ThreadDeployment, onM
 }
 
 /** One worker thread for each deployment, connected with each other. */
-export function startWorkers(jobUrl: string, deployments: readonly ThreadDeployment[], onMessage: (thread: number, message: FromThread) => void): ThreadHandle[] {
+export function startWorkers(
+  jobUrl: string,
+  deployments: readonly ThreadDeployment[],
+  onMessage: (thread: number, message: FromThread) => void,
+): ThreadHandle[] {
   const ports: (MessagePort | undefined)[][] = deployments.map(() => deployments.map(() => undefined))
   for (let a = 0; a < deployments.length; a++) {
     for (let b = a + 1; b < deployments.length; b++) {
@@ -72,7 +76,10 @@ function startWorker(jobUrl: string, deployment: ThreadDeployment, peers: readon
   const lost = (why: string) => {
     if (closed) return
     closed = true
-    const error = new MillraceError('WORKER_LOST', { what: `worker thread ${deployment.thread} ended: ${why}`, todo: 'If it ran out of memory, raise the parallelism or keep less state.' })
+    const error = new MillraceError('WORKER_LOST', {
+      what: `worker thread ${deployment.thread} ended: ${why}`,
+      todo: 'If it ran out of memory, raise the parallelism or keep less state.',
+    })
     onMessage({ kind: 'failed', error: error.toPlain() })
   }
   worker.on('error', (error) => lost(error.message))
@@ -98,4 +105,3 @@ export function importable(url: string | undefined): url is string {
   const path = url.startsWith('file:') ? fileURLToPath(url) : url
   return /\.(js|mjs|cjs)$/.test(path)
 }
-

@@ -53,5 +53,8 @@ try {
   for (const message of early) thread.handle(message)
   await thread.start()
 } catch (error) {
-  send({ kind: 'failed', error: MillraceError.from(error, 'JOB_NOT_FOUND', { what: 'the job module could not be started in a worker thread', where: jobUrl }).toPlain() })
+  send({
+    kind: 'failed',
+    error: MillraceError.from(error, 'JOB_NOT_FOUND', { what: 'the job module could not be started in a worker thread', where: jobUrl }).toPlain(),
+  })
 }

@@ -129,7 +129,9 @@ function checkedTime(time: number): number {
 /** Handles for the states declared beside a function; a descriptor without a name takes the property's. */
 export function declaredStates(backend: KeyedStateBackend, declared: StateDeclaration): StateHandles<StateDeclaration> {
   const scope = new StateScope(backend)
-  return Object.fromEntries(Object.entries(declared).map(([name, descriptor]) => [name, stateHandle(scope, named(descriptor, name))])) as StateHandles<StateDeclaration>
+  return Object.fromEntries(
+    Object.entries(declared).map(([name, descriptor]) => [name, stateHandle(scope, named(descriptor, name))]),
+  ) as StateHandles<StateDeclaration>
 }
 
 export function named(descriptor: AnyStateDescriptor, name: string): AnyStateDescriptor {

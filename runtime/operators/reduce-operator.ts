@@ -1,4 +1,4 @@
-import { ReducingStateDescriptor, type ReduceFunction } from '../core/index.js'
+import { type ReduceFunction, ReducingStateDescriptor } from '../core/index.js'
 import type { StateTable } from '../state/index.js'
 import { KeyedStreamOperator } from './stream-operator.js'
 import { userError } from './user-error.js'
@@ -39,4 +39,3 @@ export class ReduceOperator<T> extends KeyedStreamOperator<T, T> {
     this.fn.close?.()
   }
 }
-

@@ -1,4 +1,12 @@
-import { type Committer, MillraceError, NO_TIMESTAMP, type Sink, type SinkElementContext, type SinkWriter, type SinkWriterContext } from '../core/index.js'
+import {
+  type Committer,
+  MillraceError,
+  NO_TIMESTAMP,
+  type Sink,
+  type SinkElementContext,
+  type SinkWriter,
+  type SinkWriterContext,
+} from '../core/index.js'
 import { StreamOperator } from './stream-operator.js'
 import { userError } from './user-error.js'
 
@@ -19,7 +27,10 @@ export class SinkOperator<T> extends StreamOperator<T, never> {
   #pending: [number, Promise<readonly unknown[]>][] = []
   #committing: Promise<void> = Promise.resolve()
   #ended = false
-  readonly #element: { timestamp: number | null; currentWatermark: number } & SinkElementContext = { timestamp: null, currentWatermark: Number.NEGATIVE_INFINITY }
+  readonly #element: { timestamp: number | null; currentWatermark: number } & SinkElementContext = {
+    timestamp: null,
+    currentWatermark: Number.NEGATIVE_INFINITY,
+  }
 
   constructor(readonly sink: Sink<T, unknown, unknown>) {
     super()
@@ -42,7 +53,10 @@ export class SinkOperator<T> extends StreamOperator<T, never> {
     // Before the writer opens, which may clean up what no checkpoint knows.
     await this.#commitUpTo(context.restoredCheckpointId)
     try {
-      this.#writer = this.sink.createWriter(sinkContext, snapshots.flatMap((s) => s.writer))
+      this.#writer = this.sink.createWriter(
+        sinkContext,
+        snapshots.flatMap((s) => s.writer),
+      )
     } catch (thrown) {
       throw userError(thrown, context, `opening the sink "${this.sink.name}"`)
     }
@@ -100,7 +114,11 @@ export class SinkOperator<T> extends StreamOperator<T, never> {
       }
     })
     return this.#committing.catch((thrown) => {
-      throw MillraceError.from(thrown, 'STORAGE', { what: `committing to sink "${this.sink.name}" failed`, where: `operator "${this.context.name}"`, uid: this.context.uid })
+      throw MillraceError.from(thrown, 'STORAGE', {
+        what: `committing to sink "${this.sink.name}" failed`,
+        where: `operator "${this.context.name}"`,
+        uid: this.context.uid,
+      })
     })
   }
 

@@ -1,4 +1,13 @@
-import { MAX_WATERMARK, MIN_WATERMARK, MillraceError, type TimestampAssigner, type WatermarkGenerator, type WatermarkOutput, type WatermarkStrategy, WatermarksWithIdleness } from '../core/index.js'
+import {
+  MAX_WATERMARK,
+  MIN_WATERMARK,
+  MillraceError,
+  type TimestampAssigner,
+  type WatermarkGenerator,
+  type WatermarkOutput,
+  type WatermarkStrategy,
+  WatermarksWithIdleness,
+} from '../core/index.js'
 import { type OperatorContext, type Output, StreamOperator } from './stream-operator.js'
 import { userError } from './user-error.js'
 

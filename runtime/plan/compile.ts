@@ -22,7 +22,14 @@ export function compile(stream: StreamGraph): CompiledJob {
   const heads = [...new Set(headOf.values())]
   const graph: JobGraph = {
     job: stream.jobName,
-    vertices: heads.map((head) => vertexPlan(head, stream.nodes.filter((n) => headOf.get(n) === head), resolved, headOf)),
+    vertices: heads.map((head) =>
+      vertexPlan(
+        head,
+        stream.nodes.filter((n) => headOf.get(n) === head),
+        resolved,
+        headOf,
+      ),
+    ),
     edges: edgePlans(stream, headOf, resolved),
   }
   return { graph: deepFreeze(graph), nodes: new Map([...resolved.values()].map((r) => [r.uid, r.node])) }
@@ -30,7 +37,10 @@ export function compile(stream: StreamGraph): CompiledJob {
 
 function resolveNodes(stream: StreamGraph): Map<StreamNode, Resolved> {
   if (!stream.nodes.some((node) => node.isSink)) {
-    throw new MillraceError('JOB_EMPTY', { what: `job "${stream.jobName}" has no sink`, todo: 'End each stream with sinkTo(), print() or collect().' })
+    throw new MillraceError('JOB_EMPTY', {
+      what: `job "${stream.jobName}" has no sink`,
+      todo: 'End each stream with sinkTo(), print() or collect().',
+    })
   }
   const resolved = new Map<StreamNode, Resolved>()
   const seen = new Map<string, StreamNode>()
@@ -84,25 +94,32 @@ function isChainable(edge: StreamEdge, node: StreamNode, resolved: Map<StreamNod
   )
 }
 
-function vertexPlan(head: StreamNode, members: readonly StreamNode[], resolved: Map<StreamNode, Resolved>, headOf: Map<StreamNode, StreamNode>): VertexPlan {
+function vertexPlan(
+  head: StreamNode,
+  members: readonly StreamNode[],
+  resolved: Map<StreamNode, Resolved>,
+  headOf: Map<StreamNode, StreamNode>,
+): VertexPlan {
   const { uid, parallelism, maxParallelism } = resolved.get(head) as Resolved
   return {
     id: uid,
     name: members.map((node) => node.name).join(' -> '),
     parallelism,
     maxParallelism,
-    operators: members.map((node): OperatorPlan => ({
-      uid: (resolved.get(node) as Resolved).uid,
-      uidGiven: node.uid !== undefined,
-      name: node.name,
-      kind: node.kind,
-      keyed: node.keySelector !== undefined,
-      isSource: node.source !== undefined,
-      isSink: node.isSink,
-      chainedInputs: node.inputs
-        .filter((edge) => node !== head && headOf.get(edge.from) === head)
-        .map((edge) => ({ uid: (resolved.get(edge.from) as Resolved).uid, sideTag: edge.sideTag ?? null })),
-    })),
+    operators: members.map(
+      (node): OperatorPlan => ({
+        uid: (resolved.get(node) as Resolved).uid,
+        uidGiven: node.uid !== undefined,
+        name: node.name,
+        kind: node.kind,
+        keyed: node.keySelector !== undefined,
+        isSource: node.source !== undefined,
+        isSink: node.isSink,
+        chainedInputs: node.inputs
+          .filter((edge) => node !== head && headOf.get(edge.from) === head)
+          .map((edge) => ({ uid: (resolved.get(edge.from) as Resolved).uid, sideTag: edge.sideTag ?? null })),
+      }),
+    ),
   }
 }
 

@@ -1,19 +1,10 @@
-import type { Source, WatermarkStrategy } from '../core/index.js'
+import type { Partitioning, Source, WatermarkStrategy } from '../core/index.js'
 import type { StreamOperator } from '../operators/stream-operator.js'
+
+export type { Partitioning, PartitionKind } from '../core/index.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the graph joins operators of all element types; the API's types keep them apart
 export type Any = any
-
-export type PartitionKind = 'forward' | 'rebalance' | 'rescale' | 'shuffle' | 'broadcast' | 'global' | 'hash' | 'custom'
-
-/** How records find the subtasks of the next operator. */
-export interface Partitioning {
-  readonly kind: PartitionKind
-  /** hash and custom: the key of a record. */
-  readonly keySelector?: (value: Any) => unknown
-  /** custom: the subtask for a key. */
-  readonly partition?: (key: Any, subtasks: number) => number
-}
 
 export const FORWARD: Partitioning = { kind: 'forward' }
 

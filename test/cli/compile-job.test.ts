@@ -21,9 +21,11 @@ async function write(files: Readonly<Record<string, string>>): Promise<void> {
   }
 }
 
-async function load(file: string): Promise<Record<string, unknown>> {
-  return (await import(/* @vite-ignore */ pathToFileURL(await compileJob(join(root, file))).href)) as Record<string, unknown>
+async function load(file: string): Promise<unknown> {
+  return ((await import(/* @vite-ignore */ pathToFileURL(await compileJob(join(root, file))).href)) as { default: unknown }).default
 }
+
+const bundleOf = (entry: string): Promise<string> => readFile(join(dirname(entry), 'bundle.mjs'), 'utf8')
 
 describe('compileJob', () => {
   it('bundles local files, JSON and tsconfig paths, and leaves packages as imports', async () => {
@@ -36,16 +38,16 @@ describe('compileJob', () => {
 import names from '../names.json' with { type: 'json' }
 import { sep } from 'node:path'
 import shared from 'shared'
-export const all = { limit, names, sep: sep.length, shared }`,
+export default { limit, names, sep: sep.length, shared }`,
       'node_modules/shared/package.json': '{ "name": "shared", "type": "module", "exports": "./index.js" }',
       'node_modules/shared/index.js': 'export default import.meta.url',
     })
     const file = await compileJob(join(root, 'src/jobs/job.ts'))
     expect(file.startsWith(join(root, 'node_modules', '.cache', 'millrace'))).toBe(true)
-    const text = await readFile(file, 'utf8')
+    const text = await bundleOf(file)
     expect(text).toMatch(/import shared from "shared"/)
     expect(text).toMatch(/sourceMappingURL=data:application\/json;base64/)
-    const { all } = await load('src/jobs/job.ts')
+    const all = await load('src/jobs/job.ts')
     const shared = pathToFileURL(join(root, 'node_modules/shared/index.js')).href
     expect(all).toEqual({ limit: 7, names: ['a', 'b'], sep: 1, shared })
   })
@@ -55,11 +57,11 @@ export const all = { limit, names, sep: sep.length, shared }`,
       'package.json': '{}',
       'tsconfig.json': '{ "compilerOptions": { "paths": { "shared": ["./mine.ts"] } } }',
       'mine.ts': "export const who = 'mine'",
-      'job.ts': "export { who } from 'shared'",
+      'job.ts': "export { who as default } from 'shared'",
       'node_modules/shared/package.json': '{ "main": "index.js" }',
       'node_modules/shared/index.js': "exports.who = 'package'",
     })
-    expect((await load('job.ts')).who).toBe('mine')
+    expect(await load('job.ts')).toBe('mine')
   })
 
   it('gives each file its own import.meta.url, filename and dirname', async () => {
@@ -70,10 +72,10 @@ import { data } from './lib/data.js'
 import { createRequire } from 'node:module'
 const require = createRequire(import.meta.url)
 // import.meta.url
-export const all = [import.meta.url, import.meta.filename, data, 'import.meta.url', typeof require.resolve]`,
+export default [import.meta.url, import.meta.filename, data, 'import.meta.url', typeof require.resolve]`,
       'lib/data.ts': "export const data = [new URL('./x.csv', import.meta.url).href, import.meta.dirname]",
     })
-    const { all } = await load('job.ts')
+    const all = await load('job.ts')
     expect(all).toEqual([
       pathToFileURL(join(root, 'job.ts')).href,
       join(root, 'job.ts'),
@@ -87,17 +89,17 @@ export const all = [import.meta.url, import.meta.filename, data, 'import.meta.ur
     await write({
       'package.json': '{}',
       'old.cjs': "const shared = require('shared'); const { sep } = require('path'); module.exports = { shared, sep }",
-      'job.ts': "import old from './old.cjs'\nexport const who = old.shared.who",
+      'job.ts': "import old from './old.cjs'\nexport default old.shared.who",
       'node_modules/shared/package.json': '{ "main": "index.js" }',
       'node_modules/shared/index.js': "exports.who = 'package'",
     })
-    expect((await load('job.ts')).who).toBe('package')
+    expect(await load('job.ts')).toBe('package')
   })
 
   it('bundles a linked workspace package in TypeScript and finds what that one imports', async () => {
     await write({
       'app/package.json': '{}',
-      'app/job.ts': "export { who } from 'lib'",
+      'app/job.ts': "export { who as default } from 'lib'",
       'lib/package.json': '{ "name": "lib", "exports": "./index.ts" }',
       'lib/index.ts': "import inner from 'inner'\nexport const who: string = inner.who",
       'lib/node_modules/inner/package.json': '{ "main": "index.js" }',
@@ -105,25 +107,25 @@ export const all = [import.meta.url, import.meta.filename, data, 'import.meta.ur
     })
     await mkdir(join(root, 'app/node_modules'))
     await symlink(join(root, 'lib'), join(root, 'app/node_modules/lib'), 'junction')
-    expect((await load('app/job.ts')).who).toBe('inner')
+    expect(await load('app/job.ts')).toBe('inner')
   })
 
   it('compiles the same job to the same file, once, and a changed job to another', async () => {
-    await write({ 'package.json': '{}', 'job.ts': 'export const n = 1' })
+    await write({ 'package.json': '{}', 'job.ts': 'export default 1' })
     const first = await compileJob(join(root, 'job.ts'))
     const { mtimeMs } = await stat(first)
     expect(await compileJob(join(root, 'job.ts'))).toBe(first)
     expect((await stat(first)).mtimeMs).toBe(mtimeMs)
-    await write({ 'job.ts': 'export const n = 2' })
+    await write({ 'job.ts': 'export default 2' })
     const second = await compileJob(join(root, 'job.ts'))
     expect(second).not.toBe(first)
     await expect(stat(first)).resolves.toBeDefined()
   })
 
   it('uses .millrace beside a job that has no package.json', async () => {
-    await write({ 'job.ts': 'export const n = 1' })
+    await write({ 'job.ts': 'export default 1' })
     expect(await compileJob(join(root, 'job.ts'))).toMatch(/[\\/]\.millrace[\\/][0-9a-f]{16}[\\/]job\.mjs$/)
-    expect((await load('job.ts')).n).toBe(1)
+    expect(await load('job.ts')).toBe(1)
   })
 
   it('maps back to the source file', async () => {
@@ -131,7 +133,7 @@ export const all = [import.meta.url, import.meta.filename, data, 'import.meta.ur
       'package.json': '{}',
       'job.ts': 'interface A { a: 1 }\n\nexport const fail = (): never => {\n  throw new Error(String({} as A))\n}',
     })
-    const text = await readFile(await compileJob(join(root, 'job.ts')), 'utf8')
+    const text = await bundleOf(await compileJob(join(root, 'job.ts')))
     const map = JSON.parse(Buffer.from(text.split('base64,')[1] as string, 'base64').toString()) as { sources: string[] }
     expect(map.sources.map((source) => join(root, 'node_modules/.cache/millrace/x', source))).toEqual([join(root, 'job.ts')])
   })

@@ -22,7 +22,7 @@ const COUNTING = `import { appendFileSync } from 'node:fs'
 import { defineJob, generatorSource, WatermarkStrategy } from 'millrace'
 export default defineJob('endless', env => {
   const file = env.parameters.getRequired('out')
-  env.fromSource(generatorSource({ generate: (i: number) => ({ key: i % 3, n: 1 }), ratePerSecond: 500 }), WatermarkStrategy.noWatermarks(), 'numbers').uid('numbers')
+  env.fromSource(generatorSource({ generate: (i: number) => ({ key: i % 3, n: 1 }), count: Number.POSITIVE_INFINITY, ratePerSecond: 500 }), WatermarkStrategy.noWatermarks(), 'numbers').uid('numbers')
     .keyBy(e => e.key)
     .sum('n').uid('sum')
     .map(e => { if (e.key === 0) appendFileSync(file, e.n + '\\n'); return e.n }).uid('tell')
@@ -68,7 +68,12 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true, maxRetries: 5 })
 })
 
-function start(...args: string[]): { child: ChildProcess; ended: Promise<Ended> } {
+interface Run {
+  readonly child: ChildProcess
+  readonly ended: Promise<Ended>
+}
+
+function start(...args: string[]): Run {
   const child = spawn(process.execPath, [MAIN, ...args], { cwd: dir, stdio: ['ignore', 'pipe', 'pipe'] })
   children.push(child)
   let [stdout, stderr] = ['', '']
@@ -80,12 +85,13 @@ function start(...args: string[]): { child: ChildProcess; ended: Promise<Ended> 
 
 const millrace = (...args: string[]): Promise<Ended> => start(...args).ended
 
-async function until(what: string, condition: () => boolean | Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 300; tries++) {
+async function until(what: string, run: Run, condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (let tries = 0; tries < 400 && run.child.exitCode === null; tries++) {
     if (await condition()) return
     await wait(50)
   }
-  throw new Error(`never happened: ${what}`)
+  run.child.kill('SIGKILL')
+  throw new Error(`never happened: ${what}; the run said: ${(await run.ended).stderr}`)
 }
 
 async function counts(): Promise<number[]> {
@@ -94,7 +100,7 @@ async function counts(): Promise<number[]> {
 }
 
 const COUNTING_ARGS = ['run', 'counting.ts', '--checkpoint-dir', 'ck', '--checkpoint-interval', '200', '--restart', 'none', '--', '--out', 'out.txt']
-const startCounting = (...more: string[]): ReturnType<typeof start> => start(...COUNTING_ARGS.slice(0, 2), ...more, ...COUNTING_ARGS.slice(2))
+const startCounting = (...more: string[]): Run => start(...COUNTING_ARGS.slice(0, 2), ...more, ...COUNTING_ARGS.slice(2))
 
 describe('millrace run', () => {
   it('runs a TypeScript job, gives stdout to the job and tells the rest on stderr', async () => {
@@ -129,7 +135,7 @@ describe('millrace run', () => {
   it.each([
     [['run', 'absent.ts'], 1, /JOB_NOT_FOUND: There is no file absent\.ts[\s\S]*what to do/],
     [['run', '.'], 1, /JOB_NOT_FOUND: \. is a folder/],
-    [['run', 'suffix.ts'], 1, /JOB_NO_DEFAULT_EXPORT: The module has no default export\n {2}where: suffix\.ts, which exports suffix\n/],
+    [['run', 'suffix.ts'], 1, /JOB_NO_DEFAULT_EXPORT: The module has no default export\n {2}where: suffix\.ts\n/],
     [['run', 'finite.ts', '--from', 'latest'], 2, /OPTION_INVALID: --from latest needs a checkpoint folder/],
     [['run', 'finite.ts', '--metrics-json', 'absent/m.json'], 1, /FILE_NOT_FOUND/],
     [['run', 'finite.ts', '--parallelism', 'x'], 2, /--parallelism/],
@@ -161,7 +167,7 @@ describe('millrace plan', () => {
 describe('a job that runs', { timeout: 60_000 }, () => {
   it('is watched, saved and stopped from outside, goes on where it was, and keeps others out of its folder', async () => {
     const first = startCounting()
-    await until('it counts', async () => (await counts()).length > 20)
+    await until('it counts', first, async () => (await counts()).length > 20)
     const status = await millrace('status', 'ck', '--json')
     expect(JSON.parse(status.stdout)).toMatchObject({ job: 'endless', pid: first.child.pid, status: 'running', metrics: { job: 'endless' } })
 
@@ -185,7 +191,7 @@ describe('a job that runs', { timeout: 60_000 }, () => {
 
     const before = await counts()
     const again = startCounting('--from', 'latest')
-    await until('it counts on', async () => (await counts()).length > before.length + 20)
+    await until('it counts on', again, async () => (await counts()).length > before.length + 20)
     expect((await millrace('cancel', 'ck')).stdout).toMatch(/cancelled/)
     const { code, stderr } = await again.ended
     expect(code).toBe(0)
@@ -203,10 +209,11 @@ describe('a job that runs', { timeout: 60_000 }, () => {
       await rm(join(dir, 'out.txt'), { force: true })
       await rm(join(dir, 'ck'), { recursive: true, force: true })
       const run = startCounting('--checkpoint-interval', '0')
-      await until('it counts', async () => (await counts()).length > 20)
+      await until('it counts', run, async () => (await counts()).length > 20)
       run.child.kill(signal)
       const { code, stderr } = await run.ended
       expect(stderr).toMatch(new RegExp(`${signal}: stopping with a last checkpoint`))
+      expect(stderr).toMatch(/go on with --from latest/)
       expect(code).toBe(exitCode)
       const { stdout } = await millrace('checkpoints', 'ck')
       expect(stdout).toMatch(/checkpoint \d+ .*valid/)
@@ -216,7 +223,7 @@ describe('a job that runs', { timeout: 60_000 }, () => {
 
   it.skipIf(process.platform === 'win32')('ends on Ctrl-C without a checkpoint folder', async () => {
     const run = start('run', 'counting.ts', '--control', 'control.json', '--', '--out', 'out.txt')
-    await until('it counts', async () => (await counts()).length > 5)
+    await until('it counts', run, async () => (await counts()).length > 5)
     expect((await millrace('status', 'control.json')).stdout).toMatch(/^endless \(process \d+, attempt 0\): running/)
     run.child.kill('SIGINT')
     expect((await run.ended).code).toBe(130)
@@ -225,13 +232,13 @@ describe('a job that runs', { timeout: 60_000 }, () => {
 
   it.skipIf(process.platform === 'win32')('can be killed and started again in the same folder', async () => {
     const first = startCounting()
-    await until('it counts', async () => (await counts()).length > 200)
+    await until('it counts', first, async () => (await counts()).length > 200)
     first.child.kill('SIGKILL')
     await first.ended
     expect((await millrace('status', 'ck')).stderr).toMatch(/CONTROL_UNREACHABLE: The job 'endless' \(process \d+\) does not answer/)
     const before = await counts()
     const again = startCounting('--from', 'latest')
-    await until('it counts on', async () => ((await counts()).at(-1) ?? 0) > (before.at(-1) as number))
+    await until('it counts on', again, async () => ((await counts()).at(-1) ?? 0) > (before.at(-1) as number))
     again.child.kill('SIGTERM')
     const { stderr } = await again.ended
     expect(stderr).toMatch(/restored checkpoint/)
@@ -243,7 +250,7 @@ describe('a job that runs', { timeout: 60_000 }, () => {
   it.skipIf(process.platform === 'win32')('ends when the reader of its output has gone', async () => {
     await writeFile(join(dir, 'chatty.ts'), COUNTING.replace('.filter(() => false)', ''))
     const run = start('run', 'chatty.ts', '--quiet', '--', '--out', 'out.txt')
-    await once(run.child.stdout as NodeJS.ReadableStream, 'data')
+    await Promise.race([once(run.child.stdout as NodeJS.ReadableStream, 'data'), run.ended])
     run.child.stdout?.destroy()
     expect((await run.ended).code).toBe(141)
   })

@@ -2,6 +2,7 @@ import { appendFileSync, renameSync, truncateSync, unlinkSync, writeFileSync } f
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { MemoryFileSystem } from '../../runtime/backends/memory/index.js'
 import { fileSource, lines, ndjson } from '../../runtime/connectors/index.js'
 import { SourceHarness } from '../../runtime/testing/index.js'
 import { tempFolder } from '../backends/temp-folder.js'
@@ -55,6 +56,30 @@ describe('follow', () => {
     expect(await harness.take(3)).toEqual(['late', 'last without end', 'new'])
     appendFileSync(path, 'more\n')
     expect(await harness.take(1)).toEqual(['more'])
+    await harness.close()
+  })
+
+  it('after a rotation waits once more for a writer that still has the old file open', async () => {
+    const late = new (class extends MemoryFileSystem {
+      rotated = false
+      writeLate = () => {}
+
+      override async stat(path: string) {
+        const found = await super.stat(path)
+        if (this.rotated) this.writeLate()
+        this.writeLate = () => {}
+        return found
+      }
+    })()
+    const writer = late.openAppend('app.log', 0)
+    writer.write(Buffer.from('a\n'))
+    const harness = await SourceHarness.start(fileSource({ path: 'app.log', format: lines(), follow, fileSystem: late }))
+    await harness.take(1)
+    late.writeLate = () => writer.write(Buffer.from('late\n'))
+    await late.rename('app.log', 'app.log.1')
+    late.openAppend('app.log', 0).write(Buffer.from('new\n'))
+    late.rotated = true
+    expect(await harness.take(2)).toEqual(['late', 'new'])
     await harness.close()
   })
 

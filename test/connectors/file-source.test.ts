@@ -240,6 +240,15 @@ describe('csv', () => {
     ])
   })
 
+  it('a quote inside a field without quotes harms only its own record', async () => {
+    const path = join(folder, 'a')
+    const all = await readAll({ path, format: csv({ malformed: 'emit' }), fileSystem: await filesWith({ a: 'a,b\n1,y"z\n2,x\n' }) })
+    expect(all).toEqual([
+      { ok: false, line: '1,y"z', lineNumber: 2, file: path, error: expect.any(String) },
+      { ok: true, value: { a: '2', b: 'x' } },
+    ])
+  })
+
   it('a quote never closed does not read the whole file into memory', async () => {
     const files = await filesWith({ a: `a,b\n1,2\n3,"x\n${'y\n'.repeat(1000)}` })
     const harness = await SourceHarness.start(fileSource({ path: join(folder, 'a'), format: csv(), fileSystem: files, maxLineBytes: 200 }))

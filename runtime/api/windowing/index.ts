@@ -1,4 +1,5 @@
 /** Window assigners, triggers and evictors, for job authors. */
-export { GlobalWindow, TimeWindow } from '../../core/index.js'
+
 export type { Window } from '../../core/index.js'
+export { GlobalWindow, TimeWindow } from '../../core/index.js'
 export * from '../../operators/window/index.js'

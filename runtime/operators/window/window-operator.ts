@@ -170,8 +170,23 @@ export class WindowOperator<In, Acc, Out, W extends Window> extends KeyedStreamO
 
   onEventTime(timer: Timer): void {
     const window = timer.namespace as W
+    if (this.#plainEventTime && !this.assigner.isMerging) {
+      this.#firePlain(window)
+      return
+    }
     this.onTimer(window, () => this.ask(window, (trigger, context) => trigger.onEventTime(timer.time, window, context)))
     if (this.#isEventTime && timer.time === this.cleanupTime(window)) this.clearWindow(window)
+  }
+
+  /** The default trigger fires, and the window is over: neither has more to say. */
+  #firePlain(window: W): void {
+    const entry = this.table.get(this.keyed.currentKey, window)
+    if (entry === null) return
+    this.emit(window, entry)
+    this.table.remove(entry)
+    if (this.windowFunction.clear === undefined) return
+    this.windowContext.enter(window)
+    this.windowFunction.clear(this.windowContext)
   }
 
   onProcessingTime(timer: Timer): void {

@@ -26,7 +26,7 @@ export class Prefetch {
       this.#fill()
       return chunk
     }
-    
+    if (this.#failure !== undefined) throw this.#failure.thrown
     return this.#ended ? 'end' : undefined
   }
 
