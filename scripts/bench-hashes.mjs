@@ -9,11 +9,17 @@ const node = (...args) => JSON.parse(execFileSync(process.execPath, args, { cwd:
 let failed = 0
 for (const job of ['ipcount', 'wordcount', 'q0', 'q1', 'q2', 'q5', 'q7']) {
   const expected = node(join('bench', 'flink', 'ref.mjs'), job, String(EVENTS))
-  for (const [parallelism, checkpoint] of [['1', '0'], ['2', '0'], ['2', '100']]) {
+  for (const [parallelism, checkpoint] of [
+    ['1', '0'],
+    ['2', '0'],
+    ['2', '100'],
+  ]) {
     const got = node(join('dist', 'bench', 'main.js'), job, '--events', String(EVENTS), '--parallelism', parallelism, '--checkpoint', checkpoint)
     const same = got.outputs === expected.outputs && got.hash === expected.hash
     if (!same) failed++
-    console.log(`${same ? 'same' : 'DIFFERENT'} ${job} parallelism ${parallelism} checkpoint ${checkpoint}: ${got.outputs} outputs, hash ${got.hash}, expected ${expected.outputs}, ${expected.hash}`)
+    console.log(
+      `${same ? 'same' : 'DIFFERENT'} ${job} parallelism ${parallelism} checkpoint ${checkpoint}: ${got.outputs} outputs, hash ${got.hash}, expected ${expected.outputs}, ${expected.hash}`,
+    )
   }
 }
 process.exit(failed === 0 ? 0 : 1)

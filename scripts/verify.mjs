@@ -13,7 +13,11 @@ let passed = 0
 const failed = []
 for (const [name, args] of suites) {
   console.log(`\n=== ${name}`)
-  const { status, signal } = spawnSync(process.execPath, args.map((arg, i) => (i === 0 ? join(root, arg) : arg)), { cwd: root, stdio: 'inherit', timeout: 15 * 60_000 })
+  const { status, signal } = spawnSync(
+    process.execPath,
+    args.map((arg, i) => (i === 0 ? join(root, arg) : arg)),
+    { cwd: root, stdio: 'inherit', timeout: 15 * 60_000 },
+  )
   if (status === 0) passed++
   else failed.push(`${name} (${signal ?? `exit code ${status}`})`)
 }

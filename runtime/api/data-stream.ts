@@ -48,11 +48,13 @@ export class DataStream<T> {
   }
 
   /** Any number of results for each element: `out.collect` them, or return (or yield) an iterable of them. */
-  flatMap<Out>(fn: ((value: T, out: Collector<Out>) => void) | FlatMapFunction<T, Out>): DataStream<Out>
   flatMap<Out>(fn: (value: T) => Iterable<Out>): DataStream<Out>
-  flatMap<Out>(fn: ((value: T, out: Collector<Out>) => void | Iterable<Out>) | FlatMapFunction<T, Out>): DataStream<Out> {
+  flatMap<Out>(fn: ((value: T, out: Collector<Out>) => void) | FlatMapFunction<T, Out>): DataStream<Out>
+  flatMap<Out>(fn: ((value: T, out: Collector<Out>) => unknown) | FlatMapFunction<T, Out>): DataStream<Out> {
     const object: FlatMapFunction<T, Out> =
-      typeof fn === 'function' ? { flatMap: fn.length >= 2 ? (fn as FlatMapFunction<T, Out>['flatMap']) : collecting(fn) } : fn
+      typeof fn === 'function'
+        ? { flatMap: fn.length >= 2 ? (fn as FlatMapFunction<T, Out>['flatMap']) : collecting(fn as (value: T) => Iterable<Out>) }
+        : fn
     return this.transform({ kind: 'flat-map', name: 'FlatMap', create: () => new FlatMapOperator<T, Out>(object) })
   }
 
@@ -238,10 +240,8 @@ export class DataStreamSink {
 }
 
 /** A function that returns its results as one that collects them. */
-function collecting<T, Out>(fn: (value: T, out: Collector<Out>) => void | Iterable<Out>): FlatMapFunction<T, Out>['flatMap'] {
+function collecting<T, Out>(fn: (value: T) => Iterable<Out>): FlatMapFunction<T, Out>['flatMap'] {
   return (value, out) => {
-    const results = fn(value, out)
-    if (results === undefined) return
-    for (const result of results) out.collect(result)
+    for (const result of fn(value)) out.collect(result)
   }
 }

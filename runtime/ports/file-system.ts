@@ -10,6 +10,8 @@ export interface FileSystem {
   rename(from: string, to: string): Promise<void>
   /** No error when it does not exist. */
   remove(path: string): Promise<void>
+  /** No error when the folder is not empty (then it stays) or does not exist. */
+  removeEmptyDir(path: string): Promise<void>
   /** Recursive; no error when it exists. */
   makeDir(path: string): Promise<void>
   /** Names in a folder, sorted; an empty list when the folder does not exist. */

@@ -65,6 +65,11 @@ export class FailingFileSystem implements FileSystem {
     return this.#inner.remove(path)
   }
 
+  async removeEmptyDir(path: string): Promise<void> {
+    this.#count('removeEmptyDir', path)
+    return this.#inner.removeEmptyDir(path)
+  }
+
   async makeDir(path: string): Promise<void> {
     this.#count('makeDir', path)
     return this.#inner.makeDir(path)

@@ -56,6 +56,8 @@ export class FileBlobStore implements BlobStore {
     try {
       const stat = await this.#files.stat(path)
       if (stat?.isDirectory === false) await this.#files.remove(path)
+      // A folder goes with its last blob, so that years of checkpoints leave no empty ones.
+      if (dirname(path) !== join(this.#folder)) await this.#files.removeEmptyDir(dirname(path))
     } catch (error) {
       throw storageError(error, path, 'deleting a blob')
     }
@@ -65,11 +67,22 @@ export class FileBlobStore implements BlobStore {
     try {
       const stat = await this.#files.stat(path)
       if (stat?.isDirectory === false) return 'exists'
-      await this.#files.makeDir(dirname(path))
-      await this.#files.writeFileAtomic(path, bytes)
+      await this.#writeNew(path, bytes)
       return 'stored'
     } catch (error) {
       throw storageError(error, path, 'writing a blob')
+    }
+  }
+
+  /** Its folder may go between the two steps, when another blob in it was the last and is deleted. */
+  async #writeNew(path: string, bytes: Uint8Array): Promise<void> {
+    try {
+      await this.#files.makeDir(dirname(path))
+      await this.#files.writeFileAtomic(path, bytes)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+      await this.#files.makeDir(dirname(path))
+      await this.#files.writeFileAtomic(path, bytes)
     }
   }
 

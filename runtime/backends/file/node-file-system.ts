@@ -1,5 +1,5 @@
 import { closeSync, fstatSync, fsync, ftruncateSync, openSync, writeSync } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, rmdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { assert } from '../../core/index.js'
 import type { AppendHandle, FileStat, FileSystem, ReadHandle } from '../../ports/index.js'
@@ -40,6 +40,14 @@ export class NodeFileSystem implements FileSystem {
 
   async remove(path: string): Promise<void> {
     await rm(path, { force: true, recursive: true })
+  }
+
+  async removeEmptyDir(path: string): Promise<void> {
+    try {
+      await rmdir(path)
+    } catch (error) {
+      if (!['ENOTEMPTY', 'EEXIST', 'ENOENT', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    }
   }
 
   async makeDir(path: string): Promise<void> {

@@ -53,6 +53,11 @@ export class MemoryFileSystem implements FileSystem {
     for (const key of [...this.#folders]) if (isWithin(target, key)) this.#folders.delete(key)
   }
 
+  async removeEmptyDir(path: string): Promise<void> {
+    const target = resolve(path)
+    if ((await this.list(path)).length === 0) this.#folders.delete(target)
+  }
+
   async makeDir(path: string): Promise<void> {
     for (let folder = resolve(path); !this.#folders.has(folder); folder = dirname(folder)) {
       if (this.#files.has(folder)) throw failure('EEXIST', 'mkdir', path)
