@@ -31,7 +31,8 @@ export class RunReporter {
 
   event(event: JobEvent): void {
     if (event.kind === 'failure') {
-      this.say(event.restartInMs === undefined ? event.error : `${event.error}\nmillrace: restarting in ${seconds(event.restartInMs)}`)
+      // One that ends the job is what the command itself reports at the end.
+      if (event.restartInMs !== undefined) this.say(`${event.error}\nmillrace: restarting in ${seconds(event.restartInMs)}`)
     } else if (event.kind === 'checkpoint-failed') {
       this.say(`millrace: checkpoint ${event.checkpointId} failed: ${event.error}`)
     } else if (event.kind === 'restored' && !this.options.quiet) {

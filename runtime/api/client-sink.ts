@@ -1,21 +1,32 @@
 import type { Sink } from '../core/index.js'
 
-/** Hands elements to the job's client once they are committed, so each exactly once. */
-export function clientSink<T>(name: string): Sink<T, T, never> {
+interface Batch<T> {
+  readonly checkpointId: number
+  readonly subtaskIndex: number
+  readonly values: readonly T[]
+}
+
+/** Hands elements to the job's client once they are committed, so each exactly once within a run. */
+export function clientSink<T>(name: string): Sink<T, Batch<T>, never> {
   return {
     name: 'collect',
-    createWriter: () => {
-      let buffered: T[] = []
+    createWriter: ({ subtaskIndex }) => {
+      let values: T[] = []
       return {
-        write: (value) => void buffered.push(value),
-        prepareCommit: () => {
-          const committables = buffered
-          buffered = []
-          return committables
+        write: (value) => void values.push(value),
+        prepareCommit: (checkpointId) => {
+          if (values.length === 0) return []
+          const batch = { checkpointId, subtaskIndex, values }
+          values = []
+          return [batch]
         },
         close: () => {},
       }
     },
-    createCommitter: (context) => ({ commit: (values) => context.emitToClient(name, values) }),
+    createCommitter: ({ runtime: { uid }, emitToClient }) => ({
+      commit: (batches) => {
+        for (const { checkpointId, subtaskIndex, values } of batches) emitToClient(name, values, { uid, subtaskIndex, checkpointId })
+      },
+    }),
   }
 }

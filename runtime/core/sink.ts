@@ -19,8 +19,16 @@ export interface SinkWriterContext {
   /** The checkpoint this run was restored from; 0 for a fresh start. */
   readonly restoredCheckpointId: number
   now(): number
-  /** Hands committed results to whoever started the job (`collect(name)`). */
-  emitToClient(name: string, values: readonly unknown[]): void
+  /** Hands committed results to whoever started the job (`collect(name)`). A batch that comes again after a failure counts once. */
+  emitToClient(name: string, values: readonly unknown[], batch: ClientBatch): void
+}
+
+/** The results that one subtask of a sink had for one checkpoint. */
+export interface ClientBatch {
+  /** uid of the sink. */
+  readonly uid: string
+  readonly subtaskIndex: number
+  readonly checkpointId: number
 }
 
 export interface SinkElementContext {

@@ -9,7 +9,7 @@ import {
   planRestore,
   type RestorePlan,
 } from '../checkpoint/index.js'
-import { MillraceError, type SourceSplit } from '../core/index.js'
+import { type ClientBatch, MillraceError, type SourceSplit } from '../core/index.js'
 import type { SnapshotTarget } from '../exchange/index.js'
 import type { CompiledJob, StreamNode } from '../plan/index.js'
 import { CheckpointDriver } from './checkpoint-driver.js'
@@ -52,6 +52,10 @@ export class JobRun implements JobHandle {
   readonly #failures: number[] = []
   #restartTimer: NodeJS.Timeout | undefined
   readonly #collected: Record<string, unknown[]> = {}
+  /** Batches that #collected holds. */
+  readonly #batches = new Set<string>()
+  /** The checkpoint of an earlier run that this one goes on from; 0 for a fresh start. */
+  #earlierRun = 0
   readonly #metricRequests = new Map<number, { readonly parts: ThreadMetrics[]; readonly resolve: (parts: readonly ThreadMetrics[]) => void }>()
   #nextRequest = 0
 
@@ -94,6 +98,7 @@ export class JobRun implements JobHandle {
       const opened = await openCheckpoint(restoreFrom, openBlobStore, checkpointDir)
       if (opened !== undefined) {
         this.#restoreFrom = { manifest: opened.manifest, root: opened.store.root }
+        this.#earlierRun = opened.manifest.checkpointId
         nextId = Math.max(nextId, opened.manifest.checkpointId + 1)
         this.#planRestore() // refuses a checkpoint that does not fit before anything runs
         this.#emit({ kind: 'restored', checkpointId: opened.manifest.checkpointId, path: opened.path })
@@ -254,7 +259,7 @@ export class JobRun implements JobHandle {
         this.#onCommitted(message.checkpointId, message.subtask)
         break
       case 'collected':
-        this.#collected[message.name] = [...(this.#collected[message.name] ?? []), ...message.values]
+        this.#onCollected(message.name, message.values, message.batch)
         break
       case 'metrics':
         this.#onMetrics(message.request, { operators: message.operators, subtasks: message.subtasks })
@@ -267,6 +272,15 @@ export class JobRun implements JobHandle {
         this.#closed++
         if (this.#closed === this.#threads.length) this.#onClosed()
     }
+  }
+
+  /** After a restart the batches of the restored checkpoint come again; those of an earlier run went to that run's client. */
+  #onCollected(name: string, values: readonly unknown[], { uid, subtaskIndex, checkpointId }: ClientBatch): void {
+    const batch = `${checkpointId} ${subtaskIndex} ${uid}`
+    if (checkpointId <= this.#earlierRun || this.#batches.has(batch)) return
+    this.#batches.add(batch)
+    this.#collected[name] ??= []
+    for (const value of values) this.#collected[name].push(value)
   }
 
   #subtaskCount(): number {

@@ -1,5 +1,5 @@
 import type { SegmentRef } from '../checkpoint/index.js'
-import type { PlainError, SourceSplit } from '../core/index.js'
+import type { ClientBatch, PlainError, SourceSplit } from '../core/index.js'
 import type { SnapshotTarget } from '../exchange/index.js'
 import type { OperatorMetricsSnapshot, SubtaskMetricsSnapshot } from './run-options.js'
 
@@ -39,7 +39,7 @@ export type FromThread =
   | { readonly kind: 'ended'; readonly subtask: string }
   /** This subtask has committed what checkpoint n made final. */
   | { readonly kind: 'committed'; readonly checkpointId: number; readonly subtask: string }
-  | { readonly kind: 'collected'; readonly name: string; readonly values: readonly unknown[] }
+  | { readonly kind: 'collected'; readonly name: string; readonly values: readonly unknown[]; readonly batch: ClientBatch }
   | {
       readonly kind: 'metrics'
       readonly request: number

@@ -112,7 +112,7 @@ export class SlotThread {
       trackChanges: deployment.checkpointDir !== undefined,
       writers: groupWriters(writers),
       requestSplit: (uid) => environment.send({ kind: 'split-request', uid, subtask }),
-      emitToClient: (name, values) => environment.send({ kind: 'collected', name, values }),
+      emitToClient: (name, values, batch) => environment.send({ kind: 'collected', name, values, batch }),
       fail: (error) => this.#fail(error),
     })
     const built = new Subtask({

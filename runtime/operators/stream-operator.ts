@@ -1,4 +1,4 @@
-import type { RuntimeContext } from '../core/index.js'
+import type { ClientBatch, RuntimeContext } from '../core/index.js'
 import type { Clock } from '../ports/index.js'
 import type { KeyedStateBackend } from '../state/keyed-state-backend.js'
 import type { OperatorMetrics } from './operator-metrics.js'
@@ -36,7 +36,7 @@ export interface OperatorContext {
   /** Interval of periodic watermarks, ms. */
   readonly autoWatermarkIntervalMs: number
   /** Hands committed results to whoever started the job. */
-  emitToClient(name: string, values: readonly unknown[]): void
+  emitToClient(name: string, values: readonly unknown[], batch: ClientBatch): void
   /** Fails the subtask from an asynchronous callback. */
   fail(error: unknown): void
 }

@@ -1,4 +1,4 @@
-import type { JobParameters, RuntimeContext } from '../core/index.js'
+import type { ClientBatch, JobParameters, RuntimeContext } from '../core/index.js'
 import { OperatorMetrics } from '../operators/operator-metrics.js'
 import { SourceOperator } from '../operators/source-operator.js'
 import type { OperatorContext, Output, ProcessingTimeService, StreamOperator } from '../operators/stream-operator.js'
@@ -29,7 +29,7 @@ export interface ChainOptions {
   /** Writers of the edges that leave the vertex, by uid of the operator they read. */
   readonly writers: ReadonlyMap<string, readonly { readonly sideTag: string | null; readonly writer: RecordWriter }[]>
   requestSplit(uid: string): void
-  emitToClient(name: string, values: readonly unknown[]): void
+  emitToClient(name: string, values: readonly unknown[], batch: ClientBatch): void
   fail(error: unknown): void
 }
 
