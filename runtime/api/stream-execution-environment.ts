@@ -76,10 +76,11 @@ export class StreamExecutionEnvironment {
   /** @internal */
   addNode(
     node: Pick<StreamNode, 'kind' | 'name' | 'inputs' | 'source' | 'createOperator'> &
-      Partial<Pick<StreamNode, 'keySelector' | 'isSink' | 'nonParallel' | 'chaining'>>,
+      Partial<Pick<StreamNode, 'keySelector' | 'keySelector2' | 'isSink' | 'nonParallel' | 'chaining'>>,
   ): StreamNode {
     const added: StreamNode = {
       keySelector: undefined,
+      keySelector2: undefined,
       isSink: false,
       nonParallel: false,
       chaining: 'always',

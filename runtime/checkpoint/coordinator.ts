@@ -161,9 +161,9 @@ export function nextTimeoutMs(state: CoordinatorState, config: CoordinatorConfig
   return Math.min(...waiting.map((p) => p.startedAtMs + config.timeoutMs))
 }
 
-/** The job starts again: what was pending is gone, ids go on. */
+/** The job starts again: what was pending is gone, ids go on. A job that had stopped, and then failed while its sinks committed, runs again. */
 export function onRestart(state: CoordinatorState, now: number): CoordinatorState {
-  return { ...state, pending: [], lastStartedMs: now, lastEndedMs: undefined, failuresInARow: 0 }
+  return { ...state, pending: [], lastStartedMs: now, lastEndedMs: undefined, failuresInARow: 0, ended: false }
 }
 
 function abort(

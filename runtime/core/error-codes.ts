@@ -45,6 +45,8 @@ export const ERROR_CODES = {
   CONTROL_UNREACHABLE: user('No running job answers at this folder.'),
   FRAME_CORRUPT: external('A frame that arrived from another stage is damaged.', false),
   LOG_CORRUPT: external('A commit-log item is damaged or missing.', false),
+  BATCH_REFUSED: external('A stage cannot take a batch now; it must be delivered again.'),
+  AWS_CALL: external('A call to an AWS service failed.'),
 } as const satisfies Record<string, ErrorCodeInfo>
 
 export type ErrorCode = keyof typeof ERROR_CODES

@@ -59,12 +59,14 @@ export interface CompletedCheckpoint {
 /** Carries out what the pure coordinator decides: triggers, collects acknowledgements, writes manifests, forgets old checkpoints. */
 export class CheckpointDriver {
   last: CompletedCheckpoint | undefined
-  /** The manifest to restart from. */
-  lastManifest: Manifest | undefined
+  /** What to restart from, with the folder of its segments. */
+  restorable: { readonly manifest: Manifest; readonly root: string } | undefined
   #state: CoordinatorState
   #running = false
   #timer: NodeJS.Timeout | undefined
   #lastError: MillraceError | undefined
+  /** Checkpoints whose manifests are being written. */
+  readonly #storing = new Set<Promise<unknown>>()
   readonly #collected = new Map<number, Collected>()
   readonly #waiting: {
     readonly reason: TriggerReason
@@ -98,13 +100,17 @@ export class CheckpointDriver {
     this.#arm()
   }
 
-  /** The attempt is over: nothing of it completes any more. */
-  halt(error: MillraceError): void {
+  /**
+   * The attempt is over: no checkpoint of it completes any more. Resolves when none is being written either: one that still
+   * comes to be is the one to restart from, or a later process would find it after this one has restarted from an older one.
+   */
+  async halt(error: MillraceError): Promise<void> {
     this.#running = false
     clearTimeout(this.#timer)
     for (const collected of this.#collected.values()) collected.reject(error)
     for (const waiting of this.#waiting.splice(0)) waiting.reject(error)
     this.#collected.clear()
+    await Promise.allSettled(this.#storing)
   }
 
   /** Begins a checkpoint as soon as the rules allow; resolves with its path once it is complete. */
@@ -184,35 +190,37 @@ export class CheckpointDriver {
       collected.operators.set(uid, states)
     }
     collected.bytes += bytes
-    if (outcome.kind === 'acknowledged')
-      this.#finish(id, collected).catch((error) =>
-        this.decline(id, MillraceError.from(error, 'CHECKPOINT_FAILED', { what: `checkpoint ${id} could not be stored` })),
-      )
+    if (outcome.kind !== 'acknowledged') return
+    const finished = this.#finish(id, collected).catch((error) =>
+      this.decline(id, MillraceError.from(error, 'CHECKPOINT_FAILED', { what: `checkpoint ${id} could not be stored` })),
+    )
+    this.#storing.add(finished)
+    void finished.finally(() => this.#storing.delete(finished))
   }
 
   async #finish(id: number, collected: Collected): Promise<void> {
     const manifest = this.#manifest(id, collected)
-    const path = await this.#write(manifest, collected.target)
+    const { target } = collected
+    const path = await this.#write(manifest, target)
+    if (target.kind === 'checkpoint') this.restorable = { manifest, root: (this.store as CheckpointStore).root }
     if (!this.#running) return
     const { state, outcome } = onStored(this.#state, id, systemClock.monotonic())
     this.#state = state
     if (outcome.kind === 'late') return
-    const reasonIsSavepoint = collected.target.kind === 'savepoint' && !state.ended
+    const inPassing = target.kind === 'savepoint' && !state.ended
+    if (target.kind === 'savepoint' && !inPassing) this.restorable = { manifest, root: target.path }
     this.#collected.delete(id)
     const completedAtMs = systemClock.now()
     const durationMs = completedAtMs - collected.startedAtMs
-    if (collected.target.kind !== 'none') {
-      if (collected.target.kind === 'checkpoint') {
-        this.lastManifest = manifest
-        this.last = { id, path, completedAtMs, durationMs, bytes: collected.bytes }
-      }
+    if (target.kind !== 'none') {
+      if (target.kind === 'checkpoint') this.last = { id, path, completedAtMs, durationMs, bytes: collected.bytes }
       this.effects.emit({ kind: 'checkpoint-completed', checkpointId: id, path, durationMs, bytes: collected.bytes })
     }
     for (const aborted of outcome.aborted) this.#forget(aborted)
     // Results of a savepoint in passing are not committed: recovery starts from the checkpoint before it.
-    if (!reasonIsSavepoint) this.effects.complete(id)
+    if (!inPassing) this.effects.complete(id)
     collected.resolve(path)
-    if (collected.target.kind === 'checkpoint') await this.#retain(manifest)
+    if (target.kind === 'checkpoint') await this.#retain(manifest)
     this.#advance()
   }
 
@@ -252,6 +260,7 @@ export class CheckpointDriver {
   }
 
   decline(id: number, error: MillraceError): void {
+    if (!this.#running) return
     const now = systemClock.monotonic()
     this.#lastError = error
     const { state, aborted, failJob } = onDecline(this.#state, this.config, id, now)

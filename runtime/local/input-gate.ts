@@ -3,9 +3,11 @@ import { WatermarkValve } from '../operators/watermark-valve.js'
 import type { ChannelReceiver } from './channel.js'
 
 export interface GateListener {
-  processBatch(batch: RecordBatch): void
-  processWatermark(watermark: number): void
-  processStatus(idle: boolean): void
+  /** `input`: 0, or 1 for the second input of an operator with two. */
+  processBatch(batch: RecordBatch, input: number): void
+  processWatermark(watermark: number, input: number): void
+  processStatus(idle: boolean, input: number): void
+  endOf(input: number): void
   /** Every channel has delivered the barrier: everything before it is processed, nothing after it (exactly once). */
   barrierAligned(checkpointId: number, target: SnapshotTarget): void
   /** No record will come on any channel. */
@@ -19,22 +21,31 @@ export interface GateListener {
  * I2  A checkpoint that was aborted never aligns.
  */
 export class InputGate {
-  readonly #valve: WatermarkValve
+  /** One for each input, with the position of each channel in it. */
+  readonly #valves: readonly WatermarkValve[]
+  readonly #positions: readonly number[]
   readonly #blocked: boolean[]
   readonly #ended: boolean[]
   readonly #arrived = new Map<number, Set<number>>()
-  #aborted = 0
+  /** Aborted checkpoints some of whose barriers are still to come. */
+  readonly #aborted = new Set<number>()
   #next = 0
 
   constructor(
     readonly channels: readonly ChannelReceiver[],
+    /** The input that each channel feeds. */
+    readonly inputs: readonly number[],
     readonly listener: GateListener,
     readonly exactlyOnce: boolean,
   ) {
-    this.#valve = new WatermarkValve(channels.length, {
-      emitWatermark: (watermark) => listener.processWatermark(watermark),
-      emitStatus: (idle) => listener.processStatus(idle),
-    })
+    this.#positions = inputs.map((input, channel) => inputs.slice(0, channel).filter((i) => i === input).length)
+    this.#valves = [0, 1].map(
+      (input) =>
+        new WatermarkValve(inputs.filter((i) => i === input).length, {
+          emitWatermark: (watermark) => listener.processWatermark(watermark, input),
+          emitStatus: (idle) => listener.processStatus(idle, input),
+        }),
+    )
     this.#blocked = channels.map(() => false)
     this.#ended = channels.map(() => false)
   }
@@ -60,27 +71,33 @@ export class InputGate {
 
   #process(channel: number, element: StreamElement): void {
     if (element instanceof RecordBatch) {
-      this.listener.processBatch(element)
+      this.listener.processBatch(element, this.inputs[channel])
       return
     }
     switch (element.kind) {
       case 'watermark':
-        this.#valve.inputWatermark(channel, element.watermark)
+        this.#valves[this.inputs[channel]].inputWatermark(this.#positions[channel], element.watermark)
         break
       case 'status':
-        this.#valve.inputStatus(channel, element.idle)
+        this.#valves[this.inputs[channel]].inputStatus(this.#positions[channel], element.idle)
         break
       case 'barrier':
         this.#barrier(channel, element.checkpointId, element.target)
         break
       case 'end':
-        this.#ended[channel] = true
-        if (this.#ended.every((ended) => ended)) this.listener.endOfInput()
+        this.#end(channel)
     }
   }
 
+  #end(channel: number): void {
+    this.#ended[channel] = true
+    const input = this.inputs[channel]
+    if (this.#ended.every((ended, i) => ended || this.inputs[i] !== input)) this.listener.endOf(input)
+    if (this.#ended.every((ended) => ended)) this.listener.endOfInput()
+  }
+
   #barrier(channel: number, checkpointId: number, target: SnapshotTarget): void {
-    if (checkpointId <= this.#aborted) return
+    if (this.#aborted.has(checkpointId)) return
     let arrived = this.#arrived.get(checkpointId)
     if (arrived === undefined) {
       arrived = new Set()
@@ -90,14 +107,16 @@ export class InputGate {
     if (this.exactlyOnce) this.#blocked[channel] = true
     if (arrived.size < this.channels.length) return
     this.#arrived.delete(checkpointId)
+    // Barriers keep their order in a channel, so those of older checkpoints have all passed.
+    for (const id of this.#aborted) if (id < checkpointId) this.#aborted.delete(id)
     this.#unblock()
     this.listener.barrierAligned(checkpointId, target)
   }
 
-  /** The coordinator gave up checkpoint n and those before it. */
+  /** The coordinator gave up checkpoint n; others, older ones too, may go on. */
   abort(checkpointId: number): void {
-    this.#aborted = Math.max(this.#aborted, checkpointId)
-    for (const id of this.#arrived.keys()) if (id <= checkpointId) this.#arrived.delete(id)
+    this.#aborted.add(checkpointId)
+    this.#arrived.delete(checkpointId)
     this.#unblock()
   }
 

@@ -22,6 +22,9 @@ import { SourceCoordinator } from './source-coordinator.js'
 import { systemClock } from './system-clock.js'
 import { importable, startInCallingThread, startWorkers, type ThreadHandle } from './thread-handle.js'
 
+/** How long the end of a job waits for the metrics of its threads. */
+const METRICS_TIMEOUT_MS = 2_000
+
 type Ending = { readonly kind: 'finish' } | { readonly kind: 'stop'; readonly savepoint: string | undefined } | { readonly kind: 'cancel' }
 
 /** One run of a job on the embedded cluster: starts attempts, restarts them after failures, and ends them. */
@@ -43,11 +46,14 @@ export class JobRun implements JobHandle {
   /** Messages of earlier attempts are ignored. */
   #generation = 0
   #running = 0
-  #closed = 0
   readonly #ended = new Set<string>()
   readonly #committed = new Set<string>()
   #finalCheckpoint: number | undefined
   #ending: Ending | undefined
+  /** The threads are being closed for good: failures no longer matter. */
+  #leaving = false
+  /** Stops with drain that wait for the end; a restart makes them fail. */
+  readonly #drains = new Set<(error: MillraceError) => void>()
   #finalMetrics: MetricsSnapshot | undefined
   readonly #failures: number[] = []
   #restartTimer: NodeJS.Timeout | undefined
@@ -141,7 +147,6 @@ export class JobRun implements JobHandle {
     this.#attempt++
     const generation = ++this.#generation
     this.#running = 0
-    this.#closed = 0
     this.#ended.clear()
     this.#committed.clear()
     this.#finalCheckpoint = undefined
@@ -149,12 +154,13 @@ export class JobRun implements JobHandle {
       const plan = this.#planRestore()
       this.#createSources(plan)
       const deployments = this.#deployments(plan)
-      const receive = (thread: number, message: FromThread) => {
-        if (generation === this.#generation) this.#receive(thread, message)
+      const receive = (message: FromThread) => {
+        // Results that were committed count, whatever has become of the attempt.
+        if (generation === this.#generation || message.kind === 'collected') this.#receive(message)
       }
       const url = this.#jobUrl()
       this.#threads =
-        url === undefined ? [startInCallingThread(this.job, deployments[0], (m) => receive(0, m))] : startWorkers(url, deployments, receive)
+        url === undefined ? [startInCallingThread(this.job, deployments[0], receive)] : startWorkers(url, deployments, receive)
     } catch (error) {
       this.#failed(MillraceError.from(error, 'PLAN_INVALID', { what: 'the job could not be started' }))
     }
@@ -237,7 +243,7 @@ export class JobRun implements JobHandle {
 
   // --- what the threads say ----------------------------------------------------------------------------------------------
 
-  #receive(thread: number, message: FromThread): void {
+  #receive(message: FromThread): void {
     switch (message.kind) {
       case 'running':
         this.#onRunning()
@@ -266,11 +272,6 @@ export class JobRun implements JobHandle {
         break
       case 'failed':
         this.#failed(MillraceError.fromPlain(message.error))
-        break
-      case 'closed':
-        void thread
-        this.#closed++
-        if (this.#closed === this.#threads.length) this.#onClosed()
     }
   }
 
@@ -292,8 +293,6 @@ export class JobRun implements JobHandle {
     this.#setStatus('running')
     for (const source of this.#sources.values()) void source.start()
     this.#driver.start(this.#attempt)
-    if (this.#restoreFrom === undefined && this.#driver.lastManifest !== undefined)
-      this.#restoreFrom = { manifest: this.#driver.lastManifest, root: this.#options.checkpointDir as string }
   }
 
   #onSplitRequest(uid: string, subtask: number): void {
@@ -318,65 +317,72 @@ export class JobRun implements JobHandle {
   #onCommitted(checkpointId: number, subtask: string): void {
     if (checkpointId !== this.#finalCheckpoint) return
     this.#committed.add(subtask)
-    if (this.#committed.size === this.#subtaskCount()) void this.#closeThreads()
+    if (this.#committed.size === this.#subtaskCount()) void this.#leave({ kind: 'finish' })
   }
 
-  async #closeThreads(): Promise<void> {
-    this.#finalMetrics = await this.#collectMetrics()
-    this.#driver.halt(new MillraceError('JOB_CANCELLED', { what: 'the job has ended' }))
-    this.#post({ kind: 'close' })
-  }
-
-  #onClosed(): void {
-    const ending = this.#ending ?? { kind: 'cancel' }
-    void this.#tearDown().then(async () => {
-      const status = ending.kind === 'cancel' ? 'cancelled' : 'finished'
-      this.#setStatus(status)
-      this.#resolve({
-        status,
-        durationMs: systemClock.now() - this.#startedAtMs,
-        metrics: { ...(this.#finalMetrics ?? (await this.#emptyMetrics())), status },
-        collected: this.#collected,
-        ...(ending.kind === 'stop' && ending.savepoint !== undefined ? { savepoint: ending.savepoint } : {}),
-      })
+  /** Ends the job: finished, stopped or cancelled. */
+  async #leave(otherwise: Ending): Promise<void> {
+    if (this.#leaving) return
+    this.#leaving = true
+    const ending = this.#ending ?? otherwise
+    const metrics = await this.#lastMetrics()
+    await this.#tearDown(new MillraceError('JOB_CANCELLED', { what: 'the job has ended' }))
+    const status = ending.kind === 'cancel' ? 'cancelled' : 'finished'
+    this.#setStatus(status)
+    this.#finalMetrics = { ...metrics, status }
+    this.#resolve({
+      status,
+      durationMs: systemClock.now() - this.#startedAtMs,
+      metrics: this.#finalMetrics,
+      collected: this.#collected,
+      ...(ending.kind === 'stop' && ending.savepoint !== undefined ? { savepoint: ending.savepoint } : {}),
     })
   }
 
-  async #tearDown(): Promise<void> {
+  /** A thread that does not answer does not hold up the end. */
+  async #lastMetrics(): Promise<MetricsSnapshot> {
+    let timer: NodeJS.Timeout | undefined
+    const timeUp = new Promise<MetricsSnapshot>((resolve) => {
+      timer = setTimeout(() => resolve(this.#snapshot([])), METRICS_TIMEOUT_MS)
+    })
+    const metrics = await Promise.race([this.#collectMetrics(), timeUp])
+    clearTimeout(timer)
+    return metrics
+  }
+
+  /** Nothing of the attempt runs or writes any more once this resolves. */
+  async #tearDown(why: MillraceError): Promise<void> {
     this.#generation++
     clearTimeout(this.#restartTimer)
     const threads = this.#threads
     this.#threads = []
     for (const request of this.#metricRequests.values()) request.resolve(request.parts)
     this.#metricRequests.clear()
-    await Promise.all([...this.#sources.values()].map((source) => source.close()))
-    await Promise.all(threads.map((thread) => thread.terminate()))
+    const sources = [...this.#sources.values()]
+    await Promise.allSettled([this.#driver.halt(why), ...sources.map((source) => source.close()), ...threads.map((thread) => thread.close())])
   }
 
   // --- failure -------------------------------------------------------------------------------------------------------------
 
   #failed(error: MillraceError): void {
-    if (this.#status === 'failed' || this.#status === 'finished' || this.#status === 'cancelled' || this.#status === 'restarting') return
+    if (this.#leaving || this.#isOver() || this.#status === 'restarting') return
     const now = systemClock.now()
     this.#failures.push(now)
     const strategy = this.#options.restartStrategy ?? defaultRestartStrategy(this.#store !== undefined)
     const decision = error.retryable ? createRestartDecider(strategy)(this.#failures, now) : 'give-up'
-    this.#driver.halt(error)
     this.#emit({ kind: 'failure', error: error.message, restartInMs: decision === 'give-up' ? undefined : decision.restartInMs })
     this.#setStatus(decision === 'give-up' ? 'failed' : 'restarting')
-    const old = this.#threads
-    for (const thread of old) thread.post({ kind: 'close' })
-    void this.#tearDown().then(() => {
+    for (const interrupt of this.#drains) interrupt(error)
+    void this.#tearDown(error).then(() => {
       if (decision === 'give-up') this.#reject(error)
-      else this.#restartTimer = setTimeout(() => this.#restart(), decision.restartInMs)
+      else if (this.#status === 'restarting') this.#restartTimer = setTimeout(() => this.#restart(), decision.restartInMs)
     })
   }
 
   #restart(): void {
     if (this.#status !== 'restarting') return
     this.#ending = undefined
-    const { lastManifest } = this.#driver
-    if (lastManifest !== undefined) this.#restoreFrom = { manifest: lastManifest, root: this.#options.checkpointDir as string }
+    this.#restoreFrom = this.#driver.restorable ?? this.#restoreFrom
     this.#setStatus('starting')
     this.#startAttempt()
   }
@@ -388,7 +394,7 @@ export class JobRun implements JobHandle {
   }
 
   async #collectMetrics(): Promise<MetricsSnapshot> {
-    if (this.#threads.length === 0) return this.#emptyMetrics()
+    if (this.#threads.length === 0) return this.#snapshot([])
     const request = this.#nextRequest++
     const parts = await new Promise<readonly ThreadMetrics[]>((resolve) => {
       this.#metricRequests.set(request, { parts: [], resolve })
@@ -418,16 +424,13 @@ export class JobRun implements JobHandle {
     })
   }
 
-  async #emptyMetrics(): Promise<MetricsSnapshot> {
-    return this.#snapshot([])
-  }
-
   async cancel(): Promise<JobResult> {
     if (this.#isOver()) return this.#result
-    this.#ending = { kind: 'cancel' }
-    this.#setStatus('stopping')
-    if (this.#threads.length === 0) this.#onClosed()
-    else await this.#closeThreads()
+    if (!this.#leaving) {
+      this.#ending = { kind: 'cancel' }
+      this.#setStatus('stopping')
+      await this.#leave(this.#ending)
+    }
     return this.#result
   }
 
@@ -444,13 +447,9 @@ export class JobRun implements JobHandle {
   }
 
   async stop({ savepointDir, drain = false }: { readonly savepointDir?: string; readonly drain?: boolean } = {}): Promise<JobResult> {
-    if (this.#isOver()) return this.#result
+    if (this.#isOver() || this.#ending?.kind === 'finish') return this.#result
     this.#mustRun('stopping')
-    if (drain) {
-      this.#setStatus('stopping')
-      this.#post({ kind: 'drain' })
-      return this.#result
-    }
+    if (drain) return this.#drain()
     if (savepointDir === undefined && this.#store === undefined) {
       throw new MillraceError('OPTION_INVALID', {
         what: 'the job has no checkpoint folder to stop into',
@@ -464,13 +463,27 @@ export class JobRun implements JobHandle {
       const path = await this.#requestFinal('stop', savepointDir === undefined ? undefined : this.#savepointIn(savepointDir))
       if (savepointDir !== undefined) stopping.savepoint = path
     } catch (error) {
-      if (!this.#isOver()) {
-        this.#ending = undefined
-        this.#setStatus('running')
-      }
+      if (this.#ending === stopping) this.#ending = undefined
+      if (this.#status === 'stopping' && !this.#leaving) this.#setStatus('running')
       throw error
     }
     return this.#result
+  }
+
+  /** As in Flink, a job that has to restart meanwhile goes on, and the stop has failed. */
+  async #drain(): Promise<JobResult> {
+    this.#setStatus('stopping')
+    let interrupt!: (error: MillraceError) => void
+    const interrupted = new Promise<never>((_, reject) => {
+      interrupt = reject
+    })
+    this.#drains.add(interrupt)
+    this.#post({ kind: 'drain' })
+    try {
+      return await Promise.race([this.#result, interrupted])
+    } finally {
+      this.#drains.delete(interrupt)
+    }
   }
 
   #mustRun(what: string): void {

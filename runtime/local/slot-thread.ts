@@ -59,6 +59,8 @@ export class SlotThread {
   #closing = false
   #wake: (() => void) | undefined
   #loop: Promise<void> | undefined
+  #starting: Promise<void> | undefined
+  #closed: Promise<void> | undefined
 
   constructor(
     readonly job: Job,
@@ -67,12 +69,20 @@ export class SlotThread {
   ) {}
 
   /** Builds and opens the subtasks, then runs them until `close`. */
-  async start(): Promise<void> {
+  start(): Promise<void> {
+    this.#starting = this.#start()
+    return this.#starting
+  }
+
+  async #start(): Promise<void> {
     try {
       const { deployment } = this
       const slots = Math.max(...this.#compile().graph.vertices.map((vertex) => vertex.parallelism))
       for (let slot = deployment.thread; slot < slots; slot += deployment.threads) await this.#buildSlot(slot)
-      for (const subtask of this.#subtasks) await subtask.open()
+      for (const subtask of this.#subtasks) {
+        if (this.#closing) return
+        await subtask.open()
+      }
     } catch (error) {
       this.#fail(error)
       return
@@ -119,11 +129,11 @@ export class SlotThread {
       vertex,
       subtask,
       chain,
-      channels: this.#channels(job, vertex, subtask),
+      ...this.#channels(job, vertex, subtask),
       writers: writers.map(({ writer }) => writer),
       exactlyOnce: deployment.exactlyOnce,
       processingTime,
-      keySelector: (job.nodes.get(vertex.id) as StreamNode).keySelector,
+      node: job.nodes.get(vertex.id) as StreamNode,
       segmentWriter: (uid, checkpointId, target) => {
         const store = this.#store(target.kind === 'savepoint' ? target.path : (deployment.checkpointDir as string))
         return (bytes) => store.writeSegment(uid, subtask, checkpointId, bytes)
@@ -182,13 +192,17 @@ export class SlotThread {
     return sender
   }
 
-  #channels(job: CompiledJob, vertex: VertexPlan, subtask: number): ChannelReceiver[] {
-    return job.graph.edges
-      .filter((edge) => edge.to === vertex.id)
-      .flatMap((edge) => {
-        const senders = edge.partitioning === 'forward' ? [subtask] : Array.from({ length: vertexOf(job.graph, edge.from).parallelism }, (_, i) => i)
-        return senders.map((from) => this.#receiver(edge, from, subtask))
-      })
+  #channels(job: CompiledJob, vertex: VertexPlan, subtask: number): { readonly channels: ChannelReceiver[]; readonly inputs: number[] } {
+    const channels: ChannelReceiver[] = []
+    const inputs: number[] = []
+    for (const edge of job.graph.edges.filter((e) => e.to === vertex.id)) {
+      const senders = edge.partitioning === 'forward' ? [subtask] : Array.from({ length: vertexOf(job.graph, edge.from).parallelism }, (_, i) => i)
+      for (const from of senders) {
+        channels.push(this.#receiver(edge, from, subtask))
+        inputs.push(edge.input)
+      }
+    }
+    return { channels, inputs }
   }
 
   #receiver(edge: EdgePlan, from: number, to: number): ChannelReceiver {
@@ -294,7 +308,7 @@ export class SlotThread {
         this.#reportMetrics(message.request)
         break
       case 'close':
-        this.#close().catch(() => {})
+        this.#closed ??= this.#close()
     }
   }
 
@@ -323,6 +337,7 @@ export class SlotThread {
   async #close(): Promise<void> {
     this.#closing = true
     this.wake()
+    await this.#starting
     await this.#loop
     for (const subtask of this.#subtasks) {
       await subtask.close().catch(() => {}) // the job is over; what matters was committed or reported before

@@ -1,14 +1,14 @@
 import { MillraceError } from '../core/index.js'
-import type { RecordBatch, SnapshotTarget } from '../exchange/index.js'
+import type { SnapshotTarget } from '../exchange/index.js'
 import type { SourceOperator } from '../operators/source-operator.js'
-import type { VertexPlan } from '../plan/index.js'
-import type { KeyedStateBackend } from '../state/index.js'
+import type { StreamNode, VertexPlan } from '../plan/index.js'
+import { HeadInput } from '../task/head-input.js'
 import type { WriteSegment } from '../task/keyed-snapshots.js'
 import type { ChainedOperator } from '../task/operator-chain.js'
 import type { SubtaskProcessingTime } from '../task/processing-time.js'
 import type { RecordWriter } from '../task/record-writer.js'
 import type { ChannelReceiver } from './channel.js'
-import { InputGate } from './input-gate.js'
+import { type GateListener, InputGate } from './input-gate.js'
 import { type FromThread, type OperatorAck, subtaskName } from './messages.js'
 
 /** Channel elements that one turn processes at most, so that other subtasks of the thread come to run. */
@@ -19,10 +19,13 @@ export interface SubtaskOptions {
   readonly subtask: number
   readonly chain: readonly ChainedOperator[]
   readonly channels: readonly ChannelReceiver[]
+  /** The input that each channel feeds. */
+  readonly inputs: readonly number[]
   readonly writers: readonly RecordWriter[]
   readonly exactlyOnce: boolean
   readonly processingTime: SubtaskProcessingTime
-  readonly keySelector: ((value: unknown) => unknown) | undefined
+  /** The head's node, for its key selectors. */
+  readonly node: StreamNode
   segmentWriter(uid: string, checkpointId: number, target: SnapshotTarget): WriteSegment
   send(message: FromThread): void
   wake(): void
@@ -37,18 +40,22 @@ export class Subtask {
   readonly #head: ChainedOperator
   readonly #source: SourceOperator<unknown, never> | undefined
   readonly #gate: InputGate | undefined
-  readonly #backend: KeyedStateBackend | undefined
   #sourceState: 'reading' | 'waiting' | 'stopped' | 'ended' = 'reading'
+  /** The checkpoint after which a stopped source reads nothing. */
+  #stoppedBy = 0
   #ended = false
+  readonly #opened: ChainedOperator[] = []
   #backPressured = false
   #lastTurnEnd: number
 
   constructor(readonly options: SubtaskOptions) {
     this.name = subtaskName(options.vertex.id, options.subtask)
     this.#head = options.chain[0]
-    this.#backend = this.#head.keyed?.backend
     this.#source = this.#head.plan.isSource ? (this.#head.operator as SourceOperator<unknown, never>) : undefined
-    this.#gate = this.#source === undefined ? new InputGate(options.channels, this.#listener(), options.exactlyOnce) : undefined
+    this.#gate =
+      this.#source === undefined
+        ? new InputGate(options.channels, options.inputs, this.#listener(new HeadInput(this.#head, options.node)), options.exactlyOnce)
+        : undefined
     this.#lastTurnEnd = options.processingTime.clock.monotonic()
   }
 
@@ -64,7 +71,9 @@ export class Subtask {
 
   /** Opens the operators, last first, so that each can be written to when the one before it opens. */
   async open(): Promise<void> {
-    for (const { operator, restored, plan } of [...this.options.chain].reverse()) {
+    for (const chained of [...this.options.chain].reverse()) {
+      const { operator, restored, plan } = chained
+      this.#opened.unshift(chained)
       try {
         await operator.open(plan.isSource ? [] : restored)
       } catch (thrown) {
@@ -137,37 +146,14 @@ export class Subtask {
     this.options.send({ kind: 'failed', error: failure.toPlain() })
   }
 
-  #listener() {
+  #listener(head: HeadInput): GateListener {
     return {
-      processBatch: (batch: RecordBatch) => this.#processBatch(batch),
-      processWatermark: (watermark: number) => {
-        this.#head.metrics.watermark = watermark
-        this.#head.operator.processWatermark(watermark)
-      },
-      processStatus: (idle: boolean) => this.#head.operator.processStatus(idle),
-      barrierAligned: (checkpointId: number, target: SnapshotTarget) => this.snapshot(checkpointId, target),
+      processBatch: (batch, input) => head.processBatch(batch, input),
+      processWatermark: (watermark, input) => head.processWatermark(watermark, input),
+      processStatus: (idle, input) => head.processStatus(idle, input),
+      barrierAligned: (checkpointId, target) => this.snapshot(checkpointId, target),
+      endOf: (input) => head.endOf(input),
       endOfInput: () => this.#endInput(),
-    }
-  }
-
-  #processBatch(batch: RecordBatch): void {
-    const { operator, metrics, plan } = this.#head
-    const { values, timestamps, size } = batch
-    const keySelector = this.options.keySelector
-    const backend = this.#backend
-    metrics.recordsIn += size
-    if (keySelector === undefined || backend === undefined) {
-      for (let i = 0; i < size; i++) operator.processElement(values[i], timestamps[i])
-      return
-    }
-    for (let i = 0; i < size; i++) {
-      const value = values[i]
-      try {
-        backend.setCurrentKey(keySelector(value))
-      } catch (thrown) {
-        throw keyError(thrown, plan.name, plan.uid)
-      }
-      operator.processElement(value, timestamps[i])
     }
   }
 
@@ -190,7 +176,10 @@ export class Subtask {
   /** A checkpoint begins at this source. With `stop` nothing is read after it. */
   trigger(checkpointId: number, target: SnapshotTarget, stop: boolean): void {
     if (this.#source === undefined) return
-    if (stop && this.#sourceState !== 'ended') this.#sourceState = 'stopped'
+    if (stop && this.#sourceState !== 'ended') {
+      this.#sourceState = 'stopped'
+      this.#stoppedBy = checkpointId
+    }
     this.snapshot(checkpointId, target)
   }
 
@@ -203,6 +192,8 @@ export class Subtask {
 
   abort(checkpointId: number): void {
     this.#gate?.abort(checkpointId)
+    // The stop has failed: the job goes on.
+    if (this.#sourceState === 'stopped' && this.#stoppedBy === checkpointId) this.#sourceState = 'reading'
   }
 
   /** Barrier downstream, state encoded now, written and acknowledged later. */
@@ -254,19 +245,16 @@ export class Subtask {
     this.options.send({ kind: 'committed', checkpointId, subtask: this.name })
   }
 
+  /** Closes every operator that was opened, whatever the others throw; rejects with the first failure. */
   async close(): Promise<void> {
-    for (const { operator } of this.options.chain) await operator.close()
+    const failures: unknown[] = []
+    for (const { operator } of this.#opened.splice(0)) {
+      try {
+        await operator.close()
+      } catch (thrown) {
+        failures.push(thrown)
+      }
+    }
+    if (failures.length > 0) throw failures[0]
   }
-}
-
-function keyError(thrown: unknown, operator: string, uid: string): MillraceError {
-  if (thrown instanceof MillraceError)
-    return new MillraceError(thrown.code, { ...thrown.detail, where: `the key of operator "${operator}" (uid ${uid})`, uid })
-  return new MillraceError('USER_FUNCTION', {
-    what: 'the key selector of keyBy threw',
-    where: `the key of operator "${operator}" (uid ${uid})`,
-    todo: 'Make keyBy return a key for every record, or filter out those without one before.',
-    uid,
-    cause: thrown,
-  })
 }

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { Job } from '../api/index.js'
@@ -11,9 +10,11 @@ import { systemClock } from './system-clock.js'
 /** The coordinator's end of a slot thread. */
 export interface ThreadHandle {
   post(message: ToThread): void
-  /** Ends the thread without its cooperation, if it is one of its own. */
-  terminate(): Promise<void>
+  /** Closes the subtasks, waits for it (a user function that does not return is waited for 5 s only) and ends the thread if it is one of its own. */
+  close(): Promise<void>
 }
+
+const CLOSE_TIMEOUT_MS = 5_000
 
 export type OnMessage = (message: FromThread) => void
 
@@ -26,12 +27,17 @@ export interface WorkerInput {
 
 /** All slots in the calling thread. */
 export function startInCallingThread(job: Job, deployment: ThreadDeployment, onMessage: OnMessage): ThreadHandle {
+  const closing = new Closing()
   const thread = new SlotThread(job, deployment, {
     clock: systemClock,
     random: Math.random,
     nonce,
     // Not within the subtask's call: the coordinator may answer at once.
-    send: (message) => queueMicrotask(() => onMessage(message)),
+    send: (message) =>
+      queueMicrotask(() => {
+        if (message.kind === 'closed') closing.done()
+        else onMessage(message)
+      }),
     postToPeer: () => () => {
       throw new Error('a single thread has no peers')
     },
@@ -39,14 +45,20 @@ export function startInCallingThread(job: Job, deployment: ThreadDeployment, onM
     yieldToIo: () => new Promise((resolve) => setImmediate(resolve)),
   })
   void thread.start()
-  return { post: (message) => thread.handle(message), terminate: async () => {} }
+  return {
+    post: (message) => thread.handle(message),
+    close: () => {
+      thread.handle({ kind: 'close' })
+      return closing.wait()
+    },
+  }
 }
 
 /** One worker thread for each deployment, connected with each other. */
 export function startWorkers(
   jobUrl: string,
   deployments: readonly ThreadDeployment[],
-  onMessage: (thread: number, message: FromThread) => void,
+  onMessage: OnMessage,
 ): ThreadHandle[] {
   const ports: (MessagePort | undefined)[][] = deployments.map(() => deployments.map(() => undefined))
   for (let a = 0; a < deployments.length; a++) {
@@ -56,7 +68,7 @@ export function startWorkers(
       ports[b][a] = port2
     }
   }
-  return deployments.map((deployment, index) => startWorker(jobUrl, deployment, ports[index], (message) => onMessage(index, message)))
+  return deployments.map((deployment, index) => startWorker(jobUrl, deployment, ports[index], onMessage))
 }
 
 function startWorker(jobUrl: string, deployment: ThreadDeployment, peers: readonly (MessagePort | undefined)[], onMessage: OnMessage): ThreadHandle {
@@ -68,14 +80,16 @@ function startWorker(jobUrl: string, deployment: ThreadDeployment, peers: readon
     // Short-lived records die young: a larger young generation copies fewer of them.
     resourceLimits: { maxYoungGenerationSizeMb: 96, maxOldGenerationSizeMb: 8192 },
   })
-  let closed = false
+  const closing = new Closing()
+  let expected = false
   worker.on('message', (message: FromThread) => {
-    if (message.kind === 'closed') closed = true
-    onMessage(message)
+    if (message.kind === 'closed') closing.done()
+    else onMessage(message)
   })
   const lost = (why: string) => {
-    if (closed) return
-    closed = true
+    closing.done()
+    if (expected) return
+    expected = true
     const error = new MillraceError('WORKER_LOST', {
       what: `worker thread ${deployment.thread} ended: ${why}`,
       todo: 'If it ran out of memory, raise the parallelism or keep less state.',
@@ -86,12 +100,30 @@ function startWorker(jobUrl: string, deployment: ThreadDeployment, peers: readon
   worker.on('exit', (code) => lost(`exit code ${code}`))
   return {
     post: (message) => worker.postMessage(message),
-    terminate: async () => {
-      closed = true
-      const exited = once(worker, 'exit')
+    close: async () => {
+      expected = true
+      worker.postMessage({ kind: 'close' } satisfies ToThread)
+      await closing.wait()
       await worker.terminate()
-      await Promise.race([exited, new Promise((resolve) => setTimeout(resolve, 1_000).unref())])
     },
+  }
+}
+
+/** That a thread has closed, or is gone, or takes too long. */
+class Closing {
+  readonly #closed: Promise<void>
+  done!: () => void
+
+  constructor() {
+    this.#closed = new Promise((resolve) => {
+      this.done = resolve
+    })
+  }
+
+  async wait(): Promise<void> {
+    const timer = setTimeout(this.done, CLOSE_TIMEOUT_MS)
+    await this.#closed
+    clearTimeout(timer)
   }
 }
 

@@ -57,4 +57,7 @@ try {
     kind: 'failed',
     error: MillraceError.from(error, 'JOB_NOT_FOUND', { what: 'the job module could not be started in a worker thread', where: jobUrl }).toPlain(),
   })
+  // With its ports closed the worker ends.
+  for (const peer of peers) peer?.close()
+  coordinator.close()
 }

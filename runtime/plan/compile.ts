@@ -135,6 +135,7 @@ function edgePlans(stream: StreamGraph, headOf: Map<StreamNode, StreamNode>, res
         fromOperator: uidOf(edge.from),
         to: uidOf(node),
         sideTag: edge.sideTag ?? null,
+        input: edge.input ?? 0,
         partitioning: partitioningOf(edge, node, resolved),
       })
     }

@@ -32,6 +32,8 @@ export interface EdgePlan {
   readonly fromOperator: string
   readonly to: string
   readonly sideTag: string | null
+  /** Which of the reader's inputs it feeds. */
+  readonly input: 0 | 1
   readonly partitioning: PartitionKind
 }
 

@@ -14,6 +14,8 @@ export interface StreamEdge {
   readonly sideTag: string | undefined
   /** undefined: forward when the parallelism is equal, else rebalance. */
   readonly partitioning: Partitioning | undefined
+  /** 1 for the second input of an operator with two; else 0. */
+  readonly input?: 0 | 1
 }
 
 export type ChainingStrategy = 'always' | 'head' | 'never'
@@ -27,8 +29,10 @@ export interface StreamNode {
   readonly source: { readonly source: Source<Any, Any, Any>; readonly strategy: WatermarkStrategy<Any> } | undefined
   /** Makes the operator of one subtask; undefined for sources. */
   readonly createOperator: (() => StreamOperator<Any, Any>) | undefined
-  /** Present when the operator's input is keyed. */
+  /** Present when the operator's (first) input is keyed. */
   readonly keySelector: ((value: Any) => unknown) | undefined
+  /** Present when the second input of a keyed operator with two is keyed too. */
+  readonly keySelector2: ((value: Any) => unknown) | undefined
   readonly isSink: boolean
   /** windowAll, and sources that cannot be split. */
   readonly nonParallel: boolean

@@ -1,3 +1,4 @@
+export * from './head-input.js'
 export * from './keyed-snapshots.js'
 export * from './operator-chain.js'
 export * from './processing-time.js'

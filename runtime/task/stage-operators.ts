@@ -1,0 +1,75 @@
+import { MillraceError, type Sink, type Source } from '../core/index.js'
+import { SourceOperator } from '../operators/source-operator.js'
+import type { OperatorContext, Output, StreamOperator } from '../operators/stream-operator.js'
+import type { Any, CompiledJob, OperatorPlan, StreamNode, VertexPlan } from '../plan/index.js'
+import { OutboxSinkOperator } from './outbox-sink-operator.js'
+import { isRecordStreamSource, type RecordStreamSource } from './record-stream-source.js'
+import { RisingOutput } from './rising-output.js'
+
+/** A job whose operators of one stage stand as a function needs them, and what the stage's subtask does with them itself. */
+export interface StageOperators {
+  readonly job: CompiledJob
+  readonly source: { readonly uid: string; readonly source: RecordStreamSource<unknown> } | undefined
+  /** By uid. */
+  readonly sinks: ReadonlyMap<string, Sink<unknown>>
+  /** Outputs of the operators that make watermarks, by uid; filled while the chain is built. */
+  readonly origins: ReadonlyMap<string, RisingOutput>
+}
+
+/**
+ * Sinks give way to the outbox, sources are fed instead of read, watermarks are kept from going back.
+ * Throws PLAN_INVALID for what the stages on AWS cannot do yet: sources that are not streams outside, sinks that commit with checkpoints
+ * or keep state, operators with state of their own beside keyed state.
+ */
+export function bindStage(job: CompiledJob, vertex: VertexPlan): StageOperators {
+  const nodes = new Map(job.nodes)
+  const sinks = new Map<string, Sink<unknown>>()
+  const origins = new Map<string, RisingOutput>()
+  let source: StageOperators['source']
+  for (const plan of vertex.operators) {
+    const node = job.nodes.get(plan.uid) as StreamNode
+    if (node.source !== undefined) {
+      const { source: streamed, strategy } = node.source
+      source = { uid: plan.uid, source: streamSource(streamed, plan) }
+      const create = () => rising(new SourceOperator<Any, Any>(streamed, strategy, () => {}), plan.uid, origins)
+      nodes.set(plan.uid, { ...node, source: undefined, createOperator: create })
+    } else if (plan.isSink) {
+      sinks.set(plan.uid, outboxSink(node, plan))
+      nodes.set(plan.uid, { ...node, createOperator: () => new OutboxSinkOperator() })
+    } else if (plan.kind === 'watermarks') {
+      nodes.set(plan.uid, { ...node, createOperator: () => rising((node.createOperator as () => StreamOperator<Any, Any>)(), plan.uid, origins) })
+    }
+  }
+  return { job: { graph: job.graph, nodes }, source, sinks, origins }
+}
+
+function rising(operator: StreamOperator<Any, Any>, uid: string, origins: Map<string, RisingOutput>): StreamOperator<Any, Any> {
+  const setup = operator.setup.bind(operator)
+  operator.setup = (context: OperatorContext, output: Output<unknown>) => {
+    const guarded = new RisingOutput(output)
+    origins.set(uid, guarded)
+    setup(context, guarded)
+  }
+  return operator
+}
+
+function streamSource(source: Source<Any, Any, Any>, plan: OperatorPlan): RecordStreamSource<unknown> {
+  if (isRecordStreamSource(source)) return source
+  throw notOnAws(plan, `the source "${source.name}" does not read a stream`, 'Read from kinesisSource({ stream, deserialize }).')
+}
+
+function outboxSink(node: StreamNode, plan: OperatorPlan): Sink<unknown> {
+  // By shape: the job may have been built with another copy of Millrace.
+  const { sink } = (node.createOperator as NonNullable<StreamNode['createOperator']>)() as { readonly sink?: Sink<unknown> }
+  if (sink !== undefined && sink.createCommitter === undefined) return sink
+  throw notOnAws(plan, `the sink "${sink?.name ?? plan.name}" commits with checkpoints`, 'Use a sink without a committer, such as print().')
+}
+
+export function notOnAws(plan: OperatorPlan, why: string, todo: string): MillraceError {
+  return new MillraceError('PLAN_INVALID', {
+    what: `stages on AWS cannot run this job yet: ${why}`,
+    where: `operator "${plan.name}" (uid ${plan.uid})`,
+    todo,
+    uid: plan.uid,
+  })
+}
