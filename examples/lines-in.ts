@@ -1,6 +1,7 @@
 import {
   type DataStream,
   fileSource,
+  kinesisSource,
   lines,
   MillraceError,
   type Source,
@@ -8,6 +9,7 @@ import {
   type StreamExecutionEnvironment,
   socketTextSource,
   stdinSource,
+  utf8Line,
   WatermarkStrategy,
 } from 'millrace'
 import { shippedFile } from './shipped-file.js'
@@ -18,11 +20,11 @@ export interface NumberedLine {
   readonly lineNumber: number
 }
 
-const CHOICES = ['input', 'follow', 'socket', 'stdin'] as const
+const CHOICES = ['input', 'follow', 'socket', 'stdin', 'kinesis'] as const
 
 /**
- * The lines that an example reads, in their order: of `--input FILE`, `--follow FILE`, `--socket HOST:PORT` or `--stdin`; without any of
- * them of the file `shipped` beside the example. Throws OPTION_INVALID for more than one of them.
+ * The lines that an example reads, in their order: of `--input FILE`, `--follow FILE`, `--socket HOST:PORT`, `--stdin` or, deployed on AWS,
+ * `--kinesis STREAM`; without any of them of the file `shipped` beside the example. Throws OPTION_INVALID for more than one of them.
  */
 export function linesIn(env: StreamExecutionEnvironment, moduleUrl: string, shipped: string): DataStream<string> {
   const live = liveSource(env)
@@ -53,6 +55,7 @@ function liveSource(env: StreamExecutionEnvironment): DataStream<string> | undef
   }
   if (given[0] === 'stdin') return readInOrder(env, stdinSource())
   if (given[0] === 'socket') return readInOrder(env, socketTextSource(hostAndPort(parameters.getRequired('socket'))))
+  if (given[0] === 'kinesis') return readInOrder(env, kinesisSource({ stream: parameters.getRequired('kinesis'), deserialize: utf8Line }))
   return undefined
 }
 

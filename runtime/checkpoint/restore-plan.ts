@@ -1,5 +1,5 @@
 import { MillraceError } from '../core/index.js'
-import { type KeyGroupRange, keyGroupRange } from '../state/index.js'
+import { type KeyGroupRange, keyGroupRange, pack, redistributionOf, unpack } from '../state/index.js'
 import type { Manifest, OperatorState, SegmentRef } from './manifest.js'
 
 /** An operator of the job that is about to run. */
@@ -41,7 +41,7 @@ export interface RestoreOptions {
 
 /**
  * Which state each subtask of `operators` takes over. Keyed state goes by key group; the elements of operator state stay with
- * their subtask when the parallelism is the same, and are dealt out one by one otherwise (Flink's split redistribution).
+ * their subtask when the parallelism is the same, and are dealt out one by one otherwise, but for those marked `union` or `broadcast`.
  * Throws CHECKPOINT_OTHER_JOB (another job's name; an operator with state that the job lacks), PLAN_INVALID (maxParallelism changed).
  */
 export function planRestore(manifest: Manifest, job: string, operators: readonly OperatorToRestore[], options: RestoreOptions = {}): RestorePlan {
@@ -85,13 +85,26 @@ function redistribute(before: OperatorState, parallelism: number): readonly (rea
   const lists: unknown[][] = Array.from({ length: parallelism }, () => [])
   const formerInOrder = before.subtasks.toSorted((a, b) => a.subtask - b.subtask)
   let dealt = 0
-  for (const former of formerInOrder) {
+  for (const [index, former] of formerInOrder.entries()) {
     for (const element of former.operatorState) {
-      const to = before.parallelism === parallelism ? former.subtask : dealt++ % parallelism
-      lists[to].push(element)
+      switch (redistributionOf(element)) {
+        case 'union':
+          for (const list of lists) list.push(copyOf(element))
+          break
+        case 'broadcast':
+          for (let to = index; to < parallelism; to += formerInOrder.length) lists[to].push(copyOf(element))
+          break
+        case 'split':
+          lists[before.parallelism === parallelism ? former.subtask : dealt++ % parallelism].push(element)
+      }
     }
   }
   return lists
+}
+
+/** Subtasks of one thread must not see each other's changes to what they restored. */
+function copyOf(element: unknown): unknown {
+  return unpack(pack(element))
 }
 
 function hasKeyedState(operator: OperatorState): boolean {

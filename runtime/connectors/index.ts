@@ -1,6 +1,7 @@
 export * from './collection/index.js'
 export * from './file/index.js'
 export * from './generator/index.js'
+export * from './kinesis/index.js'
 export * from './print/index.js'
 export * from './socket/index.js'
 export * from './stdin/index.js'

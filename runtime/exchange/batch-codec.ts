@@ -8,8 +8,11 @@ const packer = createPacker()
 export function encodeBatch(batch: RecordBatch): Uint8Array {
   const { size } = batch
   const values = size === batch.values.length ? batch.values : batch.values.slice(0, size)
-  const fault = structuralFault(values[0], 'the record')
-  if (fault !== undefined) throw unserialisable(fault)
+  // Each of them: MessagePack would write a function as null and an instance as a plain object, and say nothing.
+  for (let i = 0; i < size; i++) {
+    const fault = structuralFault(values[i], 'the record')
+    if (fault !== undefined) throw unserialisable(fault)
+  }
   let packed: Uint8Array
   try {
     packed = packer.pack(values)

@@ -1,4 +1,5 @@
 export * from './batch-codec.js'
 export * from './channel-sender.js'
+export * from './key-error.js'
 export * from './partitioner.js'
 export * from './record-batch.js'

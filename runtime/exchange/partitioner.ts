@@ -1,5 +1,6 @@
 import { MillraceError, type Partitioning } from '../core/index.js'
 import { keyGroupOf, subtaskOfKeyGroup, toInternalKey } from '../state/index.js'
+import { type KeyedOperatorPlace, keyError } from './key-error.js'
 
 /** The receiving subtask of a record; BROADCAST for all of them. */
 export type Partitioner = (value: unknown) => number
@@ -11,6 +12,8 @@ export interface PartitionPlace {
   readonly parallelism: number
   readonly receivers: number
   readonly receiverMaxParallelism: number
+  /** The operator that receives, for errors. */
+  readonly operator: KeyedOperatorPlace
   /** Uniform in [0, 1). */
   random(): number
 }
@@ -36,7 +39,7 @@ export function createPartitioner(partitioning: Partitioning, place: PartitionPl
         place.subtask,
       )
     case 'custom':
-      return customPartitioner(partitioning, receivers)
+      return customPartitioner(partitioning, place)
   }
 }
 
@@ -44,17 +47,11 @@ function hashPartitioner(keySelector: (value: unknown) => unknown, place: Partit
   const max = place.receiverMaxParallelism
   const subtaskOf = Uint16Array.from({ length: max }, (_, keyGroup) => subtaskOfKeyGroup(keyGroup, max, place.receivers))
   return (value) => {
-    let key: unknown
     try {
-      key = keySelector(value)
+      return subtaskOf[keyGroupOf(toInternalKey(keySelector(value)), max)]
     } catch (thrown) {
-      throw new MillraceError('USER_FUNCTION', {
-        what: 'the key selector of keyBy threw',
-        todo: 'Make keyBy return a key for every record, or filter out those without one before.',
-        cause: thrown,
-      })
+      throw keyError(thrown, place.operator)
     }
-    return subtaskOf[keyGroupOf(toInternalKey(key), max)]
   }
 }
 
@@ -76,14 +73,22 @@ export function rescaleTargets(place: Pick<PartitionPlace, 'subtask' | 'parallel
   return Array.from({ length: end - first }, (_, i) => first + i)
 }
 
-function customPartitioner(partitioning: Partitioning, receivers: number): Partitioner {
+function customPartitioner(partitioning: Partitioning, { receivers, operator: { uid, name } }: PartitionPlace): Partitioner {
   const { keySelector, partition } = partitioning as Required<Partitioning>
+  const where = `partitionCustom before operator "${name}" (uid ${uid})`
   return (value) => {
-    const target = partition(keySelector(value), receivers)
+    let target: number
+    try {
+      target = partition(keySelector(value), receivers)
+    } catch (thrown) {
+      throw new MillraceError('USER_FUNCTION', { what: 'the custom partitioner threw', where, todo: 'Handle this record in it.', uid, cause: thrown })
+    }
     if (Number.isInteger(target) && target >= 0 && target < receivers) return target
     throw new MillraceError('PLAN_INVALID', {
       what: `the custom partitioner returned ${String(target)} for ${receivers} subtasks`,
+      where,
       todo: `Return a whole number from 0 to ${receivers - 1}.`,
+      uid,
     })
   }
 }

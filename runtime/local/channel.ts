@@ -1,3 +1,4 @@
+import { MillraceError } from '../core/index.js'
 import { type ChannelSender, decodeBatch, encodeBatch, RecordBatch, type StreamElement } from '../exchange/index.js'
 
 /** Batches that may wait in a channel before its sender is held back. */
@@ -56,6 +57,8 @@ export class RemoteChannelSender implements ChannelSender {
   constructor(
     readonly channel: string,
     readonly post: PostToPeer,
+    /** The operator whose results it sends, for errors. */
+    readonly from: { readonly uid: string; readonly name: string },
   ) {}
 
   get writable(): boolean {
@@ -67,10 +70,20 @@ export class RemoteChannelSender implements ChannelSender {
       this.post({ channel: this.channel, element }, [])
       return
     }
-    const batch = encodeBatch(element)
+    const batch = this.#encode(element)
     this.bytes += batch.length
     this.#inFlight++
     this.post({ channel: this.channel, batch, size: element.size }, [batch.buffer as ArrayBuffer])
+  }
+
+  #encode(batch: RecordBatch): Uint8Array {
+    try {
+      return encodeBatch(batch)
+    } catch (thrown) {
+      if (!(thrown instanceof MillraceError)) throw thrown
+      const { uid, name } = this.from
+      throw new MillraceError(thrown.code, { ...thrown.detail, where: `output of operator "${name}" (uid ${uid})`, uid })
+    }
   }
 
   taken(batches: number): void {

@@ -159,8 +159,7 @@ export class JobRun implements JobHandle {
         if (generation === this.#generation || message.kind === 'collected') this.#receive(message)
       }
       const url = this.#jobUrl()
-      this.#threads =
-        url === undefined ? [startInCallingThread(this.job, deployments[0], receive)] : startWorkers(url, deployments, receive)
+      this.#threads = url === undefined ? [startInCallingThread(this.job, deployments[0], receive)] : startWorkers(url, deployments, receive)
     } catch (error) {
       this.#failed(MillraceError.from(error, 'PLAN_INVALID', { what: 'the job could not be started' }))
     }

@@ -2,7 +2,7 @@ import { CommandLineParameters, compileJob, type Job } from '../api/index.js'
 import { CheckpointStore, readKeyedState, type SubtaskRestore } from '../checkpoint/index.js'
 import { MillraceError } from '../core/index.js'
 import { type ChannelSender, createPartitioner, type Partitioner } from '../exchange/index.js'
-import { type CompiledJob, type EdgePlan, FORWARD, type StreamNode, type VertexPlan, vertexOf } from '../plan/index.js'
+import { type CompiledJob, type EdgePlan, FORWARD, type OperatorPlan, type StreamNode, type VertexPlan, vertexOf } from '../plan/index.js'
 import type { Clock } from '../ports/index.js'
 import { buildChain, type ChainedOperator, type RestoredOperator } from '../task/operator-chain.js'
 import { SubtaskProcessingTime } from '../task/processing-time.js'
@@ -165,8 +165,8 @@ export class SlotThread {
 
   #writer(job: CompiledJob, edge: EdgePlan, vertex: VertexPlan, subtask: number): RecordWriter {
     const to = vertexOf(job.graph, edge.to)
-    if (edge.partitioning === 'forward') return new RecordWriter(() => 0, [this.#sender(edge, subtask, subtask)], true)
-    const channels = Array.from({ length: to.parallelism }, (_, receiver) => this.#sender(edge, subtask, receiver))
+    if (edge.partitioning === 'forward') return new RecordWriter(() => 0, [this.#sender(edge, vertex, subtask, subtask)], true)
+    const channels = Array.from({ length: to.parallelism }, (_, receiver) => this.#sender(edge, vertex, subtask, receiver))
     return new RecordWriter(this.#partitioner(job, edge, vertex, subtask, to), channels, to.parallelism === 1 && edge.partitioning !== 'custom')
   }
 
@@ -179,17 +179,19 @@ export class SlotThread {
       parallelism: vertex.parallelism,
       receivers: to.parallelism,
       receiverMaxParallelism: to.maxParallelism,
+      operator: to.operators[0],
       random: this.environment.random,
     })
   }
 
-  #sender(edge: EdgePlan, from: number, to: number): ChannelSender {
+  #sender(edge: EdgePlan, sender: VertexPlan, from: number, to: number): ChannelSender {
     const name = channelName(edge, from, to)
     const thread = to % this.deployment.threads
     if (thread === this.deployment.thread) return this.#queue(name)
-    const sender = new RemoteChannelSender(name, this.environment.postToPeer(thread))
-    this.#senders.set(name, sender)
-    return sender
+    const operator = sender.operators.find(({ uid }) => uid === edge.fromOperator) as OperatorPlan
+    const remote = new RemoteChannelSender(name, this.environment.postToPeer(thread), operator)
+    this.#senders.set(name, remote)
+    return remote
   }
 
   #channels(job: CompiledJob, vertex: VertexPlan, subtask: number): { readonly channels: ChannelReceiver[]; readonly inputs: number[] } {

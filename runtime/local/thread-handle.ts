@@ -55,11 +55,7 @@ export function startInCallingThread(job: Job, deployment: ThreadDeployment, onM
 }
 
 /** One worker thread for each deployment, connected with each other. */
-export function startWorkers(
-  jobUrl: string,
-  deployments: readonly ThreadDeployment[],
-  onMessage: OnMessage,
-): ThreadHandle[] {
+export function startWorkers(jobUrl: string, deployments: readonly ThreadDeployment[], onMessage: OnMessage): ThreadHandle[] {
   const ports: (MessagePort | undefined)[][] = deployments.map(() => deployments.map(() => undefined))
   for (let a = 0; a < deployments.length; a++) {
     for (let b = a + 1; b < deployments.length; b++) {

@@ -63,6 +63,11 @@ export class KeyedStateBackend {
     return entries
   }
 
+  /** Whether the checkpoint holds rows of this state that no table has taken yet. */
+  hasRestored(name: string): boolean {
+    return this.#unclaimed.has(name)
+  }
+
   /** The table of a declared state; the same descriptor name gives the same table. */
   table(descriptor: AnyStateDescriptor): StateTable<unknown> {
     if (descriptor.name === '') throw new MillraceError('STATE_DESCRIPTOR', { what: 'a state descriptor has no name', todo: 'Give it one.' })
@@ -113,23 +118,23 @@ export class KeyedStateBackend {
   ): Uint8Array | undefined {
     const states: StateInfo[] = []
     const groups = new Groups(this.maxParallelism)
+    const namespaces = new NamespaceData(this.namespaceCodec)
     for (const [name, { table, codec }] of this.#tables) {
       const state = states.push({ name, kind: codec.kind, serde: codec.serdeId }) - 1
       const { rows, tombstones } = takeRows(table)
-      for (const row of tombstones) groups.remove(state, row.key, this.#namespaceToData(row.namespace))
-      for (const row of rows) groups.put(state, row.key, this.#namespaceToData(row.namespace), codec.toData(row.value))
+      for (const row of tombstones) groups.remove(state, row.key, namespaces.of(row.namespace))
+      for (const row of rows) groups.put(state, row.key, namespaces.of(row.namespace), codec.toData(row.value))
     }
-    for (const [name, restored] of this.#unclaimed) {
+    for (const restored of this.#unclaimed.values()) {
       // State of an operator that has not asked for it: kept as it was restored.
       const state = states.push(restored.info) - 1
       if (kind === 'base') restored.each((key, namespace, value) => groups.put(state, key, namespace, value))
-      void name
     }
     for (const [name, timers] of [[EVENT_TIMERS, this.eventTimers] as const, [PROCESSING_TIMERS, this.processingTimers] as const]) {
       const state = states.push({ name, kind: 'timers', serde: 'structural' }) - 1
       const { rows, tombstones } = takeTimers(timers)
-      for (const t of tombstones) groups.remove(state, t.key, [t.time, this.#namespaceToData(t.namespace)])
-      for (const t of rows) groups.put(state, t.key, [t.time, this.#namespaceToData(t.namespace)], null)
+      for (const t of tombstones) groups.remove(state, t.key, namespaces.ofTimer(t.time, t.namespace))
+      for (const t of rows) groups.put(state, t.key, namespaces.ofTimer(t.time, t.namespace), null)
     }
     if (groups.rows === 0) return undefined
     return encodeSegment({ kind, maxParallelism: this.maxParallelism, states, rows: groups.rows }, groups.blocks)
@@ -172,10 +177,6 @@ export class KeyedStateBackend {
     this.#restoredTimers = new Map()
   }
 
-  #namespaceToData(namespace: Namespace): unknown {
-    return namespace === null ? null : (this.namespaceCodec as NamespaceCodec).toData(namespace)
-  }
-
   #namespaceFromData(data: unknown): Namespace {
     return data === null ? null : (this.namespaceCodec as NamespaceCodec).fromData(data)
   }
@@ -186,6 +187,37 @@ function twoKinds(name: string, before: string, now: string): MillraceError {
     what: `state "${name}" is ${before} state and is now asked for as ${now} state`,
     todo: 'Use one descriptor for one name; a state that changes its kind needs a new name.',
   })
+}
+
+/** Namespaces as data, one object for each, so that a segment holds it once however many rows are under it. */
+class NamespaceData {
+  readonly #windows = new Map<Namespace, unknown>([[null, null]])
+  readonly #timers = new Map<Namespace, Map<number, unknown>>()
+  constructor(readonly codec: NamespaceCodec | undefined) {}
+
+  of(namespace: Namespace): unknown {
+    let data = this.#windows.get(namespace)
+    if (data === undefined) {
+      data = (this.codec as NamespaceCodec).toData(namespace as Window)
+      this.#windows.set(namespace, data)
+    }
+    return data
+  }
+
+  /** A timer stands under its time and its namespace. */
+  ofTimer(time: number, namespace: Namespace): unknown {
+    let times = this.#timers.get(namespace)
+    if (times === undefined) {
+      times = new Map()
+      this.#timers.set(namespace, times)
+    }
+    let data = times.get(time)
+    if (data === undefined) {
+      data = [time, this.of(namespace)]
+      times.set(time, data)
+    }
+    return data
+  }
 }
 
 /** Sorts rows into key groups for a segment. */

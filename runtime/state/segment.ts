@@ -1,7 +1,7 @@
 import { assert, crc32, MillraceError } from '../core/index.js'
 import { createPacker } from './structural.js'
 
-/** Rows of one state in one key group, column by column. Namespaces are null or the window as plain data. */
+/** Rows of one state in one key group, column by column. Namespaces are null or plain data (the window, and a timer's time). */
 export interface RowBlock {
   /** Index into the header's `states`. */
   readonly state: number
@@ -26,27 +26,46 @@ export interface SegmentHeader {
   /** [key group, offset behind the header, length], in key-group order. */
   readonly groups: readonly (readonly [number, number, number])[]
   readonly rows: number
+  /** The namespaces that occur; blocks name them by index. */
+  readonly namespaces: readonly unknown[]
 }
+
+type PackedBlock = readonly [
+  state: number,
+  removedKeys: unknown[],
+  removedNamespaces: number[],
+  keys: unknown[],
+  namespaces: number[],
+  values: unknown[],
+]
 
 const MAGIC = 0x4d525331 // MRS1: segment format 1
 const PREFIX_BYTES = 8
 const CRC_BYTES = 4
 
 /** Segment: magic, header length, header, one block a key group in key-group order, CRC-32 of all before it. Little-endian but for the magic. */
-export function encodeSegment(header: Omit<SegmentHeader, 'groups'>, groups: ReadonlyMap<number, readonly RowBlock[]>): Uint8Array {
+export function encodeSegment(header: Omit<SegmentHeader, 'groups' | 'namespaces'>, groups: ReadonlyMap<number, readonly RowBlock[]>): Uint8Array {
   const packer = createPacker()
+  const namespaces = new NamespaceIndex()
   const index: [number, number, number][] = []
   const blocks: Uint8Array[] = []
   let offset = 0
   for (const keyGroup of [...groups.keys()].sort((a, b) => a - b)) {
     const block = packer.pack(
-      (groups.get(keyGroup) as RowBlock[]).map((b) => [b.state, b.removedKeys, b.removedNamespaces, b.keys, b.namespaces, b.values]),
+      (groups.get(keyGroup) as RowBlock[]).map((b) => [
+        b.state,
+        b.removedKeys,
+        namespaces.of(b.removedNamespaces),
+        b.keys,
+        namespaces.of(b.namespaces),
+        b.values,
+      ]),
     )
     blocks.push(block)
     index.push([keyGroup, offset, block.length])
     offset += block.length
   }
-  const head = packer.pack({ ...header, groups: index })
+  const head = packer.pack({ ...header, namespaces: namespaces.list, groups: index })
   const bytes = new Uint8Array(PREFIX_BYTES + head.length + offset + CRC_BYTES)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, MAGIC)
@@ -92,19 +111,33 @@ export function decodeSegment(bytes: Uint8Array, name: string): DecodedSegment {
     *blocks(first, last) {
       for (const [keyGroup, offset, length] of header.groups) {
         if (keyGroup < first || keyGroup > last) continue
-        const raw = packer.unpack(bytes.subarray(start + offset, start + offset + length)) as [
-          number,
-          unknown[],
-          unknown[],
-          unknown[],
-          unknown[],
-          unknown[],
-        ][]
-        for (const [state, removedKeys, removedNamespaces, keys, namespaces, values] of raw) {
-          yield { keyGroup, block: { state, removedKeys, removedNamespaces, keys, namespaces, values } }
+        const block = bytes.subarray(start + offset, start + offset + length)
+        for (const [state, removedKeys, removedNamespaces, keys, namespaces, values] of packer.unpack(block) as PackedBlock[]) {
+          const named = (numbers: readonly number[]) => numbers.map((number) => header.namespaces[number])
+          yield {
+            keyGroup,
+            block: { state, removedKeys, removedNamespaces: named(removedNamespaces), keys, namespaces: named(namespaces), values },
+          }
         }
       }
     },
+  }
+}
+
+/** Numbers namespaces in order of appearance; equal ones are one object (or null). */
+class NamespaceIndex {
+  readonly list: unknown[] = []
+  readonly #numbers = new Map<unknown, number>()
+
+  of(namespaces: readonly unknown[]): number[] {
+    return namespaces.map((namespace) => {
+      let number = this.#numbers.get(namespace)
+      if (number === undefined) {
+        number = this.list.push(namespace) - 1
+        this.#numbers.set(namespace, number)
+      }
+      return number
+    })
   }
 }
 

@@ -9,6 +9,7 @@ import {
   type ValueState,
   type ValueStateDescriptor,
 } from '../core/index.js'
+import { REMOVED } from './change-list.js'
 import type { KeyedStateBackend } from './keyed-state-backend.js'
 import { fromInternalKey, type InternalKey, toInternalKey } from './keys.js'
 import type { Namespace, StateEntry, StateTable } from './state-table.js'
@@ -60,7 +61,7 @@ abstract class HeapState<V> {
   protected entry(): StateEntry<V> | null {
     const { backend, namespace } = this.scope
     const last = this.#last
-    if (last !== null && last.key === backend.currentKey && last.namespace === namespace && last.epoch !== -1) return last
+    if (last !== null && last.key === backend.currentKey && last.namespace === namespace && last.place !== REMOVED) return last
     this.#last = this.table.get(backend.currentKey, namespace)
     return this.#last
   }

@@ -1,15 +1,14 @@
 import type { Window } from '../core/index.js'
+import { ChangeList, CLEAN, type Listed } from './change-list.js'
 import type { InternalKey } from './keys.js'
 
 /** What state is kept under beside the key: a window, or null for the key alone. */
 export type Namespace = Window | null
 
 /** One row of a table. Kept in a short chain of the key's rows, one a namespace. */
-export class StateEntry<V> {
+export class StateEntry<V> implements Listed {
   next: StateEntry<V> | null = null
-  /** Change epoch in which it was last put on the dirty list; -1 once removed. */
-  epoch = 0
-  /** Whether some segment holds a row for it, so that a removal must leave a tombstone. */
+  place = CLEAN
   persisted = false
 
   constructor(
@@ -38,9 +37,7 @@ export class StateTable<V> {
   tracking = false
   readonly #heads = new Map<InternalKey, StateEntry<V>>()
   readonly #wide = new Map<InternalKey, Map<string, StateEntry<V>>>()
-  #epoch = 1
-  #dirty: StateEntry<V>[] = []
-  #tombstones: Tombstone[] = []
+  readonly #changes = new ChangeList<StateEntry<V>>()
 
   get(key: InternalKey, namespace: Namespace): StateEntry<V> | null {
     let entry = this.#heads.get(key)
@@ -89,22 +86,13 @@ export class StateTable<V> {
 
   /** To be called after each change of `entry.value`. */
   touch(entry: StateEntry<V>): void {
-    if (!this.tracking || entry.epoch === this.#epoch) return
-    entry.epoch = this.#epoch
-    this.#dirty.push(entry)
-    if (this.#dirty.length > 2 * this.size + 4096) this.#dropDead()
-  }
-
-  /** Rows that were removed again need not be remembered. */
-  #dropDead(): void {
-    this.#dirty = this.#dirty.filter((entry) => entry.epoch === this.#epoch)
+    if (this.tracking) this.#changes.add(entry)
   }
 
   remove(entry: StateEntry<V>): void {
-    if (entry.epoch === -1 || !this.#unlink(entry)) return
+    if (!this.#unlink(entry)) return
     this.size--
-    entry.epoch = -1
-    if (entry.persisted && this.tracking) this.#tombstones.push(entry)
+    this.#changes.remove(entry, this.tracking)
   }
 
   #unlink(entry: StateEntry<V>): boolean {
@@ -170,18 +158,12 @@ export class StateTable<V> {
 
   /** Changed rows and tombstones since the last call; from here they count as written. */
   takeChanges(): { readonly rows: StateEntry<V>[]; readonly tombstones: Tombstone[] } {
-    const rows = this.#dirty.filter((entry) => entry.epoch === this.#epoch)
-    const tombstones = this.#tombstones
-    this.#dirty = []
-    this.#tombstones = []
-    this.#epoch++
-    for (const row of rows) row.persisted = true
-    return { rows, tombstones }
+    return this.#changes.take()
   }
 
   /** Every row, and from here all count as written: the start of a new base. */
   takeAll(): StateEntry<V>[] {
-    this.takeChanges()
+    this.#changes.take()
     const rows = [...this.entries()]
     if (this.tracking) for (const row of rows) row.persisted = true
     return rows

@@ -1,11 +1,14 @@
+import { ChangeList, CLEAN, type Listed } from './change-list.js'
 import type { InternalKey } from './keys.js'
 import type { Namespace, Tombstone } from './state-table.js'
+import { pushTime, removeTime } from './time-heap.js'
 
 /** One registered timer: its key, namespace (null, or the window it belongs to) and time. */
-export class Timer {
+export class Timer implements Listed {
   next: Timer | null = null
   /** Still to fire. */
   live = true
+  place = CLEAN
   persisted = false
 
   constructor(
@@ -38,8 +41,7 @@ export class TimerQueue {
   #firing = Number.NaN
   #lastTime = Number.NaN
   #lastBucket: Bucket | undefined
-  #added: Timer[] = []
-  #tombstones: TimerTombstone[] = []
+  readonly #changes = new ChangeList<Timer>()
 
   /** The earliest time with a timer, or Infinity with `size` 0. A time whose timers were all deleted may still be named. */
   get nextTime(): number {
@@ -68,9 +70,7 @@ export class TimerQueue {
     else after.next = timer
     bucket.live++
     this.size++
-    if (!this.tracking) return
-    this.#added.push(timer)
-    if (this.#added.length > 2 * this.size + 4096) this.#added = this.#added.filter((t) => t.live)
+    if (this.tracking) this.#changes.add(timer)
   }
 
   #bucket(time: number): Bucket {
@@ -110,7 +110,7 @@ export class TimerQueue {
     timer.live = false
     bucket.live--
     this.size--
-    if (timer.persisted && this.tracking) this.#tombstones.push(timer)
+    this.#changes.remove(timer, this.tracking)
   }
 
   /** Fires every timer up to and including `to`, also those registered meanwhile, always the earliest next. */
@@ -145,16 +145,11 @@ export class TimerQueue {
   }
 
   takeChanges(): { readonly rows: Timer[]; readonly tombstones: TimerTombstone[] } {
-    const rows = this.#added.filter((timer) => timer.live)
-    const tombstones = this.#tombstones
-    this.#added = []
-    this.#tombstones = []
-    for (const timer of rows) timer.persisted = true
-    return { rows, tombstones }
+    return this.#changes.take()
   }
 
   takeAll(): Timer[] {
-    this.takeChanges()
+    this.#changes.take()
     const rows = [...this.timers()]
     if (this.tracking) for (const timer of rows) timer.persisted = true
     return rows
@@ -172,38 +167,4 @@ function unlink(heads: Map<InternalKey, Timer>, timer: Timer): void {
   let previous = head
   while (previous.next !== timer) previous = previous.next as Timer
   previous.next = timer.next
-}
-
-function pushTime(heap: number[], time: number): void {
-  let index = heap.length
-  heap.push(time)
-  while (index > 0) {
-    const parent = (index - 1) >> 1
-    if (heap[parent] <= time) break
-    heap[index] = heap[parent]
-    index = parent
-  }
-  heap[index] = time
-}
-
-function removeTime(heap: number[], time: number): void {
-  const at = heap[0] === time ? 0 : heap.indexOf(time)
-  const last = heap.pop() as number
-  if (at === heap.length) return
-  let index = at
-  for (;;) {
-    let child = 2 * index + 1
-    if (child >= heap.length) break
-    if (child + 1 < heap.length && heap[child + 1] < heap[child]) child++
-    if (heap[child] >= last) break
-    heap[index] = heap[child]
-    index = child
-  }
-  while (index > at) {
-    const parent = (index - 1) >> 1
-    if (heap[parent] <= last) break
-    heap[index] = heap[parent]
-    index = parent
-  }
-  heap[index] = last
 }

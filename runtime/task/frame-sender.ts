@@ -33,8 +33,9 @@ export class FrameSender implements ChannelSender {
     this.#elements.push(element as FrameElement)
   }
 
-  /** What was gathered is what the receiver has been told before. */
-  forget(): void {
+  /** The watermarks and statuses gathered are those that the receiver has been told before. */
+  forgetProgress(): void {
+    if (this.#elements.some((element) => element instanceof RecordBatch)) return // with records between them they keep their places
     this.#told = progressBehind(this.#elements, this.#told)
     this.#elements = []
   }

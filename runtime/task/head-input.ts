@@ -1,5 +1,4 @@
-import { MillraceError } from '../core/index.js'
-import type { RecordBatch } from '../exchange/index.js'
+import { keyError, type RecordBatch } from '../exchange/index.js'
 import type { StreamOperator } from '../operators/stream-operator.js'
 import { TwoInputOperator } from '../operators/two-input-operator.js'
 import type { Any, StreamNode } from '../plan/index.js'
@@ -57,7 +56,7 @@ export class HeadInput {
     try {
       backend.setCurrentKey(keySelector(value))
     } catch (thrown) {
-      throw keyError(thrown, this.head)
+      throw keyError(thrown, this.head.plan)
     }
   }
 
@@ -76,16 +75,4 @@ export class HeadInput {
   endOf(input: number): void {
     this.#two?.endInputOf(input)
   }
-}
-
-function keyError(thrown: unknown, { plan }: ChainedOperator): MillraceError {
-  const where = `the key of operator "${plan.name}" (uid ${plan.uid})`
-  if (thrown instanceof MillraceError) return new MillraceError(thrown.code, { ...thrown.detail, where, uid: plan.uid })
-  return new MillraceError('USER_FUNCTION', {
-    what: 'the key selector of keyBy threw',
-    where,
-    todo: 'Make keyBy return a key for every record, or filter out those without one before.',
-    uid: plan.uid,
-    cause: thrown,
-  })
 }

@@ -48,6 +48,7 @@ function partitionerOf(job: CompiledJob, edge: EdgePlan, place: WriterPlace, rec
     parallelism: place.vertex.parallelism,
     receivers: receiver.parallelism,
     receiverMaxParallelism: receiver.maxParallelism,
+    operator: receiver.operators[0],
     random: place.random,
   })
 }

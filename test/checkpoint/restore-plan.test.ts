@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type OperatorState, planRestore, type SegmentRef } from '../../runtime/checkpoint/index.js'
+import { elementOf, redistributed, redistributionOf } from '../../runtime/state/index.js'
 import { aManifest, anOperator } from './manifests.js'
 
 const segment = (name: string): SegmentRef => ({ name, bytes: 1, crc32: 1 })
@@ -58,6 +59,30 @@ describe('planRestore', () => {
         expect(Math.max(...lengths) - Math.min(...lengths)).toBeLessThanOrEqual(1)
       }),
     )
+  })
+
+  it('gives union elements to every subtask, in the order of the former subtasks', () => {
+    const union = (element: unknown) => redistributed('union', element)
+    const before = operator(2, 128, [[union('a'), 'x', union('b')], [union('c')]])
+    for (const parallelism of [1, 2, 3]) {
+      const lists = plan(before, parallelism).map((s) => s.operatorState)
+      for (const list of lists) expect(list.filter((e) => redistributionOf(e) === 'union').map(elementOf)).toEqual(['a', 'b', 'c'])
+      expect(lists.flat().filter((e) => redistributionOf(e) === 'split')).toEqual(['x'])
+    }
+  })
+
+  it('gives each subtask the broadcast elements of one former subtask: its own, or in turn', () => {
+    const states = ['a', 'b'].map((name) => [redistributed('broadcast', { rules: new Map([[name, 1]]) }), name])
+    const before = operator(2, 128, states)
+    const rules = (parallelism: number) =>
+      plan(before, parallelism).map((s) => s.operatorState.filter((e) => redistributionOf(e) === 'broadcast').map(elementOf))
+    const of = (name: string) => [{ rules: new Map([[name, 1]]) }]
+    expect(rules(1)).toEqual([of('a')])
+    expect(rules(2)).toEqual([of('a'), of('b')])
+    expect(rules(5)).toEqual([of('a'), of('b'), of('a'), of('b'), of('a')])
+    const [first, , third] = rules(3) as [{ rules: Map<string, number> }][]
+    first[0].rules.set('changed', 1)
+    expect([third]).toEqual([of('a')])
   })
 
   it('takes the subtasks as they are numbered, not as they are listed', () => {

@@ -1,5 +1,5 @@
-import type { ReaderOutput, ReadStatus, Source, SourceReader } from '../../runtime/core/index.js'
 import { FixedSplitEnumerator, type FixedSplitState } from '../../runtime/connectors/base/fixed-split-enumerator.js'
+import type { ReaderOutput, ReadStatus, Source, SourceReader } from '../../runtime/core/index.js'
 
 interface GatedSplit {
   readonly splitId: string

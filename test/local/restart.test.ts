@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { defineJob, type StreamExecutionEnvironment } from '../../runtime/api/index.js'
 import { valueState, WatermarkStrategy } from '../../runtime/core/index.js'
-import { type JobEvent, run, type RunOptions } from '../../runtime/local/index.js'
+import { type JobEvent, type RunOptions, run } from '../../runtime/local/index.js'
 import { tempFolder } from '../backends/temp-folder.js'
 import { Gate, gatedSource } from './gated-source.js'
 import { expectFailure, kindsOf, runJob, sorted, until } from './run-job.js'
@@ -36,7 +36,10 @@ function sums(gate: Gate, failAt: number, count = 40) {
 
 function expectedSums(count: number): number[][] {
   const totals = [0, 0, 0]
-  return Array.from({ length: count }, (_, i) => [i, (totals[i % 3] += i)])
+  return Array.from({ length: count }, (_, i) => {
+    totals[i % 3] += i
+    return [i, totals[i % 3]]
+  })
 }
 
 async function start(define: (env: StreamExecutionEnvironment) => void, options: RunOptions) {
@@ -73,7 +76,11 @@ describe('a function that throws once', () => {
 
   test('results that a checkpoint has committed do not come again when the restart is from that checkpoint', async () => {
     const gate = new Gate()
-    const { handle, completed } = await start(sums(gate, 25), { checkpointDir: await tempFolder(), checkpointIntervalMs: 60, restartStrategy: restart })
+    const { handle, completed } = await start(sums(gate, 25), {
+      checkpointDir: await tempFolder(),
+      checkpointIntervalMs: 60,
+      restartStrategy: restart,
+    })
     gate.openTo(20)
     await until(() => gate.emitted === 20)
     const before = completed()
@@ -109,9 +116,12 @@ describe('a function that throws once', () => {
 
 describe('restart strategies', () => {
   const alwaysFails = (env: StreamExecutionEnvironment) => {
-    env.fromElements(1).map((): number => {
-      throw new Error('always')
-    }).collect('out')
+    env
+      .fromElements(1)
+      .map((): number => {
+        throw new Error('always')
+      })
+      .collect('out')
   }
 
   test('fixed delay gives up after its attempts', async () => {
@@ -136,7 +146,11 @@ describe('restart strategies', () => {
   test('what cannot get better by trying again is not tried again', async () => {
     const { handle, events } = await start(
       (env) => {
-        env.fromElements({ n: 1 }).keyBy(() => undefined).reduce((a) => a).collect('out')
+        env
+          .fromElements({ n: 1 })
+          .keyBy(() => undefined)
+          .reduce((a) => a)
+          .collect('out')
       },
       { restartStrategy: restart },
     )

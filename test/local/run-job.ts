@@ -1,6 +1,6 @@
 import { expect } from 'vitest'
 import { defineJob, type StreamExecutionEnvironment } from '../../runtime/api/index.js'
-import { MillraceError, type ErrorCode } from '../../runtime/core/index.js'
+import { type ErrorCode, MillraceError } from '../../runtime/core/index.js'
 import type { JobEvent, JobResult, RunOptions } from '../../runtime/local/index.js'
 import { run } from '../../runtime/local/index.js'
 

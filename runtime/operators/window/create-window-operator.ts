@@ -2,6 +2,7 @@ import type { OutputTag, Window } from '../../core/index.js'
 import type { StreamOperator } from '../stream-operator.js'
 import type { Evictor } from './evictor.js'
 import { MergingWindowOperator } from './merging-window-operator.js'
+import { isPlain, PlainWindowOperator } from './plain-window-operator.js'
 import type { Trigger } from './trigger.js'
 import type { MergingWindowAssigner, WindowAssigner } from './window-assigner.js'
 import { timestampedContents, type WindowContents } from './window-contents.js'
@@ -28,5 +29,5 @@ export function createWindowOperator<In, Acc, Out, W extends Window>(spec: Windo
 
 function build<In, Acc, Out, W extends Window>(spec: WindowOperatorOptions<In, Acc, Out, W>): StreamOperator<In, Out> {
   if (spec.assigner.isMerging) return new MergingWindowOperator({ ...spec, assigner: spec.assigner as MergingWindowAssigner<In, W> })
-  return new WindowOperator(spec)
+  return isPlain(spec) ? new PlainWindowOperator(spec) : new WindowOperator(spec)
 }

@@ -1,10 +1,9 @@
 import { MAX_WATERMARK, type OutputTag, type Window } from '../../core/index.js'
-import { type Namespace, type StateEntry, StateScope, type StateTable, type Timer } from '../../state/index.js'
+import { codecOf, type Namespace, type StateEntry, StateScope, type StateTable, type Timer } from '../../state/index.js'
 import { TimestampedCollector } from '../function-operator.js'
 import { KeyedStreamOperator } from '../stream-operator.js'
 import { TimerSweep, type TimerTarget } from '../timer-sweep.js'
 import { userError } from '../user-error.js'
-import { EventTimeTrigger } from './event-time-trigger.js'
 import { evictAndEmit } from './evict-and-emit.js'
 import type { Evictor } from './evictor.js'
 import { isFire, isPurge, type Trigger, type TriggerResult } from './trigger.js'
@@ -12,6 +11,9 @@ import type { WindowAssigner } from './window-assigner.js'
 import type { WindowContents } from './window-contents.js'
 import { OperatorTriggerContext, OperatorWindowContext } from './window-contexts.js'
 import type { InternalWindowFunction } from './window-function.js'
+
+/** Contents of windows without timers of their own. */
+export const IMPLIED_TIMERS_TABLE = 'window-contents (timers implied)'
 
 export interface WindowOperatorOptions<In, Acc, Out, W extends Window> {
   readonly assigner: WindowAssigner<In, W>
@@ -39,8 +41,6 @@ export class WindowOperator<In, Acc, Out, W extends Window> extends KeyedStreamO
   readonly #lateTag: OutputTag<In> | undefined
   readonly #evictor: Evictor<In, W> | undefined
   readonly #isEventTime: boolean
-  /** The default trigger's answer is known without asking: it registers one timer for a new window, which is also that of its clean-up. */
-  readonly #plainEventTime: boolean
   readonly #assignerContext = { currentProcessingTime: 0 }
 
   constructor(options: WindowOperatorOptions<In, Acc, Out, W>) {
@@ -53,7 +53,6 @@ export class WindowOperator<In, Acc, Out, W extends Window> extends KeyedStreamO
     this.#lateTag = options.lateTag
     this.#evictor = options.evictor
     this.#isEventTime = options.assigner.isEventTime
-    this.#plainEventTime = options.trigger.constructor === EventTimeTrigger && options.assigner.isEventTime && options.allowedLatenessMs === 0
   }
 
   override open(): void | Promise<void> {
@@ -62,9 +61,9 @@ export class WindowOperator<In, Acc, Out, W extends Window> extends KeyedStreamO
       toData: (window) => this.assigner.windowToData(window as W),
       fromData: (data) => this.assigner.windowFromData(data),
     }
-    this.table = backend.table(this.contents.descriptor) as StateTable<Acc>
     this.timers = new TimerSweep(backend, this.context.processingTime, this)
     this.timers.open()
+    this.table = this.openTable()
     this.collector = new TimestampedCollector(this.output)
     this.triggerContext = new OperatorTriggerContext(new StateScope(backend), this.timers)
     this.windowContext = new OperatorWindowContext<W>(
@@ -75,6 +74,21 @@ export class WindowOperator<In, Acc, Out, W extends Window> extends KeyedStreamO
       this.assigner.isMerging,
     )
     this.windowFunction.open?.(this.context.runtime)
+  }
+
+  protected openTable(): StateTable<Acc> {
+    const table = this.keyed.table(this.contents.descriptor) as StateTable<Acc>
+    if (!this.keyed.hasRestored(IMPLIED_TIMERS_TABLE)) return table
+    // Rows of a former run whose windows fired by the default trigger (plain-window-operator.ts): now their timers are needed.
+    const former = this.keyed.tableWith(IMPLIED_TIMERS_TABLE, codecOf(this.contents.descriptor)) as StateTable<Acc>
+    for (const row of [...former.entries()]) {
+      this.keyed.currentKey = row.key
+      table.insert(row.key, row.namespace, row.value)
+      former.remove(row)
+      this.keyed.eventTimers.register((row.namespace as W).maxTimestamp, row.key, row.namespace)
+      this.registerCleanup(row.namespace as W)
+    }
+    return table
   }
 
   processElement(value: In, timestamp: number): void {
@@ -90,19 +104,12 @@ export class WindowOperator<In, Acc, Out, W extends Window> extends KeyedStreamO
 
   /** False when all the element's windows are over. */
   protected addToWindows(windows: readonly W[], value: In, timestamp: number): boolean {
-    const table = this.table
     let added = false
     for (let i = 0; i < windows.length; i++) {
       const window = windows[i]
       if (this.isWindowLate(window)) continue
       added = true
-      const size = table.size
-      const entry = this.store(window, value, timestamp)
-      if (this.#plainEventTime && window.maxTimestamp > this.timers.currentWatermark) {
-        if (table.size !== size) this.#registerPlain(window)
-      } else {
-        this.#consultTrigger(entry, window, value, timestamp)
-      }
+      this.#consultTrigger(this.store(window, value, timestamp), window, value, timestamp)
     }
     return added
   }
@@ -119,10 +126,6 @@ export class WindowOperator<In, Acc, Out, W extends Window> extends KeyedStreamO
     }
     this.table.touch(entry)
     return entry
-  }
-
-  #registerPlain(window: W): void {
-    this.keyed.eventTimers.register(window.maxTimestamp, this.keyed.currentKey, window)
   }
 
   #consultTrigger(entry: StateEntry<Acc>, window: W, value: In, timestamp: number): void {
@@ -170,23 +173,8 @@ export class WindowOperator<In, Acc, Out, W extends Window> extends KeyedStreamO
 
   onEventTime(timer: Timer): void {
     const window = timer.namespace as W
-    if (this.#plainEventTime && !this.assigner.isMerging) {
-      this.#firePlain(window)
-      return
-    }
     this.onTimer(window, () => this.ask(window, (trigger, context) => trigger.onEventTime(timer.time, window, context)))
     if (this.#isEventTime && timer.time === this.cleanupTime(window)) this.clearWindow(window)
-  }
-
-  /** The default trigger fires, and the window is over: neither has more to say. */
-  #firePlain(window: W): void {
-    const entry = this.table.get(this.keyed.currentKey, window)
-    if (entry === null) return
-    this.emit(window, entry)
-    this.table.remove(entry)
-    if (this.windowFunction.clear === undefined) return
-    this.windowContext.enter(window)
-    this.windowFunction.clear(this.windowContext)
   }
 
   onProcessingTime(timer: Timer): void {

@@ -1,0 +1,72 @@
+import { MillraceError } from '../runtime/core/index.js'
+import type { Deployment } from '../runtime/task/stage-names.js'
+
+/**
+ * What a function's environment variables say of its place in the job. `StreamJob` sets them:
+ *
+ * MILLRACE_JOB, MILLRACE_REVISION   whose logs these are
+ * MILLRACE_PLAN                     fingerprint of the plan that was deployed
+ * MILLRACE_PARAMETERS               job parameters, a JSON array of words
+ * MILLRACE_PARALLELISM              default parallelism (absent: the job's own)
+ * MILLRACE_TABLE, MILLRACE_BUCKET   commit logs, parts and snapshots
+ * MILLRACE_STAGE                    the stage's id (stage functions only)
+ * MILLRACE_STREAM                   name of the stream it takes its batches from (stage functions only)
+ * MILLRACE_STREAMS                  names of the streams it writes to, by stage, a JSON object (stage functions only)
+ */
+export interface JobEnvironment extends Deployment {
+  readonly plan: string
+  readonly parameters: readonly string[]
+  readonly parallelism: number | undefined
+  readonly table: string
+  readonly bucket: string
+}
+
+export interface StageEnvironment extends JobEnvironment {
+  readonly stage: string
+  readonly stream: string
+  readonly streams: Readonly<Record<string, string>>
+}
+
+type Variables = Readonly<Record<string, string | undefined>>
+
+/** Throws OPTION_INVALID. */
+export function readJobEnvironment(variables: Variables): JobEnvironment {
+  const parallelism = variables.MILLRACE_PARALLELISM
+  return {
+    job: required(variables, 'MILLRACE_JOB'),
+    revision: required(variables, 'MILLRACE_REVISION'),
+    plan: required(variables, 'MILLRACE_PLAN'),
+    parameters: json(variables, 'MILLRACE_PARAMETERS') as readonly string[],
+    parallelism: parallelism === undefined ? undefined : Number(parallelism),
+    table: required(variables, 'MILLRACE_TABLE'),
+    bucket: required(variables, 'MILLRACE_BUCKET'),
+  }
+}
+
+/** Throws OPTION_INVALID. */
+export function readStageEnvironment(variables: Variables): StageEnvironment {
+  return {
+    ...readJobEnvironment(variables),
+    stage: required(variables, 'MILLRACE_STAGE'),
+    stream: required(variables, 'MILLRACE_STREAM'),
+    streams: json(variables, 'MILLRACE_STREAMS') as Readonly<Record<string, string>>,
+  }
+}
+
+function required(variables: Variables, name: string): string {
+  const value = variables[name]
+  if (value === undefined || value === '') throw invalid(name, 'is not set')
+  return value
+}
+
+function json(variables: Variables, name: string): unknown {
+  try {
+    return JSON.parse(required(variables, name))
+  } catch (thrown) {
+    throw thrown instanceof MillraceError ? thrown : invalid(name, 'is not JSON')
+  }
+}
+
+function invalid(name: string, why: string): MillraceError {
+  return new MillraceError('OPTION_INVALID', { what: `the environment variable ${name} ${why}`, todo: 'Deploy the job with the construct StreamJob, which sets it.' })
+}

@@ -1,0 +1,20 @@
+import { MillraceError } from '../core/index.js'
+
+/** The operator that a record is on its way to. */
+export interface KeyedOperatorPlace {
+  readonly uid: string
+  readonly name: string
+}
+
+/** What a key selector threw, or what it returned that is no key, with the operator whose key it is. */
+export function keyError(thrown: unknown, operator: KeyedOperatorPlace): MillraceError {
+  const where = `the key of operator "${operator.name}" (uid ${operator.uid})`
+  if (thrown instanceof MillraceError) return new MillraceError(thrown.code, { ...thrown.detail, where, uid: operator.uid })
+  return new MillraceError('USER_FUNCTION', {
+    what: 'the key selector of keyBy threw',
+    where,
+    todo: 'Make keyBy return a key for every record, or filter out those without one before.',
+    uid: operator.uid,
+    cause: thrown,
+  })
+}
