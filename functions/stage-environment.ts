@@ -14,7 +14,6 @@ import type { Deployment } from '../runtime/task/stage-names.js'
  * MILLRACE_STREAMS                  names of the streams it writes to, by stage, a JSON object (stage functions only)
  */
 export interface JobEnvironment extends Deployment {
-  readonly plan: string
   readonly parameters: readonly string[]
   readonly parallelism: number | undefined
   readonly table: string

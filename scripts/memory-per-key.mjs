@@ -16,7 +16,11 @@ const settle = async () => {
 
 const job = defineJob('counters', (env) => {
   env
-    .fromSource(generatorSource({ count: KEYS + 1, generate: (i) => (i === KEYS ? 'last' : `key-${String(i).padStart(8, '0')}`) }), WatermarkStrategy.noWatermarks(), 'keys')
+    .fromSource(
+      generatorSource({ count: KEYS + 1, generate: (i) => (i === KEYS ? 'last' : `key-${String(i).padStart(8, '0')}`) }),
+      WatermarkStrategy.noWatermarks(),
+      'keys',
+    )
     .keyBy((key) => key)
     .process({
       state: { count: valueState() },
@@ -37,5 +41,7 @@ const handle = await run(job)
 await handle.result()
 const characters = KEYS * 12
 const perKey = (inUse - before - characters) / KEYS
-console.log(JSON.stringify({ keys: KEYS, heapBytesPerKeyBesidesItsCharacters: Math.round(perKey * 10) / 10, limit: LIMIT_BYTES, node: process.version }))
+console.log(
+  JSON.stringify({ keys: KEYS, heapBytesPerKeyBesidesItsCharacters: Math.round(perKey * 10) / 10, limit: LIMIT_BYTES, node: process.version }),
+)
 process.exit(perKey <= LIMIT_BYTES ? 0 : 1)

@@ -48,7 +48,7 @@ export class DataStream<T> {
   }
 
   /** Any number of results for each element: `out.collect` them, or return (or yield) an iterable of them. */
-  flatMap<Out>(fn: (value: T) => Iterable<Out>): DataStream<Out>
+  flatMap<Out>(fn: (value: T, out: Collector<Out>) => Iterable<Out>): DataStream<Out>
   flatMap<Out>(fn: ((value: T, out: Collector<Out>) => void) | FlatMapFunction<T, Out>): DataStream<Out>
   flatMap<Out>(fn: ((value: T, out: Collector<Out>) => unknown) | FlatMapFunction<T, Out>): DataStream<Out> {
     const object: FlatMapFunction<T, Out> =

@@ -1,7 +1,7 @@
 import { MillraceError } from '../core/index.js'
 import type { SnapshotTarget } from '../exchange/index.js'
 import type { SourceOperator } from '../operators/source-operator.js'
-import type { StreamNode, VertexPlan } from '../plan/index.js'
+import type { OperatorPlan, StreamNode, VertexPlan } from '../plan/index.js'
 import { HeadInput } from '../task/head-input.js'
 import type { WriteSegment } from '../task/keyed-snapshots.js'
 import type { ChainedOperator } from '../task/operator-chain.js'
@@ -77,7 +77,7 @@ export class Subtask {
       try {
         await operator.open(plan.isSource ? [] : restored)
       } catch (thrown) {
-        throw MillraceError.from(thrown, 'USER_FUNCTION', { what: 'open() threw', where: `operator "${plan.name}" (uid ${plan.uid})`, uid: plan.uid })
+        throw openError(thrown, plan)
       }
     }
   }
@@ -257,4 +257,12 @@ export class Subtask {
     }
     if (failures.length > 0) throw failures[0]
   }
+}
+
+function openError(thrown: unknown, { name, uid }: OperatorPlan): MillraceError {
+  const where = `operator "${name}" (uid ${uid})`
+  if (!(thrown instanceof MillraceError)) {
+    return new MillraceError('USER_FUNCTION', { what: 'open() threw', where, todo: 'The cause says what it could not do.', uid, cause: thrown })
+  }
+  return thrown.uid !== undefined ? thrown : new MillraceError(thrown.code, { ...thrown.detail, where: thrown.detail.where ?? where, uid })
 }

@@ -77,7 +77,8 @@ export class KeyedProcessOperator<K, In, Out> extends KeyedStreamOperator<In, Ou
   }
 }
 
-class KeyedRecordContext<K> extends RecordContext implements OnTimerContext<K, StateDeclaration> {
+/** What a keyed process function sees of the current record or timer. */
+export class KeyedRecordContext<K> extends RecordContext implements OnTimerContext<K, StateDeclaration> {
   timeDomain: OnTimerContext<K>['timeDomain'] = 'event-time'
 
   constructor(
@@ -95,7 +96,8 @@ class KeyedRecordContext<K> extends RecordContext implements OnTimerContext<K, S
   }
 }
 
-class KeyedTimerService implements TimerService {
+/** Timers of the current key. */
+export class KeyedTimerService implements TimerService {
   constructor(
     readonly backend: KeyedStateBackend,
     readonly timers: TimerSweep,

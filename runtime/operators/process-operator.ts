@@ -51,7 +51,8 @@ export class RecordContext implements ProcessContext {
   }
 }
 
-class UnkeyedTimerService implements TimerService {
+/** Time without timers. */
+export class UnkeyedTimerService implements TimerService {
   constructor(
     readonly currentWatermark: () => number,
     readonly currentProcessingTime: () => number,

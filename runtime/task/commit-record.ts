@@ -17,6 +17,8 @@ export interface PartRef {
 /** What one version of a subtask's log says. Plain data. */
 export interface CommitRecord {
   readonly format: 1
+  /** Fingerprint of the plan that the state belongs to. */
+  readonly plan: string
   readonly attempt: number
   /** BATCH only if a batch of the stage's stream advanced `position` in this commit; CTL for what a message made it do. */
   readonly kind: 'BATCH' | 'CTL'

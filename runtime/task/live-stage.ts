@@ -268,7 +268,7 @@ export class LiveStage {
   }
 
   /** The record of the commit under way but for what is stored apart. */
-  get facts(): Omit<CommitRecord, 'format' | 'kind' | 'base' | 'deltas' | 'stash' | 'outbox'> {
+  get facts(): Omit<CommitRecord, 'format' | 'plan' | 'kind' | 'base' | 'deltas' | 'stash' | 'outbox'> {
     return {
       attempt: this.options.attempt,
       position: this.position === undefined ? null : String(this.position),

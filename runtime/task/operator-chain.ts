@@ -94,17 +94,19 @@ function createOperator(plan: OperatorPlan, options: ChainOptions): ChainedOpera
 function outputOf(plan: OperatorPlan, metrics: OperatorMetrics, options: ChainOptions, built: ReadonlyMap<string, ChainedOperator>): Output<unknown> {
   const main: Output<unknown>[] = []
   const sides = new Map<string, Output<unknown>[]>()
-  const add = (sideTag: string | null, output: Output<unknown>) => {
-    if (sideTag === null) main.push(output)
-    else sides.set(sideTag, [...(sides.get(sideTag) ?? []), output])
+  const add = (sideTag: string | null, outputTo: (upstream: OperatorMetrics) => Output<unknown>) => {
+    const readers = sideTag === null ? main : (sides.get(sideTag) ?? [])
+    if (sideTag !== null) sides.set(sideTag, readers)
+    // A record counts once as output, however many read it.
+    readers.push(outputTo(readers.length === 0 ? metrics : new OperatorMetrics()))
   }
   for (const reader of options.vertex.operators) {
     for (const input of reader.chainedInputs) {
       if (input.uid !== plan.uid) continue
       const { operator, metrics: readerMetrics } = built.get(reader.uid) as ChainedOperator
-      add(input.sideTag, new ChainedOutput(operator, readerMetrics, metrics))
+      add(input.sideTag, (upstream) => new ChainedOutput(operator, readerMetrics, upstream))
     }
   }
-  for (const { sideTag, writer } of options.writers.get(plan.uid) ?? []) add(sideTag, new WriterOutput(writer, metrics))
+  for (const { sideTag, writer } of options.writers.get(plan.uid) ?? []) add(sideTag, (upstream) => new WriterOutput(writer, upstream))
   return main.length === 1 && sides.size === 0 ? main[0] : new FanOutput(main, sides, metrics)
 }

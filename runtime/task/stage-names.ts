@@ -5,20 +5,24 @@ export interface Deployment {
   readonly job: string
   /** A changed job has logs of its own. */
   readonly revision: string
+  /** Tells the plan of this deployment from others. */
+  readonly plan: string
 }
 
+type JobLogs = Pick<Deployment, 'job' | 'revision'>
+
 /** Log of a stage's subtask. */
-export function subtaskLogName({ job, revision }: Deployment, stage: string, subtask: number): string {
+export function subtaskLogName({ job, revision }: JobLogs, stage: string, subtask: number): string {
   return `${job}/${revision}/${stage}/${subtask}`
 }
 
 /** Log with one item for each checkpoint that was begun; its version is the checkpoint's id. `#` keeps it apart from stages. */
-export function checkpointsLogName({ job, revision }: Deployment): string {
+export function checkpointsLogName({ job, revision }: JobLogs): string {
   return `${job}/${revision}/#checkpoints`
 }
 
 /** Log with one item for each subtask that acknowledged the checkpoint; its version is {@link subtaskOrdinal}. */
-export function acksLogName({ job, revision }: Deployment, checkpointId: number): string {
+export function acksLogName({ job, revision }: JobLogs, checkpointId: number): string {
   return `${job}/${revision}/#checkpoints/${checkpointId}`
 }
 

@@ -35,7 +35,7 @@ const MOST_LOSSES = 10
  * I3  The outbox of version v has arrived before version v + 1 is written.
  * I4  Whatever throws leaves no memory behind.
  *
- * Not handled yet, and refused with an error where it would be wrong: restores (RESET, other attempts than this one: BATCH_REFUSED), sources
+ * Not handled yet, and refused with an error where it would be wrong: restores (RESET, other attempts than this one: BATCH_REFUSED), changed plans, sources
  * that end or are resharded, processing-time timers and sinks that commit (PLAN_INVALID). Missing, but not wrong: sinks are at least once (no
  * markers); an idle source does not say so while no batch comes (no ticks); a large batch is one commit; log items and parts are never
  * deleted; a gap in a channel raises no alarm; an aborted checkpoint holds nobody back for longer than until the next one.
@@ -123,9 +123,12 @@ export class StageSubtask {
   }
 
   async #open(): Promise<LiveStage> {
-    const { describe, stage, subtask, attempt, parameters, ports } = this.#options
+    const { deployment, describe, stage, subtask, attempt, parameters, ports } = this.#options
     const recovered = await recover(ports, this.log)
-    if (recovered.head !== undefined && recovered.head.attempt !== attempt) throw otherAttempt(this.log, recovered.head.attempt, attempt)
+    if (recovered.head !== undefined) {
+      if (recovered.head.plan !== deployment.plan) throw otherPlan(this.log, recovered.head.plan, deployment)
+      if (recovered.head.attempt !== attempt) throw otherAttempt(this.log, recovered.head.attempt, attempt)
+    }
     const job = describe()
     const vertex = stageOf(job, stage, subtask)
     return LiveStage.open({ job, vertex, subtask, attempt, parameters, clock: ports.clock, random: () => ports.random() }, recovered)
@@ -190,6 +193,7 @@ export class StageSubtask {
     const outbox: Outbox = { frames, sinks, ack }
     const record: CommitRecord = {
       format: 1,
+      plan: this.#options.deployment.plan,
       kind,
       ...live.facts,
       base: rebased ? { version, segments: Object.fromEntries(ack?.operators.map(({ uid, keyed }) => [uid, keyed]) ?? []) } : base,
@@ -279,6 +283,14 @@ function notASource(stage: string): MillraceError {
   return new MillraceError('PLAN_INVALID', {
     what: `stage "${stage}" has no source, and a barrier was sent to it`,
     todo: 'Checkpoints begin at sources; other stages hear of them from these.',
+  })
+}
+
+function otherPlan(log: string, logged: string, { job, plan, revision }: Deployment): MillraceError {
+  return new MillraceError('PLAN_INVALID', {
+    what: `the state of job "${job}" was written under the plan ${logged}, and the function runs the plan ${plan}`,
+    where: `log ${log}`,
+    todo: `Deploy the job as it was, or start it without its state under another revision than "${revision}". Upgrades in place are not there yet.`,
   })
 }
 

@@ -1,8 +1,7 @@
 import type { EnvironmentDefaults, Job } from '../api/index.js'
 import { MAX_WATERMARK, MillraceError, NO_TIMESTAMP } from '../core/index.js'
-import type { DrivenSubtask } from './driven-subtask.js'
 import { type JobSnapshot, restoredOperators, takeSnapshot } from './job-snapshot.js'
-import { type WiredJob, wireJob } from './job-wiring.js'
+import { compileForTest, type WiredJob, wireJob } from './job-wiring.js'
 import type { OutputItem } from './output-item.js'
 
 export interface JobDriverOptions extends EnvironmentDefaults {
@@ -55,8 +54,7 @@ export class JobDriver {
     this.#options = options
     this.#processingTime = options.processingTime ?? 0
     this.#checkpointId = options.restored?.manifest.checkpointId ?? 0
-    this.#wired = wireJob(job, {
-      ...options,
+    this.#wired = wireJob(job, options, {
       autoWatermarkIntervalMs: options.autoWatermarkIntervalMs ?? 200,
       processingTime: this.#processingTime,
       restoredCheckpointId: this.#checkpointId,
@@ -70,39 +68,98 @@ export class JobDriver {
 
   /** Compiles the job and opens its operators. Throws what is wrong with the job or the snapshot. */
   static async start(job: Job, options: JobDriverOptions = {}): Promise<JobDriver> {
-    const compiled = wireJob(job, { ...options, autoWatermarkIntervalMs: 200, processingTime: 0, restoredCheckpointId: 0, ...NOTHING }).job
-    const driver = new JobDriver(job, options, await restoredOperators(options.restored, compiled))
+    const { graph } = compileForTest(job, options, () => {})
+    const driver = new JobDriver(job, options, await restoredOperators(options.restored, graph))
     for (const subtask of [...driver.#wired.subtasks].reverse()) await subtask.open()
+    driver.#throwFailure()
     return driver
   }
 
+  /** Epoch ms. */
   get processingTime(): number {
     return this.#processingTime
   }
 
-  /** The scripted input that stands for the source with this uid. */
+  /** The scripted input that stands for the source with this uid, and for one of its subtasks. */
   input<T = unknown>(sourceUid: string, subtask = 0): JobInput<T> {
-    const source = this.#source(sourceUid, subtask)
-    const { operator, plan } = source.parts.chain[0]
-    if (!plan.isSource) throw unknown('source', sourceUid)
-    const output = operator as unknown as { readonly output: import('../operators/stream-operator.js').Output<unknown> }
-    const guarded = <A extends unknown[]>(act: (...given: A) => void) => {
-      return (...given: A): void => {
-        this.#throwFailure()
-        act(...given)
-        this.#throwFailure()
-      }
-    }
+    const source = this.#wired.subtasks.find(({ parts }) => parts.vertex.id === sourceUid && parts.subtask === subtask)
+    const head = source?.parts.chain[0]
+    if (source === undefined || !head?.plan.isSource) throw this.#unknown('source', sourceUid)
+    const { operator } = head
     return {
-      element: guarded((value: T, timestamp: number | null = null) => operator.processElement(value, timestamp ?? NO_TIMESTAMP)),
-      watermark: guarded((watermark: number) => output.output.emitWatermark(watermark)),
-      idle: guarded((idle: boolean) => output.output.emitStatus(idle)),
+      element: (value, timestamp = null) => this.#run(() => operator.processElement(value, timestamp ?? NO_TIMESTAMP)),
+      watermark: (watermark) => this.#run(() => operator.processWatermark(watermark)),
+      idle: (idle) => this.#run(() => operator.processStatus(idle)),
       end: async () => {
-        output.output.emitWatermark(MAX_WATERMARK)
+        this.#run(() => operator.processWatermark(MAX_WATERMARK))
         await this.settle()
-        source.endInput()
+        this.#run(() => source.endInput())
         await this.settle()
       },
     }
+  }
+
+  /** Everything that has reached the sink with this uid. */
+  output<T = unknown>(sinkUid: string): readonly OutputItem<T>[] {
+    const node = this.#wired.job.nodes.get(sinkUid)
+    if (node === undefined || !node.isSink) throw this.#unknown('sink', sinkUid)
+    return (this.#outputs.get(sinkUid) ?? []) as readonly OutputItem<T>[]
+  }
+
+  /** The records among `output`, without their timestamps. */
+  values<T = unknown>(sinkUid: string): T[] {
+    return this.output<T>(sinkUid).flatMap((item) => (item.kind === 'record' ? [item.value] : []))
+  }
+
+  /** Moves the clock of one operator after the other, sources first; timers that are due fire in order, and see the new time. */
+  advanceProcessingTime(to: number): void {
+    this.#processingTime = to
+    this.#run(() => {
+      for (const subtask of this.#wired.subtasks) subtask.advanceProcessingTime(to)
+    })
+  }
+
+  /** Waits until asynchronous work whose result is there has reached the operators. Throws what failed. */
+  async settle(): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve))
+    this.#throwFailure()
+  }
+
+  /** A checkpoint between two elements. Incremental where there was one before. */
+  async snapshot(): Promise<JobSnapshot> {
+    this.#throwFailure()
+    this.#checkpointId++
+    return takeSnapshot(this.#wired, this.#checkpointId, this.#segments)
+  }
+
+  /** Closes the operators. A driver that is dropped without is a crash. */
+  async close(): Promise<void> {
+    const closed = await Promise.allSettled(this.#wired.subtasks.map((subtask) => subtask.close()))
+    for (const result of closed) if (result.status === 'rejected') throw result.reason
+  }
+
+  #note(uid: string, item: OutputItem): void {
+    const items = this.#outputs.get(uid)
+    if (items === undefined) this.#outputs.set(uid, [item])
+    else items.push(item)
+    this.#options.onOutput?.(uid, item)
+  }
+
+  #run(act: () => void): void {
+    this.#throwFailure()
+    act()
+    this.#throwFailure()
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== undefined) throw this.#failure.thrown
+  }
+
+  #unknown(kind: 'source' | 'sink', uid: string): MillraceError {
+    const known = [...this.#wired.job.nodes].filter(([, node]) => (kind === 'sink' ? node.isSink : node.inputs.length === 0)).map(([id]) => id)
+    return new MillraceError('OPTION_INVALID', {
+      what: `the job has no ${kind} with the uid "${uid}"`,
+      todo: `Name one of ${known.join(', ')}; uid() gives it one.`,
+    })
   }
 }

@@ -1,9 +1,9 @@
 import { type Manifest, planRestore, readKeyedState, type SegmentRef } from '../checkpoint/index.js'
 import { crc32 } from '../core/index.js'
-import type { CompiledJob } from '../plan/index.js'
+import type { JobGraph } from '../plan/index.js'
 import { pack, unpack } from '../state/index.js'
 import type { RestoredOperator } from '../task/operator-chain.js'
-import type { DrivenSubtask } from './driven-subtask.js'
+import type { WiredJob } from './job-wiring.js'
 
 /** A checkpoint in memory: the manifest, and the segments that it names as they would be written. */
 export interface JobSnapshot {
@@ -12,12 +12,7 @@ export interface JobSnapshot {
 }
 
 /** Takes a snapshot of every operator; what changed since the last one where there was one. */
-export async function takeSnapshot(
-  job: CompiledJob,
-  subtasks: readonly DrivenSubtask[],
-  checkpointId: number,
-  segments: Map<string, Uint8Array>,
-): Promise<JobSnapshot> {
+export async function takeSnapshot({ job, subtasks }: WiredJob, checkpointId: number, segments: Map<string, Uint8Array>): Promise<JobSnapshot> {
   // All states are taken before anything is waited for, as at a barrier.
   const taken = subtasks.flatMap(({ parts: { chain, subtask, vertex } }) =>
     chain.map(({ plan: { uid, name }, operator, keyed }) => {
@@ -51,13 +46,13 @@ export async function takeSnapshot(
 /** What one subtask's operators take from a snapshot, by uid. Parallelism may have changed. */
 export async function restoredOperators(
   snapshot: JobSnapshot | undefined,
-  job: CompiledJob,
+  graph: JobGraph,
 ): Promise<(subtask: number) => ReadonlyMap<string, RestoredOperator>> {
   if (snapshot === undefined) return () => new Map()
-  const wanted = job.graph.vertices.flatMap(({ operators, parallelism, maxParallelism }) =>
+  const wanted = graph.vertices.flatMap(({ operators, parallelism, maxParallelism }) =>
     operators.map(({ uid }) => ({ uid, parallelism, maxParallelism })),
   )
-  const { operators } = planRestore(snapshot.manifest, job.graph.job, wanted)
+  const { operators } = planRestore(snapshot.manifest, graph.job, wanted)
   const bySubtask: Map<string, RestoredOperator>[] = []
   for (const [uid, { subtasks }] of operators) {
     for (const [subtask, { keyed, operatorState }] of subtasks.entries()) {

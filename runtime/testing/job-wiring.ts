@@ -1,4 +1,5 @@
 import { CommandLineParameters, type EnvironmentDefaults, type Job, StreamExecutionEnvironment } from '../api/index.js'
+import type { JobParameters } from '../core/index.js'
 import { type ChannelSender, createPartitioner, type Partitioner, type StreamElement } from '../exchange/index.js'
 import { type CompiledJob, compile, type EdgePlan, FORWARD, type StreamNode, type VertexPlan, vertexOf } from '../plan/index.js'
 import { buildChain, type RestoredOperator } from '../task/operator-chain.js'
@@ -9,9 +10,13 @@ import { ManualClock } from './manual-clock.js'
 import { CaptureOperator, type OutputItem } from './output-item.js'
 import { ScriptedInputOperator } from './scripted-input-operator.js'
 
-export interface WiringOptions extends EnvironmentDefaults {
+export interface CompileOptions extends EnvironmentDefaults {
   /** Overrides whether the job chains its operators. */
   readonly chaining?: boolean | undefined
+}
+
+/** What the driver lends to the subtasks. */
+export interface DriverLinks {
   readonly autoWatermarkIntervalMs: number
   readonly processingTime: number
   readonly restoredCheckpointId: number
@@ -28,7 +33,7 @@ export interface WiredJob {
 }
 
 /** Describes and compiles the job, with scripted inputs in place of its sources and captures in place of its sinks. */
-export function compileForTest(job: Job, options: WiringOptions): CompiledJob {
+export function compileForTest(job: Job, options: CompileOptions, note: DriverLinks['note']): CompiledJob {
   const env = new StreamExecutionEnvironment(job.name, options)
   job.define(env)
   const stream = env.streamGraph()
@@ -36,21 +41,22 @@ export function compileForTest(job: Job, options: WiringOptions): CompiledJob {
   const replaced = new Map(nodes)
   for (const [uid, node] of nodes) {
     if (node.source !== undefined) replaced.set(uid, { ...node, source: undefined, createOperator: () => new ScriptedInputOperator() })
-    else if (node.isSink) replaced.set(uid, { ...node, createOperator: () => new CaptureOperator((item) => options.note(uid, item)) })
+    else if (node.isSink) replaced.set(uid, { ...node, createOperator: () => new CaptureOperator((item) => note(uid, item)) })
   }
   return { graph, nodes: replaced }
 }
 
 /** All subtasks of a job, joined by channels without queues. */
-export function wireJob(job: Job, options: WiringOptions): WiredJob {
-  const compiled = compileForTest(job, options)
+export function wireJob(job: Job, options: CompileOptions, links: DriverLinks): WiredJob {
+  const compiled = compileForTest(job, options, links.note)
   const built = new Map<string, DrivenSubtask>()
   const subtasks: DrivenSubtask[] = []
   for (const vertex of compiled.graph.vertices) {
     for (let subtask = 0; subtask < vertex.parallelism; subtask++) {
       // Each subtask describes the job anew, so that function objects belong to one subtask.
-      const own = subtasks.length === 0 ? compiled : compileForTest(job, options)
-      const driven = buildSubtask(own, vertex, subtask, options, (id, index) => built.get(`${id}/${index}`) as DrivenSubtask)
+      const own = subtasks.length === 0 ? compiled : compileForTest(job, options, links.note)
+      const parameters = CommandLineParameters.from(options.parameters)
+      const driven = buildSubtask(own, vertex, subtask, { ...links, parameters }, (id, index) => built.get(`${id}/${index}`) as DrivenSubtask)
       built.set(`${vertex.id}/${subtask}`, driven)
       subtasks.push(driven)
     }
@@ -62,10 +68,10 @@ function buildSubtask(
   job: CompiledJob,
   vertex: VertexPlan,
   subtask: number,
-  options: WiringOptions,
+  links: DriverLinks & { readonly parameters: JobParameters },
   find: (vertex: string, subtask: number) => DrivenSubtask,
 ): DrivenSubtask {
-  const clock = new ManualClock(options.processingTime)
+  const clock = new ManualClock(links.processingTime)
   const processingTime = new SubtaskProcessingTime(clock)
   const writers = job.graph.edges
     .filter((edge) => edge.from === vertex.id)
@@ -79,16 +85,16 @@ function buildSubtask(
     vertex,
     subtask,
     attempt: 0,
-    parameters: CommandLineParameters.from(options.parameters),
+    parameters: links.parameters,
     processingTime,
-    autoWatermarkIntervalMs: options.autoWatermarkIntervalMs,
-    restoredCheckpointId: options.restoredCheckpointId,
-    restored: options.restored(subtask),
+    autoWatermarkIntervalMs: links.autoWatermarkIntervalMs,
+    restoredCheckpointId: links.restoredCheckpointId,
+    restored: links.restored(subtask),
     trackChanges: true,
     writers: byOperator,
     requestSplit: () => {},
     emitToClient: () => {},
-    fail: options.fail,
+    fail: links.fail,
   })
   const channels = [0, 1].map((input) => channelsOf(job, vertex, input)) as [number, number]
   const node = job.nodes.get(vertex.id) as StreamNode

@@ -250,8 +250,8 @@ describe('restoring', () => {
           .process({
             state,
             processElement(i, ctx, out) {
-              const { last } = ctx.state as { last: { update(value: unknown): void } }
-              last.update('value' in last ? i : [i])
+              const last = ctx.state.last as unknown as { update(value: unknown): void }
+              last.update(state.last.kind === 'value' ? i : [i])
               out.collect(i)
             },
           })

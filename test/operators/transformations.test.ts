@@ -9,11 +9,24 @@ import {
   RichMapFunction,
   type RuntimeContext,
   reducingState,
+  type ValueState,
   ValueStateDescriptor,
   valueState,
   WatermarkStrategy,
 } from '../../runtime/core/index.js'
 import { outOf, runJob, sorted } from '../local/run-job.js'
+
+/** Counts elements of a key. */
+class Counting extends RichMapFunction<string, string> {
+  #count!: ValueState<number>
+  override open(context: RuntimeContext): void {
+    this.#count = context.getState(new ValueStateDescriptor<number>('count', { defaultValue: 0 }))
+  }
+  map(word: string): string {
+    this.#count.update((this.#count.value() ?? 0) + 1)
+    return `${word} ${this.#count.value()}`
+  }
+}
 
 const words = ['to', 'be', 'or', 'not', 'to', 'be']
 const timed = <T extends { readonly t: number }>(items: readonly T[]) => collectionSource(items, { timestamps: (item) => item.t })
@@ -26,7 +39,7 @@ describe('stateless transformations', () => {
         .map((n) => n * 10)
         .filter((n) => n !== 20)
         .flatMap((n) => [n, n + 1])
-        .flatMap((n, out: Collector<string>) => {
+        .flatMap((n, out: Collector<string>): void => {
           if (n > 10) out.collect(`<${n}>`)
         })
         .flatMap({ flatMap: (s: string, out: Collector<string>) => out.collect(s) })
@@ -260,15 +273,7 @@ describe('keyed streams', () => {
       env
         .fromElements(...words)
         .keyBy((word) => word)
-        .map({
-          open(context) {
-            this.count = context.getState(new ValueStateDescriptor<number>('count', { defaultValue: 0 }))
-          },
-          map(word: string) {
-            this.count.update(this.count.value() + 1)
-            return `${word} ${this.count.value()}`
-          },
-        } as { count: { value(): number; update(n: number): void }; open(context: RuntimeContext): void; map(word: string): string })
+        .map(new Counting())
         .collect('out')
     })
     expect(out).toEqual(['to 1', 'be 1', 'or 1', 'not 1', 'to 2', 'be 2'])
@@ -319,14 +324,13 @@ describe('timers', () => {
   test('processing-time timers fire by the clock', async () => {
     const startedAt = Date.now()
     const out = await outOf((env) => {
-      const one = (n: number) => n
       env
         .fromSource(
           {
-            ...collectionSource([1]),
+            ...collectionSource<number>([1]),
             // One element, and an end that waits for the timer.
             createReader: (context) => {
-              const reader = collectionSource([1]).createReader(context)
+              const reader = collectionSource<number>([1]).createReader(context)
               return {
                 start: () => reader.start(),
                 pollNext: (output) => {
@@ -343,7 +347,7 @@ describe('timers', () => {
           },
           WatermarkStrategy.noWatermarks(),
         )
-        .keyBy(one)
+        .keyBy((n) => n)
         .process({
           processElement(_n, { timerService }) {
             timerService.registerProcessingTimeTimer(timerService.currentProcessingTime() + 50)

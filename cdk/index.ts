@@ -1,0 +1,1 @@
+export { StreamJob, type StreamJobProps } from './stream-job.js'

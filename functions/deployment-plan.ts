@@ -1,0 +1,25 @@
+import { compileJob, type Job } from '../runtime/api/define-job.js'
+import type { JobGraph } from '../runtime/plan/index.js'
+import { bindStage } from '../runtime/task/stage-operators.js'
+import { planFingerprint } from './deployed-job.js'
+
+/** What there is to deploy for a job. Plain data. */
+export interface DeploymentPlan {
+  readonly job: string
+  readonly fingerprint: string
+  readonly graph: JobGraph
+  /** Logical names of the streams that sources read, by stage. */
+  readonly sourceStreams: Readonly<Record<string, string>>
+}
+
+/** Throws what is wrong with the job, and PLAN_INVALID for what stages on AWS cannot do yet. */
+export function deploymentPlan(job: Job, options: { readonly parameters: readonly string[]; readonly parallelism: number | undefined }): DeploymentPlan {
+  const compiled = compileJob(job, options)
+  const { graph } = compiled
+  const sourceStreams: Record<string, string> = {}
+  for (const vertex of graph.vertices) {
+    const { source } = bindStage(compiled, vertex)
+    if (source !== undefined) sourceStreams[vertex.id] = source.source.stream
+  }
+  return { job: graph.job, fingerprint: planFingerprint(graph), graph, sourceStreams }
+}
