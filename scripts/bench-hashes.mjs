@@ -7,7 +7,7 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const EVENTS = 300_000
 const node = (...args) => JSON.parse(execFileSync(process.execPath, args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }))
 let failed = 0
-for (const job of ['ipcount', 'wordcount', 'q0', 'q1', 'q2', 'q5', 'q7']) {
+for (const job of ['ipcount', 'wordcount', 'q0', 'q1', 'q2', 'q3', 'q4', 'q5', 'q7', 'q8', 'q11']) {
   const expected = node(join('bench', 'flink', 'ref.mjs'), job, String(EVENTS))
   for (const [parallelism, checkpoint] of [
     ['1', '0'],

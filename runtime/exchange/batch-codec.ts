@@ -1,34 +1,79 @@
-import { MillraceError } from '../core/index.js'
+import { MillraceError, NO_TIMESTAMP } from '../core/index.js'
 import { createPacker, structuralFault } from '../state/structural.js'
+import { type ColumnarBatch, fromColumns, toColumns } from './columns.js'
 import { RecordBatch } from './record-batch.js'
 
 const packer = createPacker()
 
-/** A batch as bytes of its own buffer, to be transferred to another thread. Throws RECORD_UNSERIALISABLE. */
-export function encodeBatch(batch: RecordBatch): Uint8Array {
-  const { size } = batch
-  const values = size === batch.values.length ? batch.values : batch.values.slice(0, size)
+/** A batch on its way to another thread: what structured cloning copies fast. */
+export interface EncodedBatch {
+  readonly size: number
+  /** undefined when no record has one. */
+  readonly timestamps: Float64Array | undefined
+  /** Records of one shape with numbers and strings … */
+  readonly columns: ColumnarBatch | undefined
+  /** … and all others, as MessagePack. */
+  readonly packed: Uint8Array | undefined
+}
+
+/** Throws RECORD_UNSERIALISABLE. */
+export function encodeBatch({ size, values, timestamps }: RecordBatch): EncodedBatch {
+  const columns = toColumns(values, size)
+  return {
+    size,
+    timestamps: doubles(timestamps, size),
+    columns,
+    packed: columns === undefined ? packValues(size === values.length ? values : values.slice(0, size)) : undefined,
+  }
+}
+
+/** A copy of exact size, since the packer's own buffer is shared. */
+function packValues(values: readonly unknown[]): Uint8Array {
   // Each of them: MessagePack would write a function as null and an instance as a plain object, and say nothing.
-  for (let i = 0; i < size; i++) {
+  for (let i = 0; i < values.length; i++) {
     const fault = structuralFault(values[i], 'the record')
     if (fault !== undefined) throw unserialisable(fault)
   }
-  let packed: Uint8Array
   try {
-    packed = packer.pack(values)
+    return new Uint8Array(packer.pack(values))
   } catch (thrown) {
     throw unserialisable(thrown instanceof Error ? thrown.message : String(thrown))
   }
-  const timestamps = Float64Array.from(size === batch.timestamps.length ? batch.timestamps : batch.timestamps.slice(0, size))
-  const bytes = new Uint8Array(timestamps.byteLength + packed.length)
-  bytes.set(new Uint8Array(timestamps.buffer), 0)
-  bytes.set(packed, timestamps.byteLength)
-  return bytes
 }
 
-export function decodeBatch(bytes: Uint8Array, size: number): RecordBatch {
-  const timestamps = Array.from(new Float64Array(bytes.buffer, bytes.byteOffset, size))
-  return RecordBatch.of(packer.unpack(bytes.subarray(size * Float64Array.BYTES_PER_ELEMENT)) as unknown[], timestamps)
+export function decodeBatch({ size, timestamps, columns, packed }: EncodedBatch): RecordBatch {
+  const values = columns === undefined ? (packer.unpack(packed as Uint8Array) as unknown[]) : fromColumns(columns, size)
+  return RecordBatch.of(values, numbers(timestamps, size))
+}
+
+function doubles(timestamps: readonly number[], size: number): Float64Array | undefined {
+  const copy = new Float64Array(size)
+  let any = false
+  for (let i = 0; i < size; i++) {
+    copy[i] = timestamps[i]
+    if (timestamps[i] !== NO_TIMESTAMP) any = true
+  }
+  return any ? copy : undefined
+}
+
+function numbers(doubles: Float64Array | undefined, size: number): number[] {
+  const timestamps = new Array<number>(size)
+  for (let i = 0; i < size; i++) timestamps[i] = doubles === undefined ? NO_TIMESTAMP : doubles[i]
+  return timestamps
+}
+
+/** How much an encoded batch carries: timestamps, numbers, characters. */
+export function encodedBytes({ timestamps, columns, packed }: EncodedBatch): number {
+  return (timestamps?.byteLength ?? 0) + (columns?.bytes ?? 0) + (packed?.length ?? 0)
+}
+
+/** Buffers that may be handed over instead of copied. */
+export function transferables({ timestamps, columns, packed }: EncodedBatch): ArrayBuffer[] {
+  const buffers: ArrayBuffer[] = []
+  if (timestamps !== undefined) buffers.push(timestamps.buffer as ArrayBuffer)
+  if (packed !== undefined) buffers.push(packed.buffer as ArrayBuffer)
+  for (const column of columns?.columns ?? []) if (column instanceof Float64Array) buffers.push(column.buffer as ArrayBuffer)
+  return buffers
 }
 
 function unserialisable(why: string): MillraceError {

@@ -1,5 +1,14 @@
 import { MillraceError } from '../core/index.js'
-import { type ChannelSender, decodeBatch, encodeBatch, RecordBatch, type StreamElement } from '../exchange/index.js'
+import {
+  type ChannelSender,
+  decodeBatch,
+  type EncodedBatch,
+  encodeBatch,
+  encodedBytes,
+  RecordBatch,
+  type StreamElement,
+  transferables,
+} from '../exchange/index.js'
 
 /** Batches that may wait in a channel before its sender is held back. */
 const CAPACITY = 8
@@ -44,7 +53,7 @@ export class ChannelQueue implements ChannelSender {
 /** What one thread posts to another for a channel: a control element, an encoded batch, or how many batches were taken. */
 export type PeerMessage =
   | { readonly channel: string; readonly element: Exclude<StreamElement, RecordBatch> }
-  | { readonly channel: string; readonly batch: Uint8Array; readonly size: number }
+  | { readonly channel: string; readonly batch: EncodedBatch }
   | { readonly channel: string; readonly taken: number }
 
 export type PostToPeer = (message: PeerMessage, transfer: readonly ArrayBuffer[]) => void
@@ -71,12 +80,12 @@ export class RemoteChannelSender implements ChannelSender {
       return
     }
     const batch = this.#encode(element)
-    this.bytes += batch.length
+    this.bytes += encodedBytes(batch)
     this.#inFlight++
-    this.post({ channel: this.channel, batch, size: element.size }, [batch.buffer as ArrayBuffer])
+    this.post({ channel: this.channel, batch }, transferables(batch))
   }
 
-  #encode(batch: RecordBatch): Uint8Array {
+  #encode(batch: RecordBatch): EncodedBatch {
     try {
       return encodeBatch(batch)
     } catch (thrown) {
@@ -91,15 +100,10 @@ export class RemoteChannelSender implements ChannelSender {
   }
 }
 
-interface Received {
-  readonly bytes: Uint8Array
-  readonly size: number
-}
-
 /** Receives from another thread; decodes when a batch is taken, and then lets the sender know. */
 export class RemoteChannelReceiver {
   bytes = 0
-  readonly #items: (StreamElement | Received)[] = []
+  readonly #items: (StreamElement | EncodedBatch)[] = []
 
   constructor(
     readonly channel: string,
@@ -112,8 +116,8 @@ export class RemoteChannelReceiver {
 
   receive(message: PeerMessage): void {
     if ('batch' in message) {
-      this.bytes += message.batch.length
-      this.#items.push({ bytes: message.batch, size: message.size })
+      this.bytes += encodedBytes(message.batch)
+      this.#items.push(message.batch)
     } else if ('element' in message) this.#items.push(message.element)
   }
 
@@ -123,9 +127,9 @@ export class RemoteChannelReceiver {
 
   take(): StreamElement | undefined {
     const item = this.#items.shift()
-    if (item === undefined || !('bytes' in item)) return item
+    if (item === undefined || 'kind' in item || item instanceof RecordBatch) return item
     this.post({ channel: this.channel, taken: 1 }, [])
-    return decodeBatch(item.bytes, item.size)
+    return decodeBatch(item)
   }
 }
 
