@@ -4,6 +4,8 @@ import { fromInternalKey, type InternalKey, toInternalKey } from './keys.js'
 import { type DecodedSegment, encodeSegment, type RowBlock, type StateInfo } from './segment.js'
 import { codecOf, readerOf, type StateCodec } from './state-codec.js'
 import { type Namespace, StateTable } from './state-table.js'
+import { dropExpired, isTimed, liveRows, timedCodec, untimedCodec } from './timed-codec.js'
+import { TimeToLive } from './time-to-live.js'
 import { TimerQueue } from './timer-queue.js'
 
 /** Turns namespaces (windows) into plain data and back; from the window assigner. */
@@ -29,6 +31,8 @@ export class KeyedStateBackend {
   readonly eventTimers = new TimerQueue()
   readonly processingTimers = new TimerQueue()
   namespaceCodec: NamespaceCodec | undefined
+  /** The subtask's processing time, epoch ms, for state with a time to live. */
+  readonly now: () => number
   #tracking = false
   readonly #tables = new Map<string, RegisteredTable>()
   /** Restored rows of states that are not registered yet, by state name. */
@@ -37,7 +41,10 @@ export class KeyedStateBackend {
   constructor(
     readonly maxParallelism: number,
     readonly range: KeyGroupRange,
-  ) {}
+    now: () => number = noClock,
+  ) {
+    this.now = now
+  }
 
   /** Notes changes from here on, so that `snapshotChanges` can write only them. */
   set tracking(on: boolean) {
@@ -71,7 +78,9 @@ export class KeyedStateBackend {
   /** The table of a declared state; the same descriptor name gives the same table. */
   table(descriptor: AnyStateDescriptor): StateTable<unknown> {
     if (descriptor.name === '') throw new MillraceError('STATE_DESCRIPTOR', { what: 'a state descriptor has no name', todo: 'Give it one.' })
-    return this.tableWith(descriptor.name, codecOf(descriptor))
+    const codec = codecOf(descriptor)
+    const { ttl, kind, name } = descriptor
+    return this.tableWith(name, ttl === undefined ? untimedCodec(codec) : timedCodec(codec, kind, new TimeToLive(ttl, this.now)))
   }
 
   /** A table with its own codec, for operators' internal state. */
@@ -79,6 +88,7 @@ export class KeyedStateBackend {
     const known = this.#tables.get(name)
     if (known !== undefined) {
       if (known.codec.kind !== codec.kind) throw twoKinds(name, known.codec.kind, codec.kind)
+      if (isTimed(known.codec.serdeId) !== isTimed(codec.serdeId)) throw twoKinds(name, codec.kind, `${codec.kind} (with another time to live)`)
       return known.table as StateTable<V>
     }
     const table = new StateTable<V>()
@@ -87,6 +97,7 @@ export class KeyedStateBackend {
       this.#unclaimed.delete(name)
       if (restored.info.kind !== codec.kind) throw twoKinds(name, restored.info.kind, codec.kind)
       restored.fill(table, readerOf(codec, restored.info.serde, name), (data) => this.#namespaceFromData(data))
+      if (codec.live !== undefined) dropExpired(table, codec)
     }
     table.tracking = this.#tracking
     this.#tables.set(name, { table: table as StateTable<unknown>, codec: codec as StateCodec<unknown> })
@@ -123,7 +134,8 @@ export class KeyedStateBackend {
       const state = states.push({ name, kind: codec.kind, serde: codec.serdeId }) - 1
       const { rows, tombstones } = takeRows(table)
       for (const row of tombstones) groups.remove(state, row.key, namespaces.of(row.namespace))
-      for (const row of rows) groups.put(state, row.key, namespaces.of(row.namespace), codec.toData(row.value))
+      for (const row of kind === 'base' && codec.live !== undefined ? liveRows(rows, codec) : rows)
+        groups.put(state, row.key, namespaces.of(row.namespace), codec.toData(row.value))
     }
     for (const restored of this.#unclaimed.values()) {
       // State of an operator that has not asked for it: kept as it was restored.
@@ -180,6 +192,10 @@ export class KeyedStateBackend {
   #namespaceFromData(data: unknown): Namespace {
     return data === null ? null : (this.namespaceCodec as NamespaceCodec).fromData(data)
   }
+}
+
+function noClock(): never {
+  throw new MillraceError('ASSERTION', { what: 'state with a time to live needs a backend with a clock' })
 }
 
 function twoKinds(name: string, before: string, now: string): MillraceError {

@@ -11,6 +11,8 @@ export interface StateCodec<V> {
   fromData(data: unknown): V
   /** The same for data written under another `serdeId`: undefined when that is not a version of this codec's serdes. */
   readerOf?(serdeId: string): ((data: unknown) => V) | undefined
+  /** State with a time to live: the value without what has expired, undefined when nothing is left. */
+  live?(value: V): V | undefined
 }
 
 /** Reads what was written under `serdeId`, with its version. Throws STATE_DESCRIPTOR when the state now has another serde. */

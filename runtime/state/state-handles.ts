@@ -13,6 +13,9 @@ import { REMOVED } from './change-list.js'
 import type { KeyedStateBackend } from './keyed-state-backend.js'
 import { fromInternalKey, type InternalKey, toInternalKey } from './keys.js'
 import type { Namespace, StateEntry, StateTable } from './state-table.js'
+import { ExpiredRows } from './expired-rows.js'
+import { mergeTimed, TimeToLive } from './time-to-live.js'
+import { timedDescriptor, timedHandle } from './timed-handles.js'
 
 /** Where a handle looks: the backend's current key, and the namespace set here (null but for windows and triggers). */
 export class StateScope {
@@ -24,6 +27,13 @@ export class StateScope {
 export function stateHandle<D extends AnyStateDescriptor>(scope: StateScope, descriptor: D): StateHandleOf<D>
 export function stateHandle(scope: StateScope, descriptor: AnyStateDescriptor): unknown {
   const table = scope.backend.table(descriptor)
+  if (descriptor.ttl === undefined) return plainHandle(scope, table, descriptor)
+  const ttl = new TimeToLive(descriptor.ttl, scope.backend.now)
+  const timed = plainHandle(scope, table, timedDescriptor(descriptor, ttl)) as HeapState<unknown>
+  return timedHandle(descriptor, ttl, timed, ttl.background ? new ExpiredRows(table, descriptor.kind, ttl) : undefined)
+}
+
+function plainHandle(scope: StateScope, table: StateTable<unknown>, descriptor: AnyStateDescriptor): unknown {
   switch (descriptor.kind) {
     case 'value':
       return new HeapValueState(scope, table, descriptor)
@@ -80,6 +90,12 @@ abstract class HeapState<V> {
     const entry = this.entry()
     if (entry !== null) this.table.remove(entry)
     this.#last = null
+  }
+
+  /** The current row's value was changed in place. */
+  touch(): void {
+    const entry = this.entry()
+    if (entry !== null) this.table.touch(entry)
   }
 }
 
@@ -219,6 +235,10 @@ export function mergeNamespaces(backend: KeyedStateBackend, descriptor: AnyState
 }
 
 function mergeRule(descriptor: AnyStateDescriptor): (a: unknown, b: unknown) => unknown {
+  return descriptor.ttl === undefined || descriptor.kind === 'list' ? untimedMergeRule(descriptor) : mergeTimed(untimedMergeRule(descriptor))
+}
+
+function untimedMergeRule(descriptor: AnyStateDescriptor): (a: unknown, b: unknown) => unknown {
   if (descriptor.kind === 'reducing') return descriptor.reduceFunction
   if (descriptor.kind === 'list') return (a, b) => [...(a as unknown[]), ...(b as unknown[])]
   if (descriptor.kind === 'aggregating' && descriptor.aggregateFunction.merge !== undefined) {

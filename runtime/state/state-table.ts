@@ -1,5 +1,5 @@
 import type { Window } from '../core/index.js'
-import { ChangeList, CLEAN, type Listed } from './change-list.js'
+import { ChangeList, CLEAN, type Listed, REMOVED } from './change-list.js'
 import type { InternalKey } from './keys.js'
 
 /** What state is kept under beside the key: a window, or null for the key alone. */
@@ -90,7 +90,7 @@ export class StateTable<V> {
   }
 
   remove(entry: StateEntry<V>): void {
-    if (!this.#unlink(entry)) return
+    if (entry.place === REMOVED || !this.#unlink(entry)) return
     this.size--
     this.#changes.remove(entry, this.tracking)
   }

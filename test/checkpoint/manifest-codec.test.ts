@@ -139,6 +139,7 @@ describe('manifest codec', () => {
   it('takes a large state', () => {
     const big = new Uint8Array(300_001).map((_, i) => i)
     const m = aManifest({ operators: [anOperator('src', [], { coordinatorState: big })] })
-    expect(decodeManifest(encodeManifest(m), 'm').operators[0].coordinatorState).toEqual(big)
+    const back = decodeManifest(encodeManifest(m), 'm').operators[0].coordinatorState as Uint8Array
+    expect([back.length, crc32(back)]).toEqual([big.length, crc32(big)])
   })
 })

@@ -47,7 +47,7 @@ describe('planRestore', () => {
 
   it('keeps operator state with its subtask, or deals all of it out evenly', () => {
     fc.assert(
-      fc.property(split, fc.array(fc.nat(5), { maxLength: 40 }), ([former, parallelism], sizes) => {
+      fc.property(split, fc.array(fc.nat(5), { maxLength: 40, size: 'max' }), ([former, parallelism], sizes) => {
         const states = Array.from({ length: former }, (_, subtask) => Array.from({ length: sizes[subtask] ?? 0 }, (_, i) => `${subtask}:${i}`))
         const before = operator(former, 200, states)
         const same = plan(before, former).map((s) => s.operatorState)

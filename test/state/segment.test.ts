@@ -65,7 +65,7 @@ describe('segment', () => {
             fc.string({ minLength: 1, maxLength: 3 }).filter((f) => f !== '__proto__'),
             { maxLength: 3 },
           ),
-          { maxLength: 120 },
+          { maxLength: 120, size: 'max' },
         ),
         (shapes) => {
           const many = new Map(shapes.map((fields, i) => [i, [block(0, [['k', Object.fromEntries(fields.map((f) => [`_${f}`, i]))]])]]))

@@ -10,6 +10,7 @@ function namespace(n: number): Namespace {
 
 const at = (key: string, n: number) => `${key}|${n}`
 
+// fast-check's own default size stops at about ten elements, too few for a history.
 const operation = fc.record({
   kind: fc.constantFrom('put', 'put', 'put', 'remove', 'get', 'clear-key', 'take', 'take-all'),
   key: fc.constantFrom('a', 'b', 'c'),
@@ -20,7 +21,7 @@ const operation = fc.record({
 describe('StateTable', () => {
   it('behaves as a map of rows, and its changes replayed give its contents', () => {
     fc.assert(
-      fc.property(fc.array(operation, { maxLength: 200 }), (operations) => {
+      fc.property(fc.array(operation, { maxLength: 200, size: 'max' }), (operations) => {
         const table = new StateTable<number>()
         table.tracking = true
         const model = new Map<string, number>()
@@ -61,7 +62,7 @@ describe('StateTable', () => {
         expect(rows(table.entries())).toEqual([...model].sort())
         expect(rows(['a', 'b', 'c'].flatMap((key) => table.entriesOf(key)))).toEqual([...model].sort())
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     )
   })
 
@@ -80,6 +81,15 @@ describe('StateTable', () => {
       }),
       { numRuns: 60 },
     )
+  })
+
+  it('a base makes rows persisted that were there before changes were tracked', () => {
+    const table = new StateTable<number>()
+    const entry = table.insert('k', null, 1)
+    table.tracking = true
+    expect(table.takeAll()).toEqual([entry])
+    table.remove(entry)
+    expect(table.takeChanges().tombstones).toEqual([entry])
   })
 
   it('a row that came and went between two snapshots leaves nothing', () => {

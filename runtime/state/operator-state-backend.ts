@@ -1,0 +1,136 @@
+import {
+  type AnyStateDescriptor,
+  type ListState,
+  type ListStateDescriptor,
+  type MapState,
+  type MapStateDescriptor,
+  MillraceError,
+  type OperatorStateStore,
+} from '../core/index.js'
+import { HeapBroadcastState } from './broadcast-state.js'
+import { elementOf, type Redistribution, redistributed, redistributionOf } from './redistribution.js'
+import { codecOf, readerOf, type StateCodec } from './state-codec.js'
+import { pack, unpack } from './structural.js'
+
+/** One element of operator state as it is stored: of a list one of its elements, of a map the whole map. */
+interface StoredElement {
+  readonly operatorState: string
+  readonly serde: string
+  readonly data: unknown
+}
+
+interface Registered {
+  readonly mode: Redistribution
+  readonly codec: StateCodec<unknown>
+  readonly content: unknown[] | HeapBroadcastState
+}
+
+/** Whether an element of operator state is one of {@link OperatorStateBackend.snapshot}. */
+export function isFunctionState(stored: unknown): boolean {
+  const element = elementOf(stored)
+  return typeof element === 'object' && element !== null && typeof (element as Partial<StoredElement>).operatorState === 'string'
+}
+
+/** Operator state of one function of one subtask, in memory; a snapshot is a list of elements with their redistribution. */
+export class OperatorStateBackend implements OperatorStateStore {
+  readonly #registered = new Map<string, Registered>()
+  /** Elements of states that nobody has asked for, by name: kept as they were restored. */
+  readonly #unclaimed = new Map<string, unknown[]>()
+
+  constructor(restored: readonly unknown[]) {
+    for (const stored of restored) {
+      const { operatorState } = elementOf(stored) as StoredElement
+      const elements = this.#unclaimed.get(operatorState)
+      if (elements === undefined) this.#unclaimed.set(operatorState, [stored])
+      else elements.push(stored)
+    }
+  }
+
+  getListState<T>(descriptor: ListStateDescriptor<T>): ListState<T> {
+    return this.#list(descriptor, 'split')
+  }
+  getUnionListState<T>(descriptor: ListStateDescriptor<T>): ListState<T> {
+    return this.#list(descriptor, 'union')
+  }
+  getBroadcastListState<T>(descriptor: ListStateDescriptor<T>): ListState<T> {
+    return this.#list(descriptor, 'broadcast')
+  }
+  getBroadcastState<K, V>(descriptor: MapStateDescriptor<K, V>): MapState<K, V> {
+    return this.#register(descriptor, 'broadcast').content as unknown as MapState<K, V>
+  }
+
+  #list<T>(descriptor: ListStateDescriptor<T>, mode: Redistribution): ListState<T> {
+    return new OperatorListState<T>(this.#register(descriptor, mode).content as T[])
+  }
+
+  #register(descriptor: AnyStateDescriptor, mode: Redistribution): Registered {
+    const { name, kind } = descriptor
+    if (name === '') throw new MillraceError('STATE_DESCRIPTOR', { what: 'a state descriptor has no name', todo: 'Give it one.' })
+    const known = this.#registered.get(name)
+    if (known !== undefined) {
+      if (known.mode !== mode || known.codec.kind !== kind) throw usedInTwoWays(name)
+      return known
+    }
+    const codec = codecOf(descriptor)
+    const restored = this.#unclaimed.get(name) ?? []
+    if (restored.some((stored) => redistributionOf(stored) !== mode)) throw usedInTwoWays(name)
+    this.#unclaimed.delete(name)
+    const values = restored.map((stored) => {
+      const { serde, data } = elementOf(stored) as StoredElement
+      return readerOf(codec, serde, name)(data)
+    })
+    const registered = { mode, codec, content: kind === 'map' ? mapOf(codec, values) : values.flat(1) }
+    this.#registered.set(name, registered)
+    return registered
+  }
+
+  /** Throws STATE_UNSERIALISABLE. */
+  snapshot(): unknown[] {
+    const elements = [...this.#unclaimed.values()].flat()
+    for (const [operatorState, { mode, codec, content }] of this.#registered) {
+      // A list's codec is for whole lists: each element as a list of one.
+      const values = Array.isArray(content) ? content.map((value) => [value]) : [content.entriesByKey]
+      // A copy: what is in the state may change while the checkpoint is being written.
+      for (const value of values) {
+        elements.push(redistributed(mode, unpack(pack({ operatorState, serde: codec.serdeId, data: codec.toData(value) } satisfies StoredElement))))
+      }
+    }
+    return elements
+  }
+}
+
+/** Each subtask gets one of the maps that were written, which are alike. */
+function mapOf(codec: StateCodec<unknown>, restored: readonly unknown[]): HeapBroadcastState {
+  const map = new HeapBroadcastState(codec)
+  if (restored.length > 0) map.fill(restored[0])
+  return map
+}
+
+function usedInTwoWays(name: string): MillraceError {
+  return new MillraceError('STATE_DESCRIPTOR', {
+    what: `operator state "${name}" is used in two ways`,
+    todo: 'A name stands for one kind of state, with one way of redistribution; one that changes needs a new name.',
+  })
+}
+
+class OperatorListState<T> implements ListState<T> {
+  constructor(readonly content: T[]) {}
+
+  get(): Iterable<T> {
+    return this.content.values()
+  }
+  add(value: T): void {
+    this.content.push(value)
+  }
+  addAll(values: Iterable<T>): void {
+    for (const value of [...values]) this.content.push(value)
+  }
+  update(values: Iterable<T>): void {
+    const list = [...values]
+    this.clear()
+    this.addAll(list)
+  }
+  clear(): void {
+    this.content.length = 0
+  }
+}
