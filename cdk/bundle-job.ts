@@ -1,10 +1,11 @@
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BuildOptions, buildSync } from 'esbuild'
 import type { DeploymentPlan } from '../functions/deployment-plan.js'
+import { MillraceError } from '../runtime/core/index.js'
 
 export interface JobEntry {
   /** Path of the module that exports the job. */
@@ -41,14 +42,20 @@ export function readDeploymentPlan({ entry, parameters, parallelism }: JobEntry)
         `import job from ${JSON.stringify(resolve(entry))}`,
         `import { asJob } from ${JSON.stringify(engineFile('functions/deployed-job'))}`,
         `import { deploymentPlan } from ${JSON.stringify(engineFile('functions/deployment-plan'))}`,
-        `const plan = deploymentPlan(asJob(job), ${JSON.stringify({ parameters, parallelism })})`,
-        'writeFileSync(process.argv[2], JSON.stringify(plan))',
+        'try {',
+        `  const plan = deploymentPlan(asJob(job), ${JSON.stringify({ parameters, parallelism })})`,
+        '  writeFileSync(process.argv[2], JSON.stringify(plan))',
+        '} catch (error) {',
+        '  console.error(error.code === undefined ? error : error.message)',
+        '  process.exitCode = 1',
+        '}',
       ],
       { outfile: program, target: 'node20' },
     )
-    // Its standard error is shown as it is; what a job prints while it is loaded goes nowhere.
-    execFileSync(process.execPath, [program, answer], { stdio: ['ignore', 'ignore', 'inherit'] })
-    return JSON.parse(readFileSync(answer, 'utf8')) as DeploymentPlan
+    // What a job prints while it is loaded goes nowhere.
+    const { status, stderr, error } = spawnSync(process.execPath, [program, answer], { stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' })
+    if (status === 0) return JSON.parse(readFileSync(answer, 'utf8')) as DeploymentPlan
+    throw new MillraceError('PLAN_INVALID', { what: `the job cannot be deployed\n${stderr.trim()}`, where: entry, cause: error })
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }

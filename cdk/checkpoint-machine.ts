@@ -1,6 +1,18 @@
 import { Duration } from 'aws-cdk-lib'
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
-import { Choice, Condition, DefinitionBody, Fail, JsonPath, Map as MapState, StateMachine, Succeed, TaskInput, Wait, WaitTime } from 'aws-cdk-lib/aws-stepfunctions'
+import {
+  Choice,
+  Condition,
+  DefinitionBody,
+  Fail,
+  JsonPath,
+  Map as MapState,
+  StateMachine,
+  Succeed,
+  TaskInput,
+  Wait,
+  WaitTime,
+} from 'aws-cdk-lib/aws-stepfunctions'
 import { LambdaInvoke } from 'aws-cdk-lib/aws-stepfunctions-tasks'
 import type { Construct } from 'constructs'
 
@@ -13,7 +25,11 @@ const TIMEOUT = Duration.minutes(10)
  */
 export function createCheckpointMachine(scope: Construct, id: string, checkpoint: IFunction, sources: readonly IFunction[]): StateMachine {
   const begin = retried(
-    new LambdaInvoke(scope, `${id}Begin`, { lambdaFunction: checkpoint, payload: TaskInput.fromObject({ step: 'begin' }), payloadResponseOnly: true }),
+    new LambdaInvoke(scope, `${id}Begin`, {
+      lambdaFunction: checkpoint,
+      payload: TaskInput.fromObject({ step: 'begin' }),
+      payloadResponseOnly: true,
+    }),
   )
   const poll = retried(
     new LambdaInvoke(scope, `${id}Poll`, {
@@ -50,5 +66,6 @@ function barrierToAll(scope: Construct, id: string, source: IFunction, subtasks:
 
 /** Each step may be repeated, so whatever fails is tried again within the checkpoint's time. */
 function retried(task: LambdaInvoke): LambdaInvoke {
-  return task.addRetry({ errors: ['States.ALL'], interval: Duration.seconds(1), backoffRate: 2, maxAttempts: 5, maxDelay: Duration.seconds(30) })
+  task.addRetry({ errors: ['States.ALL'], interval: Duration.seconds(1), backoffRate: 2, maxAttempts: 5, maxDelay: Duration.seconds(30) })
+  return task
 }

@@ -1,3 +1,4 @@
+import { rmSync } from 'node:fs'
 import { CfnOutput, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib'
 import { AttributeType, BillingMode, Table } from 'aws-cdk-lib/aws-dynamodb'
 import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam'
@@ -56,12 +57,20 @@ export class StreamJob extends Construct {
     this.#props = { parameters: [], revision: '1', memoryMb: 1024, ...props }
     const { entry, parameters, parallelism } = this.#props
     this.plan = readDeploymentPlan({ entry, parameters, parallelism })
-    this.#code = Code.fromAsset(bundleFunctions(entry))
+    this.#code = Code.fromAsset(this.#bundle(entry))
     this.table = this.#createTable()
     this.bucket = this.#createBucket()
     this.streams = new Map(this.plan.graph.vertices.map((stage) => [stage.id, this.#createStream(stage)]))
     this.functions = new Map(this.plan.graph.vertices.map((stage) => [stage.id, this.#createStage(stage)]))
     this.checkpoints = this.#createCheckpoints()
+  }
+
+  #bundle(entry: string): string {
+    const folder = bundleFunctions(entry)
+    // By then the assembly has its copy, unless the app was told to refer to assets where they are.
+    const staged = this.node.tryGetContext('aws:cdk:disable-asset-staging') === undefined
+    if (staged) process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+    return folder
   }
 
   /** One item a commit, and one a checkpoint and its acknowledgements: pk = log, sk = version. */
@@ -121,7 +130,12 @@ export class StreamJob extends Construct {
       }),
     )
     this.#grantLogs(created, [`${this.#logs}/${stage.id}/*`, `${this.#logs}/#checkpoints/*`])
-    created.addToRolePolicy(allow(['s3:GetObject', 's3:PutObject'], PREFIXES.map((prefix) => this.bucket.arnForObjects(prefix))))
+    created.addToRolePolicy(
+      allow(
+        ['s3:GetObject', 's3:PutObject'],
+        PREFIXES.map((prefix) => this.bucket.arnForObjects(prefix)),
+      ),
+    )
     const streamArns = [...writesTo.values()].map(({ streamArn }) => streamArn)
     if (streamArns.length > 0) created.addToRolePolicy(allow(['kinesis:PutRecords'], streamArns))
     return created

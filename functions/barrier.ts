@@ -30,7 +30,10 @@ export function checkpointHandler(
       case 'poll':
         return checkpoints.poll(step.checkpointId)
       default:
-        throw new MillraceError('OPTION_INVALID', { what: `there is no step "${String((step as CheckpointStep).step)}"`, todo: 'Give { step: "begin" } or { step: "poll", checkpointId }.' })
+        throw new MillraceError('OPTION_INVALID', {
+          what: `there is no step "${String((step as CheckpointStep).step)}"`,
+          todo: 'Give { step: "begin" } or { step: "poll", checkpointId }.',
+        })
     }
   }
 }

@@ -26,10 +26,15 @@ export function deployedJob(job: unknown, { parameters, parallelism, plan }: Job
 /** Throws JOB_NO_DEFAULT_EXPORT. */
 export function asJob(value: unknown): Job {
   if (isJob(value)) return value
-  throw new MillraceError('JOB_NO_DEFAULT_EXPORT', { what: 'the job module has no job as its default export', todo: "Write: export default defineJob('my-job', env => { … })" })
+  throw new MillraceError('JOB_NO_DEFAULT_EXPORT', {
+    what: 'the job module has no job as its default export',
+    todo: "Write: export default defineJob('my-job', env => { … })",
+  })
 }
 
 /** Tells plans apart; plain text of 8 hexadecimal digits. */
 export function planFingerprint(graph: JobGraph): string {
-  return crc32(new TextEncoder().encode(JSON.stringify(graph))).toString(16).padStart(8, '0')
+  return crc32(new TextEncoder().encode(JSON.stringify(graph)))
+    .toString(16)
+    .padStart(8, '0')
 }

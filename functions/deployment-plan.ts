@@ -13,7 +13,10 @@ export interface DeploymentPlan {
 }
 
 /** Throws what is wrong with the job, and PLAN_INVALID for what stages on AWS cannot do yet. */
-export function deploymentPlan(job: Job, options: { readonly parameters: readonly string[]; readonly parallelism: number | undefined }): DeploymentPlan {
+export function deploymentPlan(
+  job: Job,
+  options: { readonly parameters: readonly string[]; readonly parallelism: number | undefined },
+): DeploymentPlan {
   const compiled = compileJob(job, options)
   const { graph } = compiled
   const sourceStreams: Record<string, string> = {}

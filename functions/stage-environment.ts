@@ -67,5 +67,8 @@ function json(variables: Variables, name: string): unknown {
 }
 
 function invalid(name: string, why: string): MillraceError {
-  return new MillraceError('OPTION_INVALID', { what: `the environment variable ${name} ${why}`, todo: 'Deploy the job with the construct StreamJob, which sets it.' })
+  return new MillraceError('OPTION_INVALID', {
+    what: `the environment variable ${name} ${why}`,
+    todo: 'Deploy the job with the construct StreamJob, which sets it.',
+  })
 }

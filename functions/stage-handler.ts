@@ -1,9 +1,9 @@
-import type { KinesisStreamBatchResponse, KinesisStreamEvent, KinesisStreamRecord } from 'aws-lambda'
 import { MillraceError } from '../runtime/core/index.js'
 import type { StreamRecord } from '../runtime/task/record-stream-source.js'
 import { StageSubtask } from '../runtime/task/stage-subtask.js'
 import { stagePorts } from './aws-ports.js'
 import { deployedJob } from './deployed-job.js'
+import type { BatchResponse, KinesisEvent, KinesisEventRecord } from './kinesis-event.js'
 import { readStageEnvironment, type StageEnvironment } from './stage-environment.js'
 
 /** From the state machine of checkpoints to the functions of sources. */
@@ -11,7 +11,7 @@ export interface BarrierMessage {
   readonly barrier: { readonly checkpointId: number; readonly subtask: number }
 }
 
-export type StageHandler = (event: KinesisStreamEvent | BarrierMessage) => Promise<KinesisStreamBatchResponse>
+export type StageHandler = (event: KinesisEvent | BarrierMessage) => Promise<BatchResponse>
 
 /**
  * The function of a stage: a batch of a shard goes to the subtask of the shard's number. A batch that fails is reported whole, so that it
@@ -47,10 +47,11 @@ class Stage {
     const { parameters, describe } = deployedJob(job, environment)
     const ports = stagePorts(environment, describe().graph)
     // Restores are what would begin a new attempt.
-    this.#create = (subtask) => new StageSubtask({ deployment: environment, describe, stage: environment.stage, subtask, attempt: 0, parameters, ports })
+    this.#create = (subtask) =>
+      new StageSubtask({ deployment: environment, describe, stage: environment.stage, subtask, attempt: 0, parameters, ports })
   }
 
-  async batch(records: readonly KinesisStreamRecord[]): Promise<void> {
+  async batch(records: readonly KinesisEventRecord[]): Promise<void> {
     if (records.length === 0) return
     const shard = shardOf(records[0])
     for (const record of records) {
@@ -70,7 +71,7 @@ class Stage {
   }
 }
 
-function streamRecord({ kinesis }: KinesisStreamRecord): StreamRecord {
+function streamRecord({ kinesis }: KinesisEventRecord): StreamRecord {
   return {
     position: BigInt(kinesis.sequenceNumber),
     data: Buffer.from(kinesis.data, 'base64'),
@@ -79,12 +80,11 @@ function streamRecord({ kinesis }: KinesisStreamRecord): StreamRecord {
   }
 }
 
-/** eventID is `shardId-000000000000:49590338271490256608559692538361571095921575989136588898`. */
-function shardOf({ eventID }: KinesisStreamRecord): string {
+function shardOf({ eventID }: KinesisEventRecord): string {
   return eventID.slice(0, eventID.indexOf(':'))
 }
 
-function streamOf({ eventSourceARN }: KinesisStreamRecord): string {
+function streamOf({ eventSourceARN }: KinesisEventRecord): string {
   return eventSourceARN.slice(eventSourceARN.indexOf('/') + 1)
 }
 
@@ -92,10 +92,13 @@ function streamOf({ eventSourceARN }: KinesisStreamRecord): string {
 function subtaskOf(shard: string): number {
   const number = /^shardId-(\d+)$/.exec(shard)?.[1]
   if (number !== undefined) return Number(number)
-  throw new MillraceError('BATCH_REFUSED', { what: `"${shard}" is no shard`, todo: 'Let only the event source mapping of its Kinesis stream call the function.' })
+  throw new MillraceError('BATCH_REFUSED', {
+    what: `"${shard}" is no shard`,
+    todo: 'Let only the event source mapping of its Kinesis stream call the function.',
+  })
 }
 
-function otherStream(record: KinesisStreamRecord, { stage, stream }: StageEnvironment): MillraceError {
+function otherStream(record: KinesisEventRecord, { stage, stream }: StageEnvironment): MillraceError {
   return new MillraceError('BATCH_REFUSED', {
     what: `a batch of stream "${streamOf(record)}" came to stage "${stage}", whose stream is "${stream}"`,
     todo: 'Remove the event source mapping that is not of this deployment.',

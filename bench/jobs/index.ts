@@ -1,4 +1,4 @@
-export const JOB_NAMES = ['ipcount', 'wordcount', 'q0', 'q1', 'q2', 'q5', 'q7'] as const
+export const JOB_NAMES = ['ipcount', 'wordcount', 'q0', 'q1', 'q2', 'q3', 'q4', 'q5', 'q7', 'q8', 'q11'] as const
 
 export type JobName = (typeof JOB_NAMES)[number]
 
@@ -13,8 +13,12 @@ export const JOB_MODULES = {
   q0: () => import('./q0.js'),
   q1: () => import('./q1.js'),
   q2: () => import('./q2.js'),
+  q3: () => import('./q3.js'),
+  q4: () => import('./q4.js'),
   q5: () => import('./q5.js'),
   q7: () => import('./q7.js'),
+  q8: () => import('./q8.js'),
+  q11: () => import('./q11.js'),
 } satisfies Record<JobName, () => Promise<unknown>>
 
 /** Where the module of a job lies, beside this one; worker threads import it again. */

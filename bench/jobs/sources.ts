@@ -1,5 +1,17 @@
 import { type DataStream, generatorSource, type StreamExecutionEnvironment, WatermarkStrategy } from 'millrace'
-import { accessLine, BID, type Bid, type NexmarkEvent, nexmark, nexmarkTime, wordLine } from '../generator/index.js'
+import {
+  AUCTION,
+  type Auction,
+  accessLine,
+  BID,
+  type Bid,
+  type NexmarkEvent,
+  nexmark,
+  nexmarkTime,
+  PERSON,
+  type Person,
+  wordLine,
+} from '../generator/index.js'
 import { timedSource } from '../timed-source.js'
 
 /** Parameters of every benchmark job: `--events` to generate, `--eps` events a second of event time. */
@@ -25,9 +37,19 @@ export function nexmarkEvents(env: StreamExecutionEnvironment): DataStream<Nexma
   return env.fromSource(source, WatermarkStrategy.forBoundedOutOfOrderness<NexmarkEvent>(4000).withTimestampAssigner(nexmarkTime), 'nexmark')
 }
 
+export function personsOf(events: DataStream<NexmarkEvent>): DataStream<Person> {
+  return events.filter((event) => event.type === PERSON).map((event) => event.person as Person)
+}
+
+export function auctionsOf(events: DataStream<NexmarkEvent>): DataStream<Auction> {
+  return events.filter((event) => event.type === AUCTION).map((event) => event.auction as Auction)
+}
+
+export function bidsOf(events: DataStream<NexmarkEvent>): DataStream<Bid> {
+  return events.filter((event) => event.type === BID).map((event) => event.bid as Bid)
+}
+
 /** The bids among the Nexmark events. */
 export function nexmarkBids(env: StreamExecutionEnvironment): DataStream<Bid> {
-  return nexmarkEvents(env)
-    .filter((event) => event.type === BID)
-    .map((event) => event.bid as Bid)
+  return bidsOf(nexmarkEvents(env))
 }

@@ -18,9 +18,13 @@ import { ProcessOperator } from '../operators/process-operator.js'
 import { SinkOperator } from '../operators/sink-operator.js'
 import type { StreamOperator } from '../operators/stream-operator.js'
 import { TimestampsAndWatermarksOperator } from '../operators/timestamps-and-watermarks-operator.js'
+import type { TwoInputOperator } from '../operators/two-input-operator.js'
 import type { Any, Partitioning, StreamEdge, StreamNode } from '../plan/index.js'
 import { AllWindowedStream } from './all-windowed-stream.js'
+import { BroadcastConnectedStream, type BroadcastDescriptors, BroadcastStream } from './broadcast-stream.js'
 import { clientSink } from './client-sink.js'
+import { ConnectedStreams } from './connected-streams.js'
+import { PairedStreams } from './joined-streams.js'
 import { type FieldKey, type KeySelector, keySelectorOf } from './key-selector.js'
 import type { KeyedStream } from './keyed-stream.js'
 import type { StreamExecutionEnvironment } from './stream-execution-environment.js'
@@ -31,6 +35,15 @@ export interface OperatorSpec<In, Out> {
   readonly name: string
   readonly create: () => StreamOperator<In, Out>
 }
+
+export interface TwoInputSpec<In1, In2, Out> {
+  readonly kind: string
+  readonly name: string
+  readonly create: () => TwoInputOperator<In1, In2, Out>
+}
+
+/** The elements of the tuple T at the positions I. */
+export type Projected<T extends readonly unknown[], I extends readonly number[]> = { -readonly [P in keyof I]: T[I[P] & keyof T] }
 
 /** A stream of `T`s (Flink's DataStream and SingleOutputStreamOperator in one). */
 export class DataStream<T> {
@@ -58,6 +71,24 @@ export class DataStream<T> {
     return this.transform({ kind: 'flat-map', name: 'FlatMap', create: () => new FlatMapOperator<T, Out>(object) })
   }
 
+  /**
+   * The elements of a tuple at these positions, in this order (Flink's project).
+   *
+   * @example
+   * env.fromElements([1, 'a', true] as const).project(2, 0) // DataStream<[boolean, number]>
+   */
+  project<Tuple extends readonly unknown[], const I extends readonly number[]>(
+    this: DataStream<Tuple>,
+    ...positions: I
+  ): DataStream<Projected<Tuple, I>> {
+    for (const position of positions) {
+      if (Number.isInteger(position) && position >= 0) continue
+      throw new MillraceError('OPTION_INVALID', { what: `project() was given ${String(position)}`, todo: 'Give positions in the tuple, from 0.' })
+    }
+    const object = { map: (tuple: Tuple) => positions.map((position) => tuple[position]) as Projected<Tuple, I> }
+    return this.transform({ kind: 'project', name: 'Project', create: () => new MapOperator<Tuple, Projected<Tuple, I>>(object) })
+  }
+
   filter<Kept extends T>(fn: (value: T) => value is Kept): DataStream<Kept>
   filter(fn: ((value: T) => boolean) | FilterFunction<T>): DataStream<T>
   filter(fn: ((value: T) => boolean) | FilterFunction<T>): DataStream<T> {
@@ -75,6 +106,23 @@ export class DataStream<T> {
       this.env,
       [this, ...others].flatMap((stream) => stream.edges),
     )
+  }
+
+  /** Two streams of different types into one operator; with a broadcast stream, every subtask of it gets all of that. */
+  connect<B>(broadcast: BroadcastStream<B>): BroadcastConnectedStream<T, B>
+  connect<T2>(other: DataStream<T2>): ConnectedStreams<T, T2>
+  connect<T2>(other: DataStream<T2> | BroadcastStream<T2>): ConnectedStreams<T, T2> | BroadcastConnectedStream<T, T2> {
+    return other instanceof BroadcastStream ? new BroadcastConnectedStream(this, other) : new ConnectedStreams(this, other)
+  }
+
+  /** Pairs of elements with equal keys in one window: `a.join(b).where(k1).equalTo(k2).window(assigner).apply(fn)`. */
+  join<T2>(other: DataStream<T2>): PairedStreams<'join', T, T2> {
+    return new PairedStreams('join', this, other)
+  }
+
+  /** The elements of both streams with one key in one window: `a.coGroup(b).where(k1).equalTo(k2).window(assigner).apply(fn)`. */
+  coGroup<T2>(other: DataStream<T2>): PairedStreams<'coGroup', T, T2> {
+    return new PairedStreams('coGroup', this, other)
   }
 
   assignTimestampsAndWatermarks(strategy: WatermarkStrategy<T>): DataStream<T> {
@@ -119,9 +167,12 @@ export class DataStream<T> {
   shuffle(): DataStream<T> {
     return this.partition({ kind: 'shuffle' })
   }
-  /** Every element to every subtask. */
-  broadcast(): DataStream<T> {
-    return this.partition({ kind: 'broadcast' })
+  /** Every element to every subtask. With descriptors, to be connected to a stream whose function keeps it in broadcast state. */
+  broadcast(): DataStream<T>
+  broadcast(...descriptors: readonly [BroadcastDescriptors[number], ...BroadcastDescriptors]): BroadcastStream<T>
+  broadcast(...descriptors: BroadcastDescriptors): DataStream<T> | BroadcastStream<T> {
+    const stream = this.partition({ kind: 'broadcast' })
+    return descriptors.length === 0 ? stream : new BroadcastStream(stream, descriptors)
   }
   /** Everything to the first subtask. */
   global(): DataStream<T> {
@@ -198,6 +249,15 @@ export class DataStream<T> {
     return this
   }
 
+  /**
+   * Operators of different groups share no slot: they are not chained, and may run in different threads. An operator without a group is in that of
+   * its inputs.
+   */
+  slotSharingGroup(name: string): this {
+    this.#node('slotSharingGroup').slotSharingGroup = name
+    return this
+  }
+
   #node(method: string): StreamNode {
     const [edge, ...more] = this.edges
     if (edge !== undefined && more.length === 0 && edge.sideTag === undefined && edge.partitioning === undefined) return edge.from
@@ -210,6 +270,23 @@ export class DataStream<T> {
   /** @internal */
   transform<Out>(spec: OperatorSpec<T, Out>, more: Partial<Pick<StreamNode, 'keySelector' | 'nonParallel'>> = {}): DataStream<Out> {
     const node = this.env.addNode({ kind: spec.kind, name: spec.name, inputs: this.edges, source: undefined, createOperator: spec.create, ...more })
+    return new DataStream<Out>(this.env, [{ from: node, sideTag: undefined, partitioning: undefined }])
+  }
+
+  /** @internal An operator with this stream as its first input and `second` as its second. */
+  transformWith<T2, Out>(
+    second: DataStream<T2>,
+    spec: TwoInputSpec<T, T2, Out>,
+    keys: Partial<Pick<StreamNode, 'keySelector' | 'keySelector2'>>,
+  ): DataStream<Out> {
+    if (second.env !== this.env) {
+      throw new MillraceError('PLAN_INVALID', {
+        what: `the two inputs of ${spec.name} belong to different jobs`,
+        todo: 'Make both streams from the same environment.',
+      })
+    }
+    const inputs = [...this.edges.map((edge) => ({ ...edge, input: 0 as const })), ...second.edges.map((edge) => ({ ...edge, input: 1 as const }))]
+    const node = this.env.addNode({ kind: spec.kind, name: spec.name, inputs, source: undefined, createOperator: spec.create, ...keys })
     return new DataStream<Out>(this.env, [{ from: node, sideTag: undefined, partitioning: undefined }])
   }
 }
@@ -235,6 +312,10 @@ export class DataStreamSink {
   }
   disableChaining(): this {
     this.#node.chaining = 'never'
+    return this
+  }
+  slotSharingGroup(name: string): this {
+    this.#node.slotSharingGroup = name
     return this
   }
 }

@@ -3,7 +3,10 @@ import { KeyedProcessOperator } from '../operators/keyed-process-operator.js'
 import { ReduceOperator } from '../operators/reduce-operator.js'
 import type { StreamNode } from '../plan/index.js'
 import { maximum, maximumBy, minimum, minimumBy, sumOf } from './aggregations.js'
+import { BroadcastStream, KeyedBroadcastConnectedStream } from './broadcast-stream.js'
+import { ConnectedStreams, KeyedConnectedStreams } from './connected-streams.js'
 import { DataStream, type OperatorSpec } from './data-stream.js'
+import { IntervalJoin } from './interval-join.js'
 import type { KeySelector } from './key-selector.js'
 import { WindowedStream } from './windowed-stream.js'
 import {
@@ -22,12 +25,27 @@ export type NumericField<T> = { [F in keyof T]-?: T[F] extends number ? F : neve
 
 /** A stream partitioned by key (Flink's KeyedStream): its operators have state and timers for each key. */
 export class KeyedStream<T, K> extends DataStream<T> {
-  readonly #keySelector: KeySelector<T, K>
+  /** @internal */
+  readonly keySelector: KeySelector<T, K>
 
   /** @internal */
   constructor(stream: DataStream<T>, keySelector: KeySelector<T, K>) {
     super(stream.env, stream.partition({ kind: 'hash', keySelector }).edges)
-    this.#keySelector = keySelector
+    this.keySelector = keySelector
+  }
+
+  /** With another keyed stream: one operator with state and timers by key for both. */
+  override connect<B>(broadcast: BroadcastStream<B>): KeyedBroadcastConnectedStream<T, K, B>
+  override connect<T2>(other: KeyedStream<T2, K>): KeyedConnectedStreams<T, T2, K>
+  override connect<T2>(other: DataStream<T2>): ConnectedStreams<T, T2>
+  override connect<T2>(other: DataStream<T2> | BroadcastStream<T2>): ConnectedStreams<T, T2> | KeyedBroadcastConnectedStream<T, K, T2> {
+    if (other instanceof BroadcastStream) return new KeyedBroadcastConnectedStream(this, other)
+    return other instanceof KeyedStream ? new KeyedConnectedStreams<T, T2, K>(this, other) : new ConnectedStreams(this, other)
+  }
+
+  /** Pairs with equal keys whose timestamps are within bounds of each other: `a.intervalJoin(b).between(lowerMs, upperMs).process(fn)`. */
+  intervalJoin<T2>(other: KeyedStream<T2, K>): IntervalJoin<T, T2, K> {
+    return new IntervalJoin(this, other)
   }
 
   /** Combines each element with the key's value so far and emits the new value. */
@@ -80,6 +98,6 @@ export class KeyedStream<T, K> extends DataStream<T> {
 
   /** @internal */
   override transform<Out>(spec: OperatorSpec<T, Out>, more: Partial<Pick<StreamNode, 'keySelector' | 'nonParallel'>> = {}): DataStream<Out> {
-    return super.transform(spec, { keySelector: this.#keySelector, ...more })
+    return super.transform(spec, { keySelector: this.keySelector, ...more })
   }
 }

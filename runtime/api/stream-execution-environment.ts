@@ -1,4 +1,4 @@
-import { collectionSource } from '../connectors/collection/index.js'
+import { collectionSource, sequenceSource } from '../connectors/collection/index.js'
 import { type JobParameters, MillraceError, type Source, type SourceSplit, WatermarkStrategy } from '../core/index.js'
 import type { StreamGraph, StreamNode } from '../plan/index.js'
 import { DEFAULT_MAX_PARALLELISM } from '../state/index.js'
@@ -56,6 +56,11 @@ export class StreamExecutionEnvironment {
     return this.fromCollection(items)
   }
 
+  /** The whole numbers from `from` to `to`, both included, over all subtasks of the source. */
+  fromSequence(from: number, to: number): DataStream<number> {
+    return this.fromSource(sequenceSource(from, to), WatermarkStrategy.noWatermarks<number>(), 'sequence')
+  }
+
   /** Default parallelism of this job's operators; an operator's own setParallelism is nearer and wins. */
   setParallelism(parallelism: number): this {
     this.#parallelism = parallelism
@@ -89,6 +94,7 @@ export class StreamExecutionEnvironment {
       uid: undefined,
       parallelism: undefined,
       maxParallelism: undefined,
+      slotSharingGroup: undefined,
     }
     this.#nodes.push(added)
     return added

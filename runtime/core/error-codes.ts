@@ -46,6 +46,7 @@ export const ERROR_CODES = {
   FRAME_CORRUPT: external('A frame that arrived from another stage is damaged.', false),
   LOG_CORRUPT: external('A commit-log item is damaged or missing.', false),
   BATCH_REFUSED: external('A stage cannot take a batch now; it must be delivered again.'),
+  ASYNC_TIMEOUT: external('An asynchronous call took longer than its time-out.'),
   AWS_CALL: external('A call to an AWS service failed.'),
 } as const satisfies Record<string, ErrorCodeInfo>
 

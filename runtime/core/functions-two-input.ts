@@ -77,7 +77,18 @@ export interface FlatJoinFunction<In1, In2, Out> extends RichFunction {
   join(first: In1, second: In2, out: Collector<Out>): void
 }
 
-/** Gets the elements of both sides for one key and window, each in order of arrival; either may be empty (Flink's CoGroupFunction). */
+/**
+ * Gets the elements of both sides for one key and window, each in order of arrival; either may be empty (Flink's CoGroupFunction).
+ *
+ * @example
+ * persons.coGroup(auctions)
+ *   .where((p) => p.id)
+ *   .equalTo((a) => a.seller)
+ *   .window(TumblingEventTimeWindows.of(10_000))
+ *   .apply((newPersons, newAuctions, out: Collector<string>) => {
+ *     for (const person of newPersons) out.collect(`${person.name}: ${newAuctions.length}`)
+ *   })
+ */
 export interface CoGroupFunction<In1, In2, Out> extends RichFunction {
   coGroup(first: readonly In1[], second: readonly In2[], out: Collector<Out>): void
 }

@@ -1,3 +1,5 @@
+import type { AccumulatorRegistry } from './accumulators.js'
+import type { CheckpointedFunction } from './checkpointed-function.js'
 import type { OutputTag } from './output-tag.js'
 import type {
   AggregateFunction,
@@ -45,7 +47,7 @@ export interface JobParameters {
 }
 
 /** What a rich function can ask of the engine (Flink's RuntimeContext). Keyed state is open to functions on keyed streams only. */
-export interface RuntimeContext {
+export interface RuntimeContext extends AccumulatorRegistry {
   readonly jobName: string
   readonly operatorName: string
   readonly uid: string
@@ -63,8 +65,8 @@ export interface RuntimeContext {
   getAggregatingState<In, Acc, Out>(descriptor: AggregatingStateDescriptor<In, Acc, Out>): AppendingStateHandle<In, Out>
 }
 
-/** Lifecycle that any function object may have (Flink's RichFunction). */
-export interface RichFunction {
+/** Lifecycle that any function object may have (Flink's RichFunction), and operator state ({@link CheckpointedFunction}). */
+export interface RichFunction extends Partial<CheckpointedFunction> {
   /** Called once per subtask before the first element. */
   open?(context: RuntimeContext): void
   /** Called once per subtask after the last element, or when the job fails. */

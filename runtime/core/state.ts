@@ -1,5 +1,6 @@
 import type { ReduceFunction } from './functions.js'
 import type { Serde } from './serde.js'
+import { checkedTtl, type StateTtlConfig } from './state-ttl.js'
 
 /** Incremental aggregation (Flink's AggregateFunction). `merge` is needed only where windows merge (sessions). */
 export interface AggregateFunction<In, Acc, Out> {
@@ -59,7 +60,22 @@ export type StateKind = 'value' | 'list' | 'map' | 'reducing' | 'aggregating'
 
 abstract class StateDescriptor {
   abstract readonly kind: StateKind
-  constructor(readonly name: string) {}
+  /** How long values are kept; undefined: for ever. */
+  ttl: StateTtlConfig | undefined
+
+  /** Throws OPTION_INVALID for a time to live that cannot be used. */
+  constructor(
+    readonly name: string,
+    ttl?: StateTtlConfig,
+  ) {
+    this.ttl = ttl && checkedTtl(ttl, name)
+  }
+
+  /** Values expire; the same as the option `ttl`. */
+  enableTimeToLive(config: StateTtlConfig): this {
+    this.ttl = checkedTtl(config, this.name)
+    return this
+  }
 }
 
 /** Names and types a ValueState. `serde` defaults to the structural one. */
@@ -68,9 +84,9 @@ export class ValueStateDescriptor<T> extends StateDescriptor {
   declare readonly type: T
   constructor(
     name: string,
-    readonly options: { readonly serde?: Serde<T>; readonly defaultValue?: T } = {},
+    readonly options: { readonly ttl?: StateTtlConfig; readonly serde?: Serde<T>; readonly defaultValue?: T } = {},
   ) {
-    super(name)
+    super(name, options.ttl)
   }
 }
 
@@ -79,9 +95,9 @@ export class ListStateDescriptor<T> extends StateDescriptor {
   declare readonly type: T
   constructor(
     name: string,
-    readonly options: { readonly serde?: Serde<T> } = {},
+    readonly options: { readonly ttl?: StateTtlConfig; readonly serde?: Serde<T> } = {},
   ) {
-    super(name)
+    super(name, options.ttl)
   }
 }
 
@@ -90,9 +106,9 @@ export class MapStateDescriptor<K, V> extends StateDescriptor {
   declare readonly type: [K, V]
   constructor(
     name: string,
-    readonly options: { readonly keySerde?: Serde<K>; readonly serde?: Serde<V> } = {},
+    readonly options: { readonly ttl?: StateTtlConfig; readonly keySerde?: Serde<K>; readonly serde?: Serde<V> } = {},
   ) {
-    super(name)
+    super(name, options.ttl)
   }
 }
 
@@ -101,9 +117,9 @@ export class ReducingStateDescriptor<T> extends StateDescriptor {
   constructor(
     name: string,
     readonly reduceFunction: ReduceFunction<T>['reduce'],
-    readonly options: { readonly serde?: Serde<T> } = {},
+    readonly options: { readonly ttl?: StateTtlConfig; readonly serde?: Serde<T> } = {},
   ) {
-    super(name)
+    super(name, options.ttl)
   }
 }
 
@@ -112,9 +128,9 @@ export class AggregatingStateDescriptor<In, Acc, Out> extends StateDescriptor {
   constructor(
     name: string,
     readonly aggregateFunction: AggregateFunction<In, Acc, Out>,
-    readonly options: { readonly serde?: Serde<Acc> } = {},
+    readonly options: { readonly ttl?: StateTtlConfig; readonly serde?: Serde<Acc> } = {},
   ) {
-    super(name)
+    super(name, options.ttl)
   }
 }
 
@@ -149,27 +165,27 @@ export type StateHandleOf<D> =
 export type StateHandles<S extends StateDeclaration> = { readonly [N in keyof S]: StateHandleOf<S[N]> }
 
 export function valueState<T>(
-  options: { readonly name?: string; readonly serde?: Serde<T>; readonly defaultValue?: T } = {},
+  options: { readonly ttl?: StateTtlConfig; readonly name?: string; readonly serde?: Serde<T>; readonly defaultValue?: T } = {},
 ): ValueStateDescriptor<T> {
   return new ValueStateDescriptor(options.name ?? '', options)
 }
-export function listState<T>(options: { readonly name?: string; readonly serde?: Serde<T> } = {}): ListStateDescriptor<T> {
+export function listState<T>(options: { readonly ttl?: StateTtlConfig; readonly name?: string; readonly serde?: Serde<T> } = {}): ListStateDescriptor<T> {
   return new ListStateDescriptor(options.name ?? '', options)
 }
 export function mapState<K, V>(
-  options: { readonly name?: string; readonly keySerde?: Serde<K>; readonly serde?: Serde<V> } = {},
+  options: { readonly ttl?: StateTtlConfig; readonly name?: string; readonly keySerde?: Serde<K>; readonly serde?: Serde<V> } = {},
 ): MapStateDescriptor<K, V> {
   return new MapStateDescriptor(options.name ?? '', options)
 }
 export function reducingState<T>(
   reduce: (a: T, b: T) => T,
-  options: { readonly name?: string; readonly serde?: Serde<T> } = {},
+  options: { readonly ttl?: StateTtlConfig; readonly name?: string; readonly serde?: Serde<T> } = {},
 ): ReducingStateDescriptor<T> {
   return new ReducingStateDescriptor(options.name ?? '', reduce, options)
 }
 export function aggregatingState<In, Acc, Out>(
   aggregate: AggregateFunction<In, Acc, Out>,
-  options: { readonly name?: string; readonly serde?: Serde<Acc> } = {},
+  options: { readonly ttl?: StateTtlConfig; readonly name?: string; readonly serde?: Serde<Acc> } = {},
 ): AggregatingStateDescriptor<In, Acc, Out> {
   return new AggregatingStateDescriptor(options.name ?? '', aggregate, options)
 }

@@ -1,5 +1,12 @@
+import { MillraceError } from './errors.js'
 import { MAX_WATERMARK, MIN_WATERMARK } from './time.js'
 import type { TimestampAssigner, WatermarkGenerator, WatermarkOutput } from './watermarks.js'
+
+export interface WatermarkAlignment {
+  readonly group: string
+  readonly maxDriftMs: number
+  readonly updateIntervalMs: number
+}
 
 /**
  * How a stream gets timestamps and watermarks (Flink's WatermarkStrategy). Immutable: each `with…` returns a new one.
@@ -16,6 +23,10 @@ export class WatermarkStrategy<T> {
     readonly idlenessMs: number | undefined,
     /** False when no watermark will ever come, so that nothing periodic need run. */
     readonly emitsWatermarks: boolean,
+    /** How far ahead of others the source may read. */
+    readonly alignment?: WatermarkAlignment | undefined,
+    /** Timestamps and watermarks are the subtask's processing time, whatever the generator. */
+    readonly ingestionTime = false,
   ) {}
 
   /** Records may be up to `delayMs` late against the largest timestamp seen: watermark = largest - delayMs - 1. */
@@ -26,6 +37,11 @@ export class WatermarkStrategy<T> {
   /** Timestamps never go down within one source split. */
   static forMonotonousTimestamps<T>(): WatermarkStrategy<T> {
     return WatermarkStrategy.forBoundedOutOfOrderness<T>(0)
+  }
+
+  /** The time at which a record comes to the operator, by its subtask's clock, is its event time. */
+  static forIngestionTime<T>(): WatermarkStrategy<T> {
+    return new WatermarkStrategy<T>(() => new NoWatermarks(), undefined, undefined, true, undefined, true)
   }
 
   /** Your own generator, periodic or punctuated. */
@@ -40,11 +56,27 @@ export class WatermarkStrategy<T> {
 
   /** Event timestamp of a record, epoch milliseconds; without an assigner a record keeps the source's timestamp. */
   withTimestampAssigner<U extends T>(assigner: TimestampAssigner<U>): WatermarkStrategy<U> {
-    return new WatermarkStrategy<U>(this.createGenerator as () => WatermarkGenerator<U>, assigner, this.idlenessMs, this.emitsWatermarks)
+    return new WatermarkStrategy<U>(this.createGenerator as () => WatermarkGenerator<U>, assigner, this.idlenessMs, this.emitsWatermarks, this.alignment)
   }
 
   withIdleness(idlenessMs: number): WatermarkStrategy<T> {
-    return new WatermarkStrategy<T>(this.createGenerator, this.timestampAssigner, idlenessMs, true)
+    return new WatermarkStrategy<T>(this.createGenerator, this.timestampAssigner, idlenessMs, true, this.alignment, this.ingestionTime)
+  }
+
+  /**
+   * A source reads no further while its watermark is more than `maxDriftMs` of event time ahead of the least watermark of all sources with the same
+   * `group`, so that what lies between need not be kept in state. Sources that are idle or have ended do not count. For `fromSource` only.
+   * `updateIntervalMs` (1000 by default): how often watermarks are compared, ms of processing time.
+   */
+  withWatermarkAlignment(group: string, maxDriftMs: number, updateIntervalMs = 1_000): WatermarkStrategy<T> {
+    if (!(maxDriftMs >= 0 && updateIntervalMs > 0)) {
+      throw new MillraceError('OPTION_INVALID', {
+        what: `withWatermarkAlignment("${group}", ${maxDriftMs}, ${updateIntervalMs})`,
+        todo: 'Give a drift of 0 or more and an interval above 0, in milliseconds.',
+      })
+    }
+    const alignment = { group, maxDriftMs, updateIntervalMs }
+    return new WatermarkStrategy<T>(this.createGenerator, this.timestampAssigner, this.idlenessMs, this.emitsWatermarks, alignment, this.ingestionTime)
   }
 }
 

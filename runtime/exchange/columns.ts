@@ -20,7 +20,7 @@ type Decoder = (columns: readonly Column[], size: number) => unknown[]
 const encoders = new Map<string, Encoder>()
 const decoders = new Map<string, Decoder>()
 
-/** The batch by columns, or undefined when its records are not plain objects of one shape that hold only numbers and strings. */
+/** The batch by columns, or undefined when its records are not plain objects of one shape (the same fields in one order) that hold only numbers and strings. */
 export function toColumns(values: readonly unknown[], size: number): ColumnarBatch | undefined {
   const shape = shapeOf(values[0])
   if (shape === undefined) return undefined
@@ -76,13 +76,14 @@ function createEncoder(fields: readonly string[] | null, kinds: Kinds): Encoder 
   const shapeCheck = `
     if (typeof v !== 'object' || v === null || Object.getPrototypeOf(v) !== Object.prototype) return -1
     let n = 0
-    for (const _ in v) n++
+    for (const field in v) if (field !== names[n++]) return -1
     if (n !== ${fields?.length}) return -1`
   const steps = kinds.map((kind, i) => {
     const count = kind === 'string' ? `characters += f${i}.length` : ''
     return `const f${i} = ${access(i)}; if (typeof f${i} !== '${kind}') return -1; c${i}[i] = f${i}; ${count}`
   })
   const body = `
+  const names = ${JSON.stringify(fields)}
   ${kinds.map((_, i) => `const c${i} = columns[${i}]`).join('; ')}
   let characters = 0
   for (let i = 0; i < size; i++) {

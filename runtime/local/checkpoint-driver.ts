@@ -22,7 +22,7 @@ import {
 import { MillraceError } from '../core/index.js'
 import type { SnapshotTarget } from '../exchange/index.js'
 import type { JobGraph } from '../plan/index.js'
-import { openBlobStore } from './checkpoint-folder.js'
+import type { OpenBlobStore } from './checkpoint-folder.js'
 import { type OperatorAck, subtaskName } from './messages.js'
 import type { JobEvent } from './run-options.js'
 import { systemClock } from './system-clock.js'
@@ -79,6 +79,8 @@ export class CheckpointDriver {
     readonly graph: JobGraph,
     readonly config: CoordinatorConfig,
     readonly store: CheckpointStore | undefined,
+    /** For savepoints. */
+    readonly openStore: OpenBlobStore,
     readonly retained: number,
     nextId: number,
     readonly effects: CheckpointEffects,
@@ -226,7 +228,7 @@ export class CheckpointDriver {
 
   async #write(manifest: Manifest, target: SnapshotTarget): Promise<string> {
     if (target.kind === 'none') return ''
-    const store = target.kind === 'checkpoint' ? (this.store as CheckpointStore) : new Store(openBlobStore(target.path), { root: target.path })
+    const store = target.kind === 'checkpoint' ? (this.store as CheckpointStore) : new Store(this.openStore(target.path), { root: target.path })
     return (await store.complete(manifest)).path
   }
 

@@ -1,7 +1,10 @@
 import { FileBlobStore } from '../backends/file/index.js'
-import type { BlobStore } from '../ports/index.js'
+import type { BlobStore, FileSystem } from '../ports/index.js'
 
-/** The blob store of a checkpoint or savepoint folder. */
-export function openBlobStore(root: string): BlobStore {
-  return new FileBlobStore(root)
+/** Opens the blob store of a checkpoint or savepoint folder. */
+export type OpenBlobStore = (root: string) => BlobStore
+
+/** On the machine's disk, unless a test gives another. */
+export function blobStoresOn(fileSystem?: FileSystem): OpenBlobStore {
+  return (root) => new FileBlobStore(root, fileSystem)
 }

@@ -37,14 +37,20 @@ export class InputGate {
     readonly inputs: readonly number[],
     readonly listener: GateListener,
     readonly exactlyOnce: boolean,
+    /** The edge of the job graph that each channel belongs to. */
+    edges: readonly number[],
   ) {
     this.#positions = inputs.map((input, channel) => inputs.slice(0, channel).filter((i) => i === input).length)
     this.#valves = [0, 1].map(
       (input) =>
-        new WatermarkValve(inputs.filter((i) => i === input).length, {
-          emitWatermark: (watermark) => listener.processWatermark(watermark, input),
-          emitStatus: (idle) => listener.processStatus(idle, input),
-        }),
+        new WatermarkValve(
+          inputs.filter((i) => i === input).length,
+          {
+            emitWatermark: (watermark) => listener.processWatermark(watermark, input),
+            emitStatus: (idle) => listener.processStatus(idle, input),
+          },
+          edges.filter((_, channel) => inputs[channel] === input),
+        ),
     )
     this.#blocked = channels.map(() => false)
     this.#ended = channels.map(() => false)

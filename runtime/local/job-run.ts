@@ -9,11 +9,11 @@ import {
   planRestore,
   type RestorePlan,
 } from '../checkpoint/index.js'
-import { type ClientBatch, MillraceError, type SourceSplit } from '../core/index.js'
+import { type ClientBatch, MillraceError, mergeAccumulators, type SourceSplit } from '../core/index.js'
 import type { SnapshotTarget } from '../exchange/index.js'
-import type { CompiledJob, StreamNode } from '../plan/index.js'
+import { type CompiledJob, type StreamNode, slotCount, slotOf, type VertexPlan } from '../plan/index.js'
 import { CheckpointDriver } from './checkpoint-driver.js'
-import { openBlobStore } from './checkpoint-folder.js'
+import { blobStoresOn, type OpenBlobStore } from './checkpoint-folder.js'
 import { aggregateMetrics, type ThreadMetrics } from './job-metrics.js'
 import type { FromThread, ToThread } from './messages.js'
 import type { JobEvent, JobHandle, JobResult, JobStatus, MetricsSnapshot, RunOptions } from './run-options.js'
@@ -21,6 +21,7 @@ import type { ThreadDeployment } from './slot-thread.js'
 import { SourceCoordinator } from './source-coordinator.js'
 import { systemClock } from './system-clock.js'
 import { importable, startInCallingThread, startWorkers, type ThreadHandle } from './thread-handle.js'
+import { WatermarkAlignments } from './watermark-alignment.js'
 
 /** How long the end of a job waits for the metrics of its threads. */
 const METRICS_TIMEOUT_MS = 2_000
@@ -33,6 +34,7 @@ export class JobRun implements JobHandle {
   #status: JobStatus = 'starting'
   readonly #compiled: CompiledJob
   readonly #options: RunOptions
+  readonly #openStore: OpenBlobStore
   readonly #startedAtMs = systemClock.now()
   readonly #result: Promise<JobResult>
   #resolve!: (result: JobResult) => void
@@ -49,6 +51,7 @@ export class JobRun implements JobHandle {
   readonly #ended = new Set<string>()
   readonly #committed = new Set<string>()
   #finalCheckpoint: number | undefined
+  #alignments!: WatermarkAlignments
   #ending: Ending | undefined
   /** The threads are being closed for good: failures no longer matter. */
   #leaving = false
@@ -71,6 +74,7 @@ export class JobRun implements JobHandle {
     options: RunOptions,
   ) {
     this.#options = options
+    this.#openStore = blobStoresOn(options.fileSystem)
     this.jobName = job.name
     this.#compiled = compileJob(job, options)
     this.#result = new Promise((resolve, reject) => {
@@ -97,11 +101,11 @@ export class JobRun implements JobHandle {
     const { checkpointDir, restoreFrom } = this.#options
     let nextId = 1
     if (checkpointDir !== undefined) {
-      this.#store = new CheckpointStore(openBlobStore(checkpointDir), { root: checkpointDir })
+      this.#store = new CheckpointStore(this.#openStore(checkpointDir), { root: checkpointDir })
       nextId = ((await this.#store.ids()).at(-1) ?? 0) + 1
     }
     if (restoreFrom !== undefined) {
-      const opened = await openCheckpoint(restoreFrom, openBlobStore, checkpointDir)
+      const opened = await openCheckpoint(restoreFrom, this.#openStore, checkpointDir)
       if (opened !== undefined) {
         this.#restoreFrom = { manifest: opened.manifest, root: opened.store.root }
         this.#earlierRun = opened.manifest.checkpointId
@@ -110,14 +114,22 @@ export class JobRun implements JobHandle {
         this.#emit({ kind: 'restored', checkpointId: opened.manifest.checkpointId, path: opened.path })
       }
     }
-    this.#driver = new CheckpointDriver(this.#compiled.graph, this.#checkpointConfig(), this.#store, this.#options.retainedCheckpoints ?? 1, nextId, {
-      trigger: (checkpointId, target, stop) => this.#trigger(checkpointId, target, stop),
-      enumerators: () => new Map([...this.#sources].map(([uid, source]) => [uid, source.snapshot()])),
-      complete: (checkpointId) => this.#post({ kind: 'complete', checkpointId }),
-      abort: (checkpointId) => this.#post({ kind: 'abort', checkpointId }),
-      failJob: (error) => this.#failed(error),
-      emit: (event) => this.#emit(event),
-    })
+    this.#driver = new CheckpointDriver(
+      this.#compiled.graph,
+      this.#checkpointConfig(),
+      this.#store,
+      this.#openStore,
+      this.#options.retainedCheckpoints ?? 1,
+      nextId,
+      {
+        trigger: (checkpointId, target, stop) => this.#trigger(checkpointId, target, stop),
+        enumerators: () => new Map([...this.#sources].map(([uid, source]) => [uid, source.snapshot()])),
+        complete: (checkpointId) => this.#post({ kind: 'complete', checkpointId }),
+        abort: (checkpointId) => this.#post({ kind: 'abort', checkpointId }),
+        failJob: (error) => this.#failed(error),
+        emit: (event) => this.#emit(event),
+      },
+    )
     this.#startAttempt()
   }
 
@@ -150,6 +162,7 @@ export class JobRun implements JobHandle {
     this.#ended.clear()
     this.#committed.clear()
     this.#finalCheckpoint = undefined
+    this.#alignments = new WatermarkAlignments((group, limit) => this.#post({ kind: 'watermark-limit', group, limit }))
     try {
       const plan = this.#planRestore()
       this.#createSources(plan)
@@ -159,7 +172,8 @@ export class JobRun implements JobHandle {
         if (generation === this.#generation || message.kind === 'collected') this.#receive(message)
       }
       const url = this.#jobUrl()
-      this.#threads = url === undefined ? [startInCallingThread(this.job, deployments[0], receive)] : startWorkers(url, deployments, receive)
+      this.#threads =
+        url === undefined ? [startInCallingThread(this.job, deployments[0], receive, this.#openStore)] : startWorkers(url, deployments, receive)
     } catch (error) {
       this.#failed(MillraceError.from(error, 'PLAN_INVALID', { what: 'the job could not be started' }))
     }
@@ -174,7 +188,7 @@ export class JobRun implements JobHandle {
   }
 
   #slots(): number {
-    return Math.max(...this.#compiled.graph.vertices.map((vertex) => vertex.parallelism))
+    return slotCount(this.#compiled.graph)
   }
 
   #threadCount(): number {
@@ -216,8 +230,8 @@ export class JobRun implements JobHandle {
           source,
           vertex.parallelism,
           {
-            assign: (subtask, split) => this.#postTo(subtask, { kind: 'assign', uid, subtask, split }),
-            noMoreSplits: (subtask) => this.#postTo(subtask, { kind: 'no-more-splits', uid, subtask }),
+            assign: (subtask, split) => this.#postTo(vertex, subtask, { kind: 'assign', uid, subtask, split }),
+            noMoreSplits: (subtask) => this.#postTo(vertex, subtask, { kind: 'no-more-splits', uid, subtask }),
             fail: (error) => this.#failed(error as MillraceError),
           },
           restored && { enumerator: restored.coordinatorState, splits: restored.subtasks.flatMap((s) => s.operatorState) as SourceSplit[] },
@@ -227,8 +241,8 @@ export class JobRun implements JobHandle {
     }
   }
 
-  #postTo(subtask: number, message: ToThread): void {
-    this.#threads[subtask % this.#threads.length]?.post(message)
+  #postTo(vertex: VertexPlan, subtask: number, message: ToThread): void {
+    this.#threads[slotOf(this.#compiled.graph, vertex, subtask) % this.#threads.length]?.post(message)
   }
 
   #post(message: ToThread): void {
@@ -249,6 +263,9 @@ export class JobRun implements JobHandle {
         break
       case 'split-request':
         this.#onSplitRequest(message.uid, message.subtask)
+        break
+      case 'source-watermark':
+        this.#onSourceWatermark(message.uid, message.subtask, message.watermark)
         break
       case 'ack':
         this.#driver.acknowledge(message.checkpointId, message.subtask, message.operators, message.bytes)
@@ -294,6 +311,11 @@ export class JobRun implements JobHandle {
     this.#driver.start(this.#attempt)
   }
 
+  #onSourceWatermark(uid: string, subtask: number, watermark: number): void {
+    const alignment = this.#compiled.nodes.get(uid)?.source?.strategy.alignment
+    if (alignment !== undefined) this.#alignments.report(alignment, `${uid}/${subtask}`, watermark)
+  }
+
   #onSplitRequest(uid: string, subtask: number): void {
     try {
       this.#sources.get(uid)?.requestSplit(subtask)
@@ -327,6 +349,14 @@ export class JobRun implements JobHandle {
     const metrics = await this.#lastMetrics()
     await this.#tearDown(new MillraceError('JOB_CANCELLED', { what: 'the job has ended' }))
     const status = ending.kind === 'cancel' ? 'cancelled' : 'finished'
+    let accumulators: JobResult['accumulators']
+    try {
+      accumulators = mergeAccumulators(metrics.operators.map((operator) => operator.accumulators ?? {}))
+    } catch (error) {
+      this.#setStatus('failed')
+      this.#reject(error)
+      return
+    }
     this.#setStatus(status)
     this.#finalMetrics = { ...metrics, status }
     this.#resolve({
@@ -334,6 +364,7 @@ export class JobRun implements JobHandle {
       durationMs: systemClock.now() - this.#startedAtMs,
       metrics: this.#finalMetrics,
       collected: this.#collected,
+      accumulators,
       ...(ending.kind === 'stop' && ending.savepoint !== undefined ? { savepoint: ending.savepoint } : {}),
     })
   }

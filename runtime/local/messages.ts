@@ -17,6 +17,8 @@ export type ToThread =
   | { readonly kind: 'abort'; readonly checkpointId: number }
   | { readonly kind: 'assign'; readonly uid: string; readonly subtask: number; readonly split: SourceSplit }
   | { readonly kind: 'no-more-splits'; readonly uid: string; readonly subtask: number }
+  /** The sources of the alignment group read no further than this watermark. */
+  | { readonly kind: 'watermark-limit'; readonly group: string; readonly limit: number }
   /** Sources end as if their input were over. */
   | { readonly kind: 'drain' }
   | { readonly kind: 'metrics'; readonly request: number }
@@ -27,6 +29,8 @@ export type ToThread =
 export type FromThread =
   | { readonly kind: 'running' }
   | { readonly kind: 'split-request'; readonly uid: string; readonly subtask: number }
+  /** How far a source that is aligned with others has come; Infinity when it holds nobody back. */
+  | { readonly kind: 'source-watermark'; readonly uid: string; readonly subtask: number; readonly watermark: number }
   | {
       readonly kind: 'ack'
       readonly checkpointId: number

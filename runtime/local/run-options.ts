@@ -1,4 +1,6 @@
 import type { RestartStrategy } from '../checkpoint/restart-strategy.js'
+import type { AccumulatorPart } from '../core/index.js'
+import type { FileSystem } from '../ports/index.js'
 
 export type { RestartStrategy }
 
@@ -41,6 +43,8 @@ export interface RunOptions {
   readonly autoWatermarkIntervalMs?: number
   /** How long a record may wait in a batch that is not full, ms. Default 100. */
   readonly bufferTimeoutMs?: number
+  /** @internal Disk of the checkpoints, for tests of failing ones; only with `threads: 0`. */
+  readonly fileSystem?: FileSystem
   /** Told of checkpoints, restarts and state changes as they happen. */
   readonly onEvent?: (event: JobEvent) => void
 }
@@ -79,6 +83,8 @@ export interface OperatorMetricsSnapshot {
   readonly checkpointBytes: number
   readonly counters: Readonly<Record<string, number>>
   readonly gauges: Readonly<Record<string, number>>
+  /** This subtask's parts of the job's accumulators. */
+  readonly accumulators?: Readonly<Record<string, AccumulatorPart>>
 }
 
 export interface SubtaskMetricsSnapshot {
@@ -117,6 +123,8 @@ export interface JobResult {
   readonly metrics: MetricsSnapshot
   /** Elements of `collect()` sinks by name, in order of arrival per subtask. */
   readonly collected: Readonly<Record<string, readonly unknown[]>>
+  /** Results of the functions' accumulators by name, over all subtasks of the last attempt. */
+  readonly accumulators: Readonly<Record<string, unknown>>
   /** Path of the savepoint when the job was stopped with one. */
   readonly savepoint?: string
 }

@@ -2,15 +2,25 @@ import { CommandLineParameters, compileJob, type Job } from '../api/index.js'
 import { CheckpointStore, readKeyedState, type SubtaskRestore } from '../checkpoint/index.js'
 import { MillraceError } from '../core/index.js'
 import { type ChannelSender, createPartitioner, type Partitioner } from '../exchange/index.js'
-import { type CompiledJob, type EdgePlan, FORWARD, type OperatorPlan, type StreamNode, type VertexPlan, vertexOf } from '../plan/index.js'
+import {
+  type CompiledJob,
+  type EdgePlan,
+  FORWARD,
+  type OperatorPlan,
+  type StreamNode,
+  slotCount,
+  slotOf,
+  type VertexPlan,
+  vertexOf,
+} from '../plan/index.js'
 import type { Clock } from '../ports/index.js'
 import { buildChain, type ChainedOperator, type RestoredOperator } from '../task/operator-chain.js'
 import { SubtaskProcessingTime } from '../task/processing-time.js'
 import { RecordWriter } from '../task/record-writer.js'
 import { ChannelQueue, type ChannelReceiver, type PeerMessage, type PostToPeer, RemoteChannelReceiver, RemoteChannelSender } from './channel.js'
-import { openBlobStore } from './checkpoint-folder.js'
+import type { OpenBlobStore } from './checkpoint-folder.js'
 import type { FromThread, ToThread } from './messages.js'
-import { Subtask } from './subtask.js'
+import { Subtask, type SubtaskOptions } from './subtask.js'
 import { operatorSnapshot, subtaskSnapshot } from './thread-metrics.js'
 
 /** What a thread is told when it starts; plain data, so that it crosses to workers. */
@@ -36,6 +46,7 @@ export interface ThreadEnvironment {
   readonly clock: Clock
   random(): number
   nonce(): string
+  readonly openStore: OpenBlobStore
   send(message: FromThread): void
   postToPeer(thread: number): PostToPeer
   /** Messages of peers that have arrived and were not delivered yet; called at the start of each turn. */
@@ -77,7 +88,7 @@ export class SlotThread {
   async #start(): Promise<void> {
     try {
       const { deployment } = this
-      const slots = Math.max(...this.#compile().graph.vertices.map((vertex) => vertex.parallelism))
+      const slots = slotCount(this.#compile().graph)
       for (let slot = deployment.thread; slot < slots; slot += deployment.threads) await this.#buildSlot(slot)
       for (const subtask of this.#subtasks) {
         if (this.#closing) return
@@ -100,12 +111,15 @@ export class SlotThread {
 
   async #buildSlot(slot: number): Promise<void> {
     const job = this.#compile()
-    for (const vertex of job.graph.vertices) if (slot < vertex.parallelism) await this.#buildSubtask(job, vertex, slot)
+    for (const vertex of job.graph.vertices) {
+      const subtask = slot - slotOf(job.graph, vertex, 0)
+      if (subtask >= 0 && subtask < vertex.parallelism) await this.#buildSubtask(job, vertex, subtask)
+    }
   }
 
   async #buildSubtask(job: CompiledJob, vertex: VertexPlan, subtask: number): Promise<void> {
     const { deployment, environment } = this
-    const processingTime = new SubtaskProcessingTime(environment.clock)
+    const processingTime = new SubtaskProcessingTime(environment.clock, () => this.wake())
     const writers = job.graph.edges
       .filter((edge) => edge.from === vertex.id)
       .map((edge) => ({ edge, writer: this.#writer(job, edge, vertex, subtask) }))
@@ -122,6 +136,7 @@ export class SlotThread {
       trackChanges: deployment.checkpointDir !== undefined,
       writers: groupWriters(writers),
       requestSplit: (uid) => environment.send({ kind: 'split-request', uid, subtask }),
+      reportWatermark: (uid, watermark) => environment.send({ kind: 'source-watermark', uid, subtask, watermark }),
       emitToClient: (name, values, batch) => environment.send({ kind: 'collected', name, values, batch }),
       fail: (error) => this.#fail(error),
     })
@@ -147,7 +162,7 @@ export class SlotThread {
   }
 
   #store(root: string): CheckpointStore {
-    return new CheckpointStore(openBlobStore(root), { root, newNonce: () => this.environment.nonce() })
+    return new CheckpointStore(this.environment.openStore(root), { root, newNonce: () => this.environment.nonce() })
   }
 
   async #restored(vertex: VertexPlan, subtask: number): Promise<Map<string, RestoredOperator>> {
@@ -165,8 +180,8 @@ export class SlotThread {
 
   #writer(job: CompiledJob, edge: EdgePlan, vertex: VertexPlan, subtask: number): RecordWriter {
     const to = vertexOf(job.graph, edge.to)
-    if (edge.partitioning === 'forward') return new RecordWriter(() => 0, [this.#sender(edge, vertex, subtask, subtask)], true)
-    const channels = Array.from({ length: to.parallelism }, (_, receiver) => this.#sender(edge, vertex, subtask, receiver))
+    if (edge.partitioning === 'forward') return new RecordWriter(() => 0, [this.#sender(job, edge, subtask, subtask)], true)
+    const channels = Array.from({ length: to.parallelism }, (_, receiver) => this.#sender(job, edge, subtask, receiver))
     return new RecordWriter(this.#partitioner(job, edge, vertex, subtask, to), channels, to.parallelism === 1 && edge.partitioning !== 'custom')
   }
 
@@ -184,32 +199,39 @@ export class SlotThread {
     })
   }
 
-  #sender(edge: EdgePlan, sender: VertexPlan, from: number, to: number): ChannelSender {
+  /** The thread that runs a subtask's slot. */
+  #threadOf({ graph }: CompiledJob, vertex: string, subtask: number): number {
+    return slotOf(graph, vertexOf(graph, vertex), subtask) % this.deployment.threads
+  }
+
+  #sender(job: CompiledJob, edge: EdgePlan, from: number, to: number): ChannelSender {
     const name = channelName(edge, from, to)
-    const thread = to % this.deployment.threads
+    const thread = this.#threadOf(job, edge.to, to)
     if (thread === this.deployment.thread) return this.#queue(name)
-    const operator = sender.operators.find(({ uid }) => uid === edge.fromOperator) as OperatorPlan
+    const operator = vertexOf(job.graph, edge.from).operators.find(({ uid }) => uid === edge.fromOperator) as OperatorPlan
     const remote = new RemoteChannelSender(name, this.environment.postToPeer(thread), operator)
     this.#senders.set(name, remote)
     return remote
   }
 
-  #channels(job: CompiledJob, vertex: VertexPlan, subtask: number): { readonly channels: ChannelReceiver[]; readonly inputs: number[] } {
+  #channels(job: CompiledJob, vertex: VertexPlan, subtask: number): Pick<SubtaskOptions, 'channels' | 'inputs' | 'edges'> {
     const channels: ChannelReceiver[] = []
+    const edges: number[] = []
     const inputs: number[] = []
     for (const edge of job.graph.edges.filter((e) => e.to === vertex.id)) {
       const senders = edge.partitioning === 'forward' ? [subtask] : Array.from({ length: vertexOf(job.graph, edge.from).parallelism }, (_, i) => i)
       for (const from of senders) {
-        channels.push(this.#receiver(edge, from, subtask))
+        channels.push(this.#receiver(job, edge, from, subtask))
         inputs.push(edge.input)
+        edges.push(edge.index)
       }
     }
-    return { channels, inputs }
+    return { channels, inputs, edges }
   }
 
-  #receiver(edge: EdgePlan, from: number, to: number): ChannelReceiver {
+  #receiver(job: CompiledJob, edge: EdgePlan, from: number, to: number): ChannelReceiver {
     const name = channelName(edge, from, to)
-    const thread = from % this.deployment.threads
+    const thread = this.#threadOf(job, edge.from, from)
     if (thread === this.deployment.thread) return this.#queue(name)
     const receiver = new RemoteChannelReceiver(name, this.environment.postToPeer(thread))
     this.#receivers.set(name, receiver)
@@ -303,6 +325,9 @@ export class SlotThread {
       case 'no-more-splits':
         this.#source(message.uid, message.subtask)?.notifyNoMoreSplits()
         break
+      case 'watermark-limit':
+        this.#limitSources(message.group, message.limit)
+        break
       case 'drain':
         for (const subtask of this.#subtasks) subtask.drain()
         break
@@ -312,6 +337,10 @@ export class SlotThread {
       case 'close':
         this.#closed ??= this.#close()
     }
+  }
+
+  #limitSources(group: string, limit: number): void {
+    for (const { source } of this.#subtasks) if (source?.strategy.alignment?.group === group) source.watermarkLimit = limit
   }
 
   #source(uid: string, subtask: number) {

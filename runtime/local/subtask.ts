@@ -21,6 +21,8 @@ export interface SubtaskOptions {
   readonly channels: readonly ChannelReceiver[]
   /** The input that each channel feeds. */
   readonly inputs: readonly number[]
+  /** The edge of the job graph that each channel belongs to. */
+  readonly edges: readonly number[]
   readonly writers: readonly RecordWriter[]
   readonly exactlyOnce: boolean
   readonly processingTime: SubtaskProcessingTime
@@ -43,6 +45,9 @@ export class Subtask {
   #sourceState: 'reading' | 'waiting' | 'stopped' | 'ended' = 'reading'
   /** The checkpoint after which a stopped source reads nothing. */
   #stoppedBy = 0
+  readonly #input: HeadInput | undefined
+  /** The operator of the chain whose end is next, once there is no more input. */
+  #endAt: number | undefined
   #ended = false
   readonly #opened: ChainedOperator[] = []
   #backPressured = false
@@ -52,10 +57,10 @@ export class Subtask {
     this.name = subtaskName(options.vertex.id, options.subtask)
     this.#head = options.chain[0]
     this.#source = this.#head.plan.isSource ? (this.#head.operator as SourceOperator<unknown, never>) : undefined
-    this.#gate =
-      this.#source === undefined
-        ? new InputGate(options.channels, options.inputs, this.#listener(new HeadInput(this.#head, options.node)), options.exactlyOnce)
-        : undefined
+    if (this.#source === undefined) {
+      this.#input = new HeadInput(this.#head, options.node)
+      this.#gate = new InputGate(options.channels, options.inputs, this.#listener(this.#input), options.exactlyOnce, options.edges)
+    }
     this.#lastTurnEnd = options.processingTime.clock.monotonic()
   }
 
@@ -92,9 +97,12 @@ export class Subtask {
     let progressed = processingTime.fireDue()
     this.#backPressured = !this.#writable
     if (!this.#backPressured) {
-      const worked = this.#source === undefined ? this.#processInput(this.#gate as InputGate) : this.#readSource(this.#source)
+      const worked =
+        this.#source === undefined ? this.#processInput(this.#gate as InputGate, this.#input as HeadInput) : this.#readSource(this.#source)
       if (worked) progressed = true
     }
+    if (this.#endAt !== undefined) this.#goOnEnding(this.#endAt)
+    if (processingTime.hasSoon) progressed = true
     this.#lastTurnEnd = processingTime.clock.monotonic()
     this.busyMs += this.#lastTurnEnd - start
     return progressed
@@ -106,9 +114,9 @@ export class Subtask {
     return true
   }
 
-  #processInput(gate: InputGate): boolean {
+  #processInput(gate: InputGate, input: HeadInput): boolean {
     let count = 0
-    while (count < ELEMENTS_PER_TURN && gate.processNext()) {
+    while (count < ELEMENTS_PER_TURN && input.ready() && gate.processNext()) {
       count++
       if (!this.#writable) break
     }
@@ -116,7 +124,7 @@ export class Subtask {
   }
 
   #readSource(source: SourceOperator<unknown, never>): boolean {
-    if (this.#sourceState !== 'reading') return false
+    if (this.#sourceState !== 'reading' || source.paused) return false
     const status = source.pollNext()
     if (status === 'more') return true
     if (status === 'end') {
@@ -161,7 +169,19 @@ export class Subtask {
   #endInput(): void {
     if (this.#ended) return
     this.#ended = true
-    for (const { operator } of this.options.chain) operator.endInput()
+    this.#head.operator.endInput()
+    this.#goOnEnding(0)
+  }
+
+  /** The end goes on from operator to operator, as far as those are that have no more results to come. */
+  #goOnEnding(from: number): void {
+    const { chain } = this.options
+    for (let at = from; at < chain.length; at++) {
+      this.#endAt = at
+      if (chain[at].operator.intake?.draining === true) return
+      chain[at + 1]?.operator.endInput()
+    }
+    this.#endAt = undefined
     for (const writer of this.options.writers) writer.broadcast({ kind: 'end' })
     this.options.send({ kind: 'ended', subtask: this.name })
   }

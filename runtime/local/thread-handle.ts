@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import type { Job } from '../api/index.js'
 import { MillraceError } from '../core/index.js'
+import type { OpenBlobStore } from './checkpoint-folder.js'
 import type { FromThread, ToThread } from './messages.js'
 import { SlotThread, type ThreadDeployment } from './slot-thread.js'
 import { systemClock } from './system-clock.js'
@@ -26,12 +27,13 @@ export interface WorkerInput {
 }
 
 /** All slots in the calling thread. */
-export function startInCallingThread(job: Job, deployment: ThreadDeployment, onMessage: OnMessage): ThreadHandle {
+export function startInCallingThread(job: Job, deployment: ThreadDeployment, onMessage: OnMessage, openStore: OpenBlobStore): ThreadHandle {
   const closing = new Closing()
   const thread = new SlotThread(job, deployment, {
     clock: systemClock,
     random: Math.random,
     nonce,
+    openStore,
     // Not within the subtask's call: the coordinator may answer at once.
     send: (message) =>
       queueMicrotask(() => {

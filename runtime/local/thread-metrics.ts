@@ -22,6 +22,7 @@ export function operatorSnapshot(subtask: Subtask, { plan, metrics, keyed }: Cha
     checkpointBytes: metrics.checkpointBytes,
     counters: Object.fromEntries([...metrics.counters].map(([name, counter]) => [name, counter.count])),
     gauges: Object.fromEntries([...metrics.gauges].map(([name, read]) => [name, read()])),
+    accumulators: metrics.accumulators.parts(),
   }
 }
 

@@ -1,6 +1,7 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads'
 import { MillraceError } from '../core/index.js'
 import type { PeerMessage, PostToPeer } from './channel.js'
+import { blobStoresOn } from './checkpoint-folder.js'
 import { importJob } from './import-job.js'
 import type { FromThread, ToThread } from './messages.js'
 import { SlotThread } from './slot-thread.js'
@@ -45,6 +46,7 @@ try {
     clock: systemClock,
     random: Math.random,
     nonce,
+    openStore: blobStoresOn(),
     send,
     postToPeer,
     pollPeers,

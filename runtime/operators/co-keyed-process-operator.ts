@@ -63,11 +63,13 @@ export class CoKeyedProcessOperator<K, In1, In2, Out> extends CoFunctionOperator
 
   #fire(timer: Timer, timestamp: number, timeDomain: OnTimerContext<K>['timeDomain']): void {
     this.#collector.timestamp = timestamp
-    this.#userContext.timeDomain = timeDomain
+    this.#userContext.enterTimer(timer.time, timeDomain)
     try {
       this.fn.onTimer?.(timer.time, this.#userContext, this.#collector)
     } catch (thrown) {
       throw userError(thrown, this.context, 'onTimer')
+    } finally {
+      this.#userContext.leaveTimer()
     }
   }
 

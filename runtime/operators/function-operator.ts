@@ -1,14 +1,22 @@
 import type { Collector, RichFunction } from '../core/index.js'
+import { FunctionState } from './function-state.js'
 import { type Output, StreamOperator } from './stream-operator.js'
 
-/** Base of operators around one user function: opens and closes it. */
+/** Base of operators around one user function: opens and closes it, and keeps its operator state. */
 export abstract class FunctionOperator<In, Out, F extends RichFunction> extends StreamOperator<In, Out> {
+  #state: FunctionState | undefined
+
   constructor(protected readonly fn: F) {
     super()
   }
 
-  override open(_restored: readonly unknown[]): void {
+  override open(restored: readonly unknown[]): void {
+    this.#state = FunctionState.of(this.fn, this.context, restored)
     this.fn.open?.(this.context.runtime)
+  }
+
+  override snapshotState(checkpointId: number): readonly unknown[] {
+    return this.#state?.snapshot(checkpointId) ?? []
   }
 
   override close(): void {

@@ -1,11 +1,18 @@
-import { type JoinContext, MapStateDescriptor, NO_TIMESTAMP, type OutputTag, type ProcessJoinFunction, type Window } from '../core/index.js'
+import {
+  type JoinContext,
+  MapStateDescriptor,
+  MillraceError,
+  NO_TIMESTAMP,
+  type OutputTag,
+  type ProcessJoinFunction,
+  type Window,
+} from '../core/index.js'
 import type { KeyedStateBackend, StateTable, Timer } from '../state/index.js'
 import { CoFunctionOperator } from './co-function-operator.js'
 import { TimestampedCollector } from './function-operator.js'
 import type { Output } from './stream-operator.js'
 import { TimerSweep, type TimerTarget } from './timer-sweep.js'
 import { userError } from './user-error.js'
-import { timestampMissing } from './window/timestamp-missing.js'
 
 export interface IntervalJoinOptions<In1, In2> {
   /** ms; a pair's right timestamp minus its left one is from `lowerBoundMs` to `upperBoundMs`, both included. */
@@ -93,11 +100,21 @@ export class IntervalJoinOperator<In1, In2, Out>
   }
 
   #isLate(timestamp: number): boolean {
-    if (timestamp === NO_TIMESTAMP) throw timestampMissing('an interval join')
+    if (timestamp === NO_TIMESTAMP) throw this.#timestampMissing()
     return timestamp < this.#timers.currentWatermark
   }
 
-  #late(value: unknown, timestamp: number, tag: OutputTag<never> | undefined): void {
+  #timestampMissing(): MillraceError {
+    const { name, uid } = this.context
+    return new MillraceError('TIMESTAMP_MISSING', {
+      what: 'a record of an interval join has no timestamp',
+      where: `operator "${name}" (uid ${uid})`,
+      todo: "Call both streams' assignTimestampsAndWatermarks before keyBy.",
+      uid,
+    })
+  }
+
+  #late<T>(value: T, timestamp: number, tag: OutputTag<T> | undefined): void {
     if (tag === undefined) this.context.metrics.late++
     else this.output.collectSide(tag.id, value, timestamp)
   }

@@ -3,12 +3,14 @@ import {
   type KeyedProcessFunction,
   NO_TIMESTAMP,
   type OnTimerContext,
+  type OutputTag,
   type StateDeclaration,
   type StateHandles,
   type TimerService,
 } from '../core/index.js'
 import { type KeyedStateBackend, StateScope, stateHandle, type Timer } from '../state/index.js'
 import { TimestampedCollector } from './function-operator.js'
+import { FunctionState } from './function-state.js'
 import { RecordContext } from './process-operator.js'
 import { KeyedStreamOperator, type Output } from './stream-operator.js'
 import { TimerSweep, type TimerTarget } from './timer-sweep.js'
@@ -19,12 +21,13 @@ export class KeyedProcessOperator<K, In, Out> extends KeyedStreamOperator<In, Ou
   #collector!: TimestampedCollector<Out>
   #userContext!: KeyedRecordContext<K>
   #timers!: TimerSweep
+  #state: FunctionState | undefined
 
   constructor(readonly fn: KeyedProcessFunction<K, In, Out, StateDeclaration>) {
     super()
   }
 
-  override open(): void {
+  override open(restored: readonly unknown[]): void {
     this.#collector = new TimestampedCollector(this.output)
     this.#timers = new TimerSweep(this.keyed, this.context.processingTime, this)
     this.#timers.open()
@@ -35,7 +38,12 @@ export class KeyedProcessOperator<K, In, Out> extends KeyedStreamOperator<In, Ou
       this.keyed,
       declaredStates(this.keyed, this.fn.state ?? {}),
     )
+    this.#state = FunctionState.of(this.fn, this.context, restored)
     this.fn.open?.(this.context.runtime)
+  }
+
+  override snapshotState(checkpointId: number): readonly unknown[] {
+    return this.#state?.snapshot(checkpointId) ?? []
   }
 
   processElement(value: In, timestamp: number): void {
@@ -63,11 +71,13 @@ export class KeyedProcessOperator<K, In, Out> extends KeyedStreamOperator<In, Ou
 
   #fire(timer: Timer, timestamp: number, timeDomain: OnTimerContext<K>['timeDomain']): void {
     this.#collector.timestamp = timestamp
-    this.#userContext.timeDomain = timeDomain
+    this.#userContext.enterTimer(timer.time, timeDomain)
     try {
       this.fn.onTimer?.(timer.time, this.#userContext, this.#collector)
     } catch (thrown) {
       throw userError(thrown, this.context, 'onTimer')
+    } finally {
+      this.#userContext.leaveTimer()
     }
   }
 
@@ -80,6 +90,7 @@ export class KeyedProcessOperator<K, In, Out> extends KeyedStreamOperator<In, Ou
 /** What a keyed process function sees of the current record or timer. */
 export class KeyedRecordContext<K> extends RecordContext implements OnTimerContext<K, StateDeclaration> {
   timeDomain: OnTimerContext<K>['timeDomain'] = 'event-time'
+  #timerTime: number | undefined
 
   constructor(
     collector: TimestampedCollector<never>,
@@ -93,6 +104,24 @@ export class KeyedRecordContext<K> extends RecordContext implements OnTimerConte
 
   get currentKey(): K {
     return this.backend.currentUserKey as K
+  }
+
+  /** A timer's time is the timestamp and that of side outputs in either domain, while main results of processing-time timers have none (Flink's OnTimerContextImpl). */
+  enterTimer(time: number, timeDomain: OnTimerContext<K>['timeDomain']): void {
+    this.#timerTime = time
+    this.timeDomain = timeDomain
+  }
+
+  leaveTimer(): void {
+    this.#timerTime = undefined
+  }
+
+  override get timestamp(): number | null {
+    return this.#timerTime ?? super.timestamp
+  }
+
+  override output<X>(tag: OutputTag<X>, value: X): void {
+    this.results.collectSide(tag.id, value, this.#timerTime ?? this.collector.timestamp)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Counter, MetricGroup } from '../core/index.js'
+import { Accumulators, type Counter, type MetricGroup } from '../core/index.js'
 
 /** Counts of one operator of one subtask. Plain fields, because they are touched for every record. */
 export class OperatorMetrics implements MetricGroup {
@@ -16,6 +16,7 @@ export class OperatorMetrics implements MetricGroup {
   stateEntries = 0
   readonly counters = new Map<string, SimpleCounter>()
   readonly gauges = new Map<string, () => number>()
+  readonly accumulators = new Accumulators()
 
   counter(name: string): Counter {
     let counter = this.counters.get(name)

@@ -12,7 +12,7 @@ import {
   type WatermarkStrategy,
 } from '../core/index.js'
 import { type Output, StreamOperator } from './stream-operator.js'
-import { assignTimestamp, createGenerator, WatermarkEmitter } from './timestamps-and-watermarks-operator.js'
+import { assignTimestamp, createGenerator, ingestionTimeOf, WatermarkEmitter } from './timestamps-and-watermarks-operator.js'
 import { userError } from './user-error.js'
 
 /**
@@ -25,20 +25,26 @@ export class SourceOperator<T, Split extends SourceSplit> extends StreamOperator
   #assigner: TimestampAssigner<T> | undefined
   #plain = false
   #cancelPeriodic: (() => void) | undefined
+  #cancelReport: (() => void) | undefined
+  readonly #aligned = new KnownProgress(() => this.output)
+  #limit = MAX_WATERMARK
 
   constructor(
     readonly source: Source<T, Split, unknown>,
     readonly strategy: WatermarkStrategy<T>,
     readonly requestSplit: () => void,
+    /** Tells whoever aligns sources how far this one has come; Infinity when it holds nobody back. */
+    readonly reportWatermark: (watermark: number) => void = () => {},
   ) {
     super()
   }
 
   override open(): void {
     const { context } = this
-    this.#assigner = this.strategy.timestampAssigner
+    const ingestion = ingestionTimeOf(this.strategy, context)
+    this.#assigner = ingestion === undefined ? this.strategy.timestampAssigner : () => ingestion.now()
     this.#plain = !this.strategy.emitsWatermarks && this.#assigner === undefined
-    this.#watermarks = new SplitWatermarks<T>(() => createGenerator(this.strategy, context), this.output)
+    this.#watermarks = new SplitWatermarks<T>(() => createGenerator(this.strategy, context, ingestion), this.#aligned)
     this.#reader = this.source.createReader({
       subtaskIndex: context.subtaskIndex,
       parallelism: context.parallelism,
@@ -48,7 +54,33 @@ export class SourceOperator<T, Split extends SourceSplit> extends StreamOperator
     })
     this.#reader.start()
     if (this.strategy.emitsWatermarks) this.#schedule()
+    if (this.strategy.alignment === undefined) return
+    // At once: nobody is to run ahead before the others have begun.
+    this.reportWatermark(MIN_WATERMARK)
+    this.#reportRegularly(this.strategy.alignment.updateIntervalMs)
   }
+
+  // --- alignment with other sources --------------------------------------------------------------------------------------
+
+  /** Too far ahead of the sources it is aligned with: nothing is to be read now. */
+  get paused(): boolean {
+    return this.#aligned.watermark > this.#limit
+  }
+
+  /** The watermark from which on it pauses. */
+  set watermarkLimit(limit: number) {
+    this.#limit = limit
+  }
+
+  #reportRegularly(intervalMs: number): void {
+    const { processingTime } = this.context
+    this.#cancelReport = processingTime.schedule(processingTime.clock.now() + intervalMs, () => {
+      this.reportWatermark(this.#aligned.idle ? MAX_WATERMARK : this.#aligned.watermark)
+      this.#reportRegularly(intervalMs)
+    })
+  }
+
+  // --- reading -----------------------------------------------------------------------------------------------------------
 
   #schedule(): void {
     const { processingTime, autoWatermarkIntervalMs } = this.context
@@ -61,7 +93,10 @@ export class SourceOperator<T, Split extends SourceSplit> extends StreamOperator
   /** Emits some records. Throws what the reader throws. */
   pollNext(): ReadStatus {
     try {
-      return this.#reader.pollNext(this)
+      const status = this.#reader.pollNext(this)
+      // So that it pauses soon, and not after all that it can read in the interval of periodic watermarks.
+      if (this.strategy.alignment !== undefined) this.#watermarks.onPeriodicEmit()
+      return status
     } catch (thrown) {
       throw userError(thrown, this.context, `reading from source "${this.source.name}"`)
     }
@@ -103,6 +138,9 @@ export class SourceOperator<T, Split extends SourceSplit> extends StreamOperator
   override endInput(): void {
     this.#watermarks.onPeriodicEmit()
     this.#watermarks.end()
+    if (this.strategy.alignment === undefined) return
+    this.#cancelReport?.()
+    this.reportWatermark(MAX_WATERMARK)
   }
 
   override snapshotState(): readonly Split[] {
@@ -115,7 +153,24 @@ export class SourceOperator<T, Split extends SourceSplit> extends StreamOperator
 
   override async close(): Promise<void> {
     this.#cancelPeriodic?.()
+    this.#cancelReport?.()
     await this.#reader?.close()
+  }
+}
+
+/** Passes on watermarks and status, and remembers them. */
+class KnownProgress implements Pick<Output<unknown>, 'emitWatermark' | 'emitStatus'> {
+  watermark = MIN_WATERMARK
+  idle = false
+  constructor(readonly output: () => Output<unknown>) {}
+
+  emitWatermark(watermark: number): void {
+    this.watermark = watermark
+    this.output().emitWatermark(watermark)
+  }
+  emitStatus(idle: boolean): void {
+    this.idle = idle
+    this.output().emitStatus(idle)
   }
 }
 
@@ -130,6 +185,8 @@ interface SplitProgress<T> {
 class SplitWatermarks<T> {
   readonly #splits = new Map<string, SplitProgress<T>>()
   readonly #combined: WatermarkEmitter
+  /** Stands in while there are no splits. */
+  #empty: WatermarkGenerator<T> | undefined
   /** The reader does not say which split a record is from: all splits share one generator. */
   #undivided = false
   #lastId: string | undefined
@@ -137,7 +194,7 @@ class SplitWatermarks<T> {
 
   constructor(
     readonly createGenerator: () => WatermarkGenerator<T>,
-    output: Output<T>,
+    output: Pick<Output<T>, 'emitWatermark' | 'emitStatus'>,
   ) {
     this.#combined = new WatermarkEmitter(output)
   }
@@ -159,6 +216,7 @@ class SplitWatermarks<T> {
     }
     let split = this.#splits.get(splitId)
     if (split === undefined) {
+      this.#empty = undefined
       const progress = { watermark: MIN_WATERMARK, idle: false }
       const output = new WatermarkEmitter({
         emitWatermark: (watermark) => {
@@ -180,7 +238,14 @@ class SplitWatermarks<T> {
   }
 
   onPeriodicEmit(): void {
+    if (this.#splits.size === 0) this.#withoutSplits()
     for (const split of this.#splits.values()) split.generator.onPeriodicEmit(split.output)
+  }
+
+  /** No split, no record: the strategy's idleness counts for that, too. */
+  #withoutSplits(): void {
+    this.#empty ??= this.createGenerator()
+    this.#empty.onPeriodicEmit(this.#combined)
   }
 
   release(splitId: string): void {

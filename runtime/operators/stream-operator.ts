@@ -12,11 +12,21 @@ export interface Output<T> {
   collectSide(tagId: string, value: unknown, timestamp: number): void
 }
 
-/** Calls back at a processing time; one per subtask. */
+/** Calls back in the subtask's thread, on its own turns; one per subtask. */
 export interface ProcessingTimeService {
   readonly clock: Clock
   /** Runs `callback(time)` in the subtask's thread once the clock has reached `time`. Returns a cancel function. */
   schedule(time: number, callback: (time: number) => void): () => void
+  /** Runs `callback` on the subtask's next turn: the way back for results of promises (Flink's mailbox). In the order of the calls. */
+  soon(callback: () => void): void
+}
+
+/** How an operator that cannot take input at any time holds it back. Such an operator must be the head of its chain. */
+export interface Intake {
+  /** No element and no watermark may come now; asked before each of them. One that comes to take input again says so through `soon`. */
+  readonly blocked: boolean
+  /** After `endInput`: results are still to come, and the end does not go on to those behind. */
+  readonly draining: boolean
 }
 
 /** Everything the runtime lends to one operator of one subtask. */
@@ -66,6 +76,11 @@ export abstract class StreamOperator<In, Out> {
 
   processStatus(idle: boolean): void {
     this.output.emitStatus(idle)
+  }
+
+  /** Present when it may hold back its input or its end. The same object at every call. */
+  get intake(): Intake | undefined {
+    return undefined
   }
 
   /** The end of all input (after the last watermark of a finished or drained job). */

@@ -8,6 +8,7 @@ import {
   type WatermarkStrategy,
   WatermarksWithIdleness,
 } from '../core/index.js'
+import { IngestionTime } from './ingestion-time.js'
 import { type OperatorContext, type Output, StreamOperator } from './stream-operator.js'
 import { userError } from './user-error.js'
 
@@ -17,14 +18,17 @@ export class TimestampsAndWatermarksOperator<T> extends StreamOperator<T, T> {
   #generator!: WatermarkGenerator<T>
   #watermarks!: WatermarkEmitter
   #cancelPeriodic: (() => void) | undefined
+  /** The last watermark has passed: the stream must not turn idle behind it. */
+  #ended = false
 
   constructor(readonly strategy: WatermarkStrategy<T>) {
     super()
   }
 
   override open(): void {
-    this.#assigner = this.strategy.timestampAssigner
-    this.#generator = createGenerator(this.strategy, this.context)
+    const ingestion = ingestionTimeOf(this.strategy, this.context)
+    this.#assigner = ingestion === undefined ? this.strategy.timestampAssigner : () => ingestion.now()
+    this.#generator = createGenerator(this.strategy, this.context, ingestion)
     this.#watermarks = new WatermarkEmitter(this.output)
     if (this.strategy.emitsWatermarks) this.#schedule()
   }
@@ -44,13 +48,15 @@ export class TimestampsAndWatermarksOperator<T> extends StreamOperator<T, T> {
   }
 
   override processWatermark(watermark: number): void {
-    if (watermark === MAX_WATERMARK) this.#watermarks.emitWatermark(watermark)
+    if (watermark !== MAX_WATERMARK) return
+    this.#ended = true
+    this.#watermarks.emitWatermark(watermark)
   }
 
   override processStatus(): void {}
 
   override endInput(): void {
-    this.#generator.onPeriodicEmit(this.#watermarks)
+    if (!this.#ended) this.#generator.onPeriodicEmit(this.#watermarks)
   }
 
   override close(): void {
@@ -58,8 +64,16 @@ export class TimestampsAndWatermarksOperator<T> extends StreamOperator<T, T> {
   }
 }
 
-export function createGenerator<T>(strategy: WatermarkStrategy<T>, context: OperatorContext): WatermarkGenerator<T> {
-  const generator = strategy.createGenerator()
+export function ingestionTimeOf<T>(strategy: WatermarkStrategy<T>, context: OperatorContext): IngestionTime | undefined {
+  return strategy.ingestionTime ? new IngestionTime(() => context.processingTime.clock.now()) : undefined
+}
+
+export function createGenerator<T>(
+  strategy: WatermarkStrategy<T>,
+  context: OperatorContext,
+  ingestion: IngestionTime | undefined,
+): WatermarkGenerator<T> {
+  const generator: WatermarkGenerator<T> = ingestion ?? strategy.createGenerator()
   if (strategy.idlenessMs === undefined) return generator
   return new WatermarksWithIdleness(generator, strategy.idlenessMs, () => context.processingTime.clock.now())
 }

@@ -39,6 +39,7 @@ export abstract class TwoInputOperator<In1, In2, Out> extends StreamOperator<In1
     }
     if (!active || least <= this.#combined) return
     this.#combined = least
+    this.context.metrics.watermark = least
     this.processWatermark(least)
   }
 

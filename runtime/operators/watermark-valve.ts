@@ -9,25 +9,41 @@ export interface ValveOutput {
  * Combines the watermarks and statuses of an input's channels (Flink's StatusWatermarkValve): the output watermark is the
  * least over channels that are active and have caught up with it; it never goes back. When all channels are idle it goes
  * on to the greatest, then the status turns idle.
+ *
+ * A channel at the maximum has ended. While others of its edge have not, it counts for nothing: a subtask without input ends early, and what
+ * its neighbours still read must not be late when they are merely idle. (Flink's valve would go on to the maximum.) Once its whole edge has
+ * ended, it counts like any other, as in Flink: where the other edges are idle or behind, the output reaches the maximum.
  */
 export class WatermarkValve {
-  readonly #channels: { watermark: number; idle: boolean; aligned: boolean }[]
+  readonly #channels: { watermark: number; idle: boolean; aligned: boolean; readonly edge: number }[]
   #last = MIN_WATERMARK
   #idle = false
+  /** Some channel has ended. */
+  #ended = false
 
   constructor(
     channels: number,
     readonly output: ValveOutput,
+    /** The edge of each channel; by default they are the channels of one. */
+    edges: readonly number[] = [],
   ) {
-    this.#channels = Array.from({ length: channels }, () => ({ watermark: MIN_WATERMARK, idle: false, aligned: true }))
+    this.#channels = Array.from({ length: channels }, (_, i) => ({ watermark: MIN_WATERMARK, idle: false, aligned: true, edge: edges[i] ?? 0 }))
+  }
+
+  /** The channels that count. */
+  #counting(): readonly { readonly watermark: number; readonly idle: boolean; readonly aligned: boolean }[] {
+    const open = new Set(this.#channels.filter(({ watermark }) => watermark !== MAX_WATERMARK).map(({ edge }) => edge))
+    return this.#channels.filter(({ watermark, edge }) => watermark !== MAX_WATERMARK || !open.has(edge))
   }
 
   inputWatermark(channel: number, watermark: number): void {
     const status = this.#channels[channel]
     if (status.idle || watermark <= status.watermark) return
     status.watermark = watermark
+    if (watermark === MAX_WATERMARK) this.#ended = true
     if (!status.aligned && watermark >= this.#last) status.aligned = true
     this.#emitLeast()
+    if (watermark === MAX_WATERMARK && this.#restIsIdle()) this.#fallIdle(true)
   }
 
   inputStatus(channel: number, idle: boolean): void {
@@ -36,13 +52,8 @@ export class WatermarkValve {
     status.idle = idle
     if (idle) {
       status.aligned = false
-      if (this.#channels.every((c) => c.idle)) {
-        // All that is known has arrived: do not hold back what the furthest channel has reached.
-        if (status.watermark === this.#last) this.#emitGreatest()
-        this.#setIdle(true)
-      } else {
-        this.#emitLeast()
-      }
+      if (this.#restIsIdle()) this.#fallIdle(status.watermark === this.#last)
+      else this.#emitLeast()
       return
     }
     if (status.watermark >= this.#last) status.aligned = true
@@ -55,19 +66,29 @@ export class WatermarkValve {
     this.output.emitStatus(idle)
   }
 
+  #restIsIdle(): boolean {
+    return this.#counting().every((channel) => channel.idle)
+  }
+
+  /** All that is known has arrived: where the channel that fell idle last held it back, on to what the furthest has reached. */
+  #fallIdle(heldBack: boolean): void {
+    if (heldBack) {
+      let greatest = MIN_WATERMARK
+      for (const { watermark } of this.#counting()) greatest = Math.max(greatest, watermark)
+      this.#advance(greatest)
+    }
+    this.#setIdle(true)
+  }
+
   #emitLeast(): void {
     let least = MAX_WATERMARK
     let found = false
-    for (const channel of this.#channels) {
+    for (const channel of this.#ended ? this.#counting() : this.#channels) {
       if (!channel.aligned) continue
       found = true
       if (channel.watermark < least) least = channel.watermark
     }
     if (found) this.#advance(least)
-  }
-
-  #emitGreatest(): void {
-    this.#advance(this.#channels.reduce((greatest, channel) => Math.max(greatest, channel.watermark), MIN_WATERMARK))
   }
 
   #advance(watermark: number): void {

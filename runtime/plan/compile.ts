@@ -3,11 +3,14 @@ import { UPPER_BOUND_MAX_PARALLELISM } from '../state/key-groups.js'
 import type { CompiledJob, EdgePlan, JobGraph, OperatorPlan, VertexPlan } from './job-graph.js'
 import type { PartitionKind, StreamEdge, StreamGraph, StreamNode } from './stream-graph.js'
 
+const DEFAULT_SLOT_SHARING_GROUP = 'default'
+
 interface Resolved {
   readonly node: StreamNode
   readonly uid: string
   readonly parallelism: number
   readonly maxParallelism: number
+  readonly slotSharingGroup: string
 }
 
 /** StreamGraph -> chained JobGraph. Throws UID_DUPLICATE, PLAN_INVALID, JOB_EMPTY. */
@@ -56,12 +59,28 @@ function resolveNodes(stream: StreamGraph): Map<StreamNode, Resolved> {
     }
     seen.set(uid, node)
     const maxParallelism = node.maxParallelism ?? stream.maxParallelism
+    if (node.nonParallel && (node.parallelism ?? 1) !== 1) throw notParallel(node)
     const parallelism = node.nonParallel ? 1 : (node.parallelism ?? stream.defaultParallelism)
     checkCount('max parallelism', maxParallelism, UPPER_BOUND_MAX_PARALLELISM, node)
     checkCount('parallelism', parallelism, maxParallelism, node)
-    resolved.set(node, { node, uid, parallelism, maxParallelism })
+    resolved.set(node, { node, uid, parallelism, maxParallelism, slotSharingGroup: slotSharingGroupOf(node, resolved) })
   }
   return resolved
+}
+
+/** Inputs come before what reads them, so their groups are known. */
+function slotSharingGroupOf(node: StreamNode, resolved: ReadonlyMap<StreamNode, Resolved>): string {
+  if (node.slotSharingGroup !== undefined) return node.slotSharingGroup
+  const groups = new Set(node.inputs.map(({ from }) => resolved.get(from)?.slotSharingGroup))
+  const [group, ...others] = groups
+  return group !== undefined && others.length === 0 ? group : DEFAULT_SLOT_SHARING_GROUP
+}
+
+function notParallel({ name, parallelism }: StreamNode): MillraceError {
+  return new MillraceError('PLAN_INVALID', {
+    what: `the parallelism of "${name}" is ${parallelism}, but it sees the whole stream`,
+    todo: 'Leave its parallelism at 1, or use keyBy() and window() to compute in several subtasks.',
+  })
 }
 
 function checkCount(what: string, value: number, limit: number, node: StreamNode): void {
@@ -90,6 +109,7 @@ function isChainable(edge: StreamEdge, node: StreamNode, resolved: Map<StreamNod
     node.inputs.length === 1 &&
     node.chaining === 'always' &&
     edge.from.chaining !== 'never' &&
+    resolved.get(edge.from)?.slotSharingGroup === resolved.get(node)?.slotSharingGroup &&
     partitioningOf(edge, node, resolved) === 'forward'
   )
 }
@@ -100,12 +120,13 @@ function vertexPlan(
   resolved: Map<StreamNode, Resolved>,
   headOf: Map<StreamNode, StreamNode>,
 ): VertexPlan {
-  const { uid, parallelism, maxParallelism } = resolved.get(head) as Resolved
+  const { uid, parallelism, maxParallelism, slotSharingGroup } = resolved.get(head) as Resolved
   return {
     id: uid,
     name: members.map((node) => node.name).join(' -> '),
     parallelism,
     maxParallelism,
+    slotSharingGroup,
     operators: members.map(
       (node): OperatorPlan => ({
         uid: (resolved.get(node) as Resolved).uid,

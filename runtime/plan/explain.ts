@@ -17,7 +17,11 @@ export function explainGraph(graph: JobGraph, format: ExplainFormat = 'text'): s
 function text(graph: JobGraph): string {
   const lines = [`Job ${graph.job}: ${graph.vertices.length} ${graph.vertices.length === 1 ? 'stage' : 'stages'}`]
   graph.vertices.forEach((vertex, index) => {
-    lines.push('', `Stage ${index + 1}: ${vertex.name}`, `  parallelism ${vertex.parallelism}, max parallelism ${vertex.maxParallelism}`)
+    lines.push(
+      '',
+      `Stage ${index + 1}: ${vertex.name}`,
+      `  parallelism ${vertex.parallelism}, max parallelism ${vertex.maxParallelism}${groupText(vertex)}`,
+    )
     for (const edge of graph.edges.filter((e) => e.to === vertex.id)) lines.push(`  reads ${edgeText(graph, edge)}`)
     for (const operator of vertex.operators) {
       const marks = [operator.kind, operator.keyed ? 'keyed' : '', operator.uidGiven ? '' : 'uid not given'].filter((mark) => mark !== '')
@@ -27,10 +31,14 @@ function text(graph: JobGraph): string {
   return lines.join('\n')
 }
 
+function groupText({ slotSharingGroup }: VertexPlan): string {
+  return slotSharingGroup === 'default' ? '' : `, slot sharing group "${slotSharingGroup}"`
+}
+
 function edgeText(graph: JobGraph, edge: EdgePlan): string {
   const stage = graph.vertices.findIndex((vertex) => vertex.id === edge.from) + 1
   const output = edge.sideTag === null ? '' : `, side output "${edge.sideTag}"`
-  return `stage ${stage} (${edge.fromOperator}${output}) by ${edge.partitioning}`
+  return `stage ${stage} (${edge.fromOperator}${output}) by ${edge.partitioning}${edge.input === 1 ? ' as second input' : ''}`
 }
 
 function mermaid(graph: JobGraph): string {

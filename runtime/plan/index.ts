@@ -1,4 +1,5 @@
 export * from './compile.js'
 export * from './explain.js'
 export * from './job-graph.js'
+export * from './slots.js'
 export * from './stream-graph.js'

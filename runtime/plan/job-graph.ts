@@ -21,6 +21,8 @@ export interface VertexPlan {
   readonly name: string
   readonly parallelism: number
   readonly maxParallelism: number
+  /** Subtask i of all vertices of a group shares a slot. */
+  readonly slotSharingGroup: string
   /** First the head, then each after those it reads from. */
   readonly operators: readonly OperatorPlan[]
 }

@@ -40,6 +40,8 @@ export interface StreamNode {
   name: string
   parallelism: number | undefined
   maxParallelism: number | undefined
+  /** undefined: the group of its inputs when they have one in common, else `default`. */
+  slotSharingGroup: string | undefined
   chaining: ChainingStrategy
 }
 

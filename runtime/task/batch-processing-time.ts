@@ -1,3 +1,4 @@
+import { MillraceError } from '../core/index.js'
 import type { ProcessingTimeService } from '../operators/stream-operator.js'
 import type { Clock } from '../ports/index.js'
 
@@ -24,6 +25,14 @@ export class BatchProcessingTime implements ProcessingTimeService {
     return () => {
       entry.callback = undefined
     }
+  }
+
+  /** Throws PLAN_INVALID: between two invocations nothing runs that could have a result. */
+  soon(): never {
+    throw new MillraceError('PLAN_INVALID', {
+      what: 'stages on AWS cannot run asynchronous operators yet',
+      todo: 'Call the outside system before the stream or behind it, or run the job on the embedded cluster.',
+    })
   }
 
   /** Calls back whoever was scheduled before; who schedules meanwhile waits for the next batch. */

@@ -1,5 +1,5 @@
 import type { SegmentRef } from '../checkpoint/manifest.js'
-import { crc32, MillraceError, MIN_WATERMARK } from '../core/index.js'
+import { crc32, MIN_WATERMARK, MillraceError } from '../core/index.js'
 import type { BlobStore, LogItem } from '../ports/index.js'
 import { pack, unpack } from '../state/index.js'
 import type { ChannelState } from './input-channels.js'

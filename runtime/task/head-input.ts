@@ -1,5 +1,6 @@
-import { keyError, type RecordBatch } from '../exchange/index.js'
-import type { StreamOperator } from '../operators/stream-operator.js'
+import { assert } from '../core/index.js'
+import { keyError, RecordBatch } from '../exchange/index.js'
+import type { Intake, StreamOperator } from '../operators/stream-operator.js'
 import { TwoInputOperator } from '../operators/two-input-operator.js'
 import type { Any, StreamNode } from '../plan/index.js'
 import type { KeyedStateBackend } from '../state/index.js'
@@ -7,12 +8,21 @@ import type { ChainedOperator } from './operator-chain.js'
 
 type KeySelector = (value: unknown) => unknown
 
+interface UnfinishedBatch {
+  readonly batch: RecordBatch
+  readonly input: number
+  next: number
+}
+
 /** Hands what arrives at a subtask to the head of its chain, with the key set before each element of a keyed input. */
 export class HeadInput {
   readonly #operator: StreamOperator<Any, Any>
   readonly #two: TwoInputOperator<Any, Any, Any> | undefined
   readonly #backend: KeyedStateBackend | undefined
   readonly #keySelectors: readonly (KeySelector | undefined)[]
+  readonly #intake: Intake | undefined
+  /** What the operator has not taken yet of the last batch. */
+  #unfinished: UnfinishedBatch | undefined
 
   constructor(
     readonly head: ChainedOperator,
@@ -22,11 +32,41 @@ export class HeadInput {
     this.#two = head.operator instanceof TwoInputOperator ? head.operator : undefined
     this.#backend = head.keyed?.backend
     this.#keySelectors = [node.keySelector, node.keySelector2]
+    this.#intake = head.operator.intake
+  }
+
+  /**
+   * Whether the next element may come. Goes on with a batch that the operator did not take whole first; to be asked before each element from
+   * the channels when the head may hold back its input.
+   */
+  ready(): boolean {
+    if (this.#intake === undefined) return true
+    if (this.#unfinished !== undefined) this.#goOn(this.#unfinished, this.#intake)
+    return this.#unfinished === undefined && !this.#intake.blocked
+  }
+
+  #goOn(unfinished: UnfinishedBatch, intake: Intake): void {
+    const { batch, input } = unfinished
+    while (unfinished.next < batch.size && !intake.blocked) {
+      const at = unfinished.next++
+      this.#process(RecordBatch.of([batch.values[at]], [batch.timestamps[at]]), input)
+    }
+    if (unfinished.next === batch.size) this.#unfinished = undefined
   }
 
   /** `input` is 0, or 1 for the second input of an operator with two. */
   processBatch(batch: RecordBatch, input: number): void {
     this.head.metrics.recordsIn += batch.size
+    if (this.#intake === undefined) {
+      this.#process(batch, input)
+      return
+    }
+    assert(this.#unfinished === undefined, 'a batch comes only when the one before it was taken whole')
+    this.#unfinished = { batch, input, next: 0 }
+    this.#goOn(this.#unfinished, this.#intake)
+  }
+
+  #process(batch: RecordBatch, input: number): void {
     const keySelector = this.#keySelectors[input]
     if (input === 0) this.#first(batch, keySelector)
     else this.#second(batch, keySelector, this.#two as TwoInputOperator<Any, Any, Any>)
@@ -61,9 +101,12 @@ export class HeadInput {
   }
 
   processWatermark(watermark: number, input: number): void {
+    if (this.#two !== undefined) {
+      this.#two.processWatermarkOf(input, watermark)
+      return
+    }
     this.head.metrics.watermark = watermark
-    if (this.#two === undefined) this.#operator.processWatermark(watermark)
-    else this.#two.processWatermarkOf(input, watermark)
+    this.#operator.processWatermark(watermark)
   }
 
   processStatus(idle: boolean, input: number): void {

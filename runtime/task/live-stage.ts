@@ -1,15 +1,15 @@
-import { assert, type JobParameters, MillraceError, MIN_WATERMARK } from '../core/index.js'
-import type { RecordBatch } from '../exchange/index.js'
+import { assert, type JobParameters, MIN_WATERMARK, MillraceError } from '../core/index.js'
 import type { SourceOperator } from '../operators/source-operator.js'
 import type { CompiledJob, StreamNode, VertexPlan } from '../plan/index.js'
 import type { Clock } from '../ports/index.js'
-import type { DecodedSegment, KeyedStateBackend } from '../state/index.js'
+import type { DecodedSegment } from '../state/index.js'
 import { BatchProcessingTime } from './batch-processing-time.js'
-import { NOTHING, type CommitRecord } from './commit-record.js'
-import { InputChannels } from './input-channels.js'
+import { type CommitRecord, NOTHING } from './commit-record.js'
+import { HeadInput } from './head-input.js'
+import { InputChannels, type InputListener } from './input-channels.js'
 import { buildChain, type ChainedOperator } from './operator-chain.js'
-import { OutboxSinkOperator, type SinkBatch } from './outbox-sink-operator.js'
 import type { Outbox } from './outbox.js'
+import { OutboxSinkOperator, type SinkBatch } from './outbox-sink-operator.js'
 import type { StreamRecord } from './record-stream-source.js'
 import { bindStage, notOnAws, type StageOperators } from './stage-operators.js'
 import { StageSink } from './stage-sinks.js'
@@ -49,6 +49,8 @@ export class LiveStage {
   head: CommitRecord | undefined
   position: bigint | undefined
   splitId: string | null
+  /** The next commit must hold the whole state. */
+  needsBase = false
   readonly time: BatchProcessingTime
   readonly input: InputChannels | undefined
   readonly sinks: ReadonlyMap<string, StageSink>
@@ -56,8 +58,7 @@ export class LiveStage {
   #epoch: number
   readonly #bound: StageOperators
   readonly #writers: readonly StageWriter[]
-  readonly #backend: KeyedStateBackend | undefined
-  readonly #keySelector: ((value: unknown) => unknown) | undefined
+  readonly #head: HeadInput
   #failure: unknown
 
   private constructor(
@@ -77,11 +78,10 @@ export class LiveStage {
     this.#writers = createStageWriters(options.job, { vertex, subtask, attempt, nextSeq: known.nextSeq, random: options.random })
     this.chain = this.#buildChain(recovered.segments)
     this.sinks = this.#openSinks()
-    this.#backend = this.chain[0].keyed?.backend
-    this.#keySelector = (options.job.nodes.get(vertex.id) as StreamNode).keySelector
+    this.#head = new HeadInput(this.chain[0], options.job.nodes.get(vertex.id) as StreamNode)
     this.input =
       this.#bound.source === undefined
-        ? new InputChannels(options.job.graph, vertex, subtask, attempt, known.epoch, known.input, known.channels, this)
+        ? new InputChannels(options.job.graph, vertex, subtask, attempt, known.epoch, known.input, known.channels, this.#listener())
         : undefined
   }
 
@@ -147,10 +147,12 @@ export class LiveStage {
       // Restored timers went into the queues as new ones; the log has them.
       keyed?.backend.eventTimers.takeChanges()
       keyed?.backend.processingTimers.takeChanges()
+      // An operator that arranged its state anew has changed timers too, which cannot be told from the restored ones.
+      if (keyed?.backend.snapshotChanges() !== undefined) this.needsBase = true
     }
     if (head !== undefined) {
-      if (head.input.watermark > MIN_WATERMARK) this.processWatermark(head.input.watermark)
-      if (head.input.idle) this.processStatus(true)
+      if (head.input.watermark > MIN_WATERMARK) this.#head.processWatermark(head.input.watermark, 0)
+      if (head.input.idle) this.#head.processStatus(true, 0)
       for (const [uid, progress] of Object.entries(head.origins)) this.#bound.origins.get(uid)?.restore(progress)
     }
     for (const { writer, senders } of this.#writers) {
@@ -159,6 +161,14 @@ export class LiveStage {
     }
     for (const bytes of stash) this.input?.accept(bytes, 'a frame in the log')
     this.input?.takeStashed(false)
+  }
+
+  #listener(): InputListener {
+    return {
+      processBatch: (batch) => this.#head.processBatch(batch, 0),
+      processWatermark: (watermark) => this.#head.processWatermark(watermark, 0),
+      processStatus: (idle) => this.#head.processStatus(idle, 0),
+    }
   }
 
   get source(): StageOperators['source'] {
@@ -177,7 +187,12 @@ export class LiveStage {
     const operator = this.chain[0].operator as unknown as SourceOperator<unknown, never>
     let element: unknown
     try {
-      element = source.deserialize(record.data, { splitId, position: record.position, partitionKey: record.partitionKey, arrivalMs: record.arrivalMs })
+      element = source.deserialize(record.data, {
+        splitId,
+        position: record.position,
+        partitionKey: record.partitionKey,
+        arrivalMs: record.arrivalMs,
+      })
     } catch (thrown) {
       throw MillraceError.from(thrown, 'RECORD_MALFORMED', {
         what: `deserialize() threw for record ${record.position} of ${splitId}`,
@@ -187,31 +202,6 @@ export class LiveStage {
       })
     }
     operator.collect(element, record.arrivalMs, splitId)
-  }
-
-  processBatch(batch: RecordBatch): void {
-    const { operator, metrics, plan } = this.chain[0]
-    const backend = this.#backend
-    metrics.recordsIn += batch.size
-    for (let i = 0; i < batch.size; i++) {
-      if (backend !== undefined && this.#keySelector !== undefined) {
-        try {
-          backend.setCurrentKey(this.#keySelector(batch.values[i]))
-        } catch (thrown) {
-          throw keyError(thrown, plan.name, plan.uid)
-        }
-      }
-      operator.processElement(batch.values[i], batch.timestamps[i])
-    }
-  }
-
-  processWatermark(watermark: number): void {
-    this.chain[0].metrics.watermark = watermark
-    this.chain[0].operator.processWatermark(watermark)
-  }
-
-  processStatus(idle: boolean): void {
-    this.chain[0].operator.processStatus(idle)
   }
 
   /** Periodic watermarks. Throws what an asynchronous part of an operator reported, and PLAN_INVALID for timers nobody would wake. */
@@ -286,16 +276,4 @@ export class LiveStage {
     for (const { operator } of this.chain) await operator.close()
     for (const sink of this.sinks.values()) await sink.close()
   }
-}
-
-function keyError(thrown: unknown, operator: string, uid: string): MillraceError {
-  const where = `the key of operator "${operator}" (uid ${uid})`
-  if (thrown instanceof MillraceError) return new MillraceError(thrown.code, { ...thrown.detail, where, uid })
-  return new MillraceError('USER_FUNCTION', {
-    what: 'the key selector of keyBy threw',
-    where,
-    todo: 'Make keyBy return a key for every record, or filter out those without one before.',
-    uid,
-    cause: thrown,
-  })
 }

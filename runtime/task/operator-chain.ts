@@ -29,6 +29,8 @@ export interface ChainOptions {
   /** Writers of the edges that leave the vertex, by uid of the operator they read. */
   readonly writers: ReadonlyMap<string, readonly { readonly sideTag: string | null; readonly writer: RecordWriter }[]>
   requestSplit(uid: string): void
+  /** For sources that are aligned with others; see `SourceOperator.reportWatermark`. */
+  reportWatermark?(uid: string, watermark: number): void
   emitToClient(name: string, values: readonly unknown[], batch: ClientBatch): void
   fail(error: unknown): void
 }
@@ -60,7 +62,9 @@ function createOperator(plan: OperatorPlan, options: ChainOptions): ChainedOpera
   const restored = options.restored.get(plan.uid)
   let backend: KeyedStateBackend | undefined
   if (plan.keyed) {
-    backend = new KeyedStateBackend(vertex.maxParallelism, keyGroupRange(subtask, vertex.maxParallelism, vertex.parallelism))
+    backend = new KeyedStateBackend(vertex.maxParallelism, keyGroupRange(subtask, vertex.maxParallelism, vertex.parallelism), () =>
+      options.processingTime.clock.now(),
+    )
     backend.restore(restored?.segments ?? [])
     backend.tracking = options.trackChanges
   }
@@ -87,7 +91,12 @@ function createOperator(plan: OperatorPlan, options: ChainOptions): ChainedOpera
   const operator =
     node.source === undefined
       ? (node.createOperator as NonNullable<StreamNode['createOperator']>)()
-      : new SourceOperator(node.source.source, node.source.strategy, () => options.requestSplit(plan.uid))
+      : new SourceOperator(
+          node.source.source,
+          node.source.strategy,
+          () => options.requestSplit(plan.uid),
+          (watermark) => options.reportWatermark?.(plan.uid, watermark),
+        )
   return { plan, operator, metrics, context, keyed: backend && new KeyedSnapshots(backend), restored: restored?.operatorState ?? [] }
 }
 

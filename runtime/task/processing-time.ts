@@ -12,8 +12,23 @@ interface Scheduled {
 export class SubtaskProcessingTime implements ProcessingTimeService {
   readonly #scheduled: Scheduled[] = []
   #order = 0
+  #soon: (() => void)[] = []
 
-  constructor(readonly clock: Clock) {}
+  constructor(
+    readonly clock: Clock,
+    /** There is something for the next turn: the thread must not sleep. */
+    readonly wake: () => void = () => {},
+  ) {}
+
+  soon(callback: () => void): void {
+    this.#soon.push(callback)
+    if (this.#soon.length === 1) this.wake()
+  }
+
+  /** Whether the next turn has callbacks to run, whatever the time. */
+  get hasSoon(): boolean {
+    return this.#soon.length > 0
+  }
 
   schedule(time: number, callback: (time: number) => void): () => void {
     const added: Scheduled = { time, order: this.#order++, callback, cancelled: false }
@@ -31,14 +46,23 @@ export class SubtaskProcessingTime implements ProcessingTimeService {
     return this.#scheduled.length === 0 ? Number.POSITIVE_INFINITY : this.#scheduled[0].time
   }
 
-  /** Fires what is due; returns whether anything was. Callbacks scheduled meanwhile for a past time fire too. */
+  /** Runs what was to run soon, fires what is due; returns whether there was anything. Callbacks scheduled meanwhile for a past time fire too. */
   fireDue(): boolean {
-    let fired = false
+    let fired = this.runSoon()
     while (this.nextTime <= this.clock.now()) {
       const due = this.#scheduled.shift() as Scheduled
       fired = true
       due.callback(due.time)
     }
     return fired
+  }
+
+  /** The first half of `fireDue`. What asks to run soon meanwhile waits for the next turn. */
+  runSoon(): boolean {
+    if (this.#soon.length === 0) return false
+    const callbacks = this.#soon
+    this.#soon = []
+    for (const callback of callbacks) callback()
+    return true
   }
 }

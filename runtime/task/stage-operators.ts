@@ -18,14 +18,17 @@ export interface StageOperators {
 
 /**
  * Sinks give way to the outbox, sources are fed instead of read, watermarks are kept from going back.
- * Throws PLAN_INVALID for what the stages on AWS cannot do yet: sources that are not streams outside, sinks that commit with checkpoints
- * or keep state, operators with state of their own beside keyed state.
+ * Throws PLAN_INVALID for what the stages on AWS cannot do yet: sources that are not streams outside, sinks that commit with checkpoints,
+ * operators with two inputs.
  */
 export function bindStage(job: CompiledJob, vertex: VertexPlan): StageOperators {
   const nodes = new Map(job.nodes)
   const sinks = new Map<string, Sink<unknown>>()
   const origins = new Map<string, RisingOutput>()
   let source: StageOperators['source']
+  if (job.graph.edges.some(({ to, input }) => to === vertex.id && input === 1)) {
+    throw notOnAws(vertex.operators[0], 'it has an operator with two inputs', 'Use union() and one input.')
+  }
   for (const plan of vertex.operators) {
     const node = job.nodes.get(plan.uid) as StreamNode
     if (node.source !== undefined) {

@@ -27,7 +27,12 @@ export async function recover(ports: Pick<StagePorts, 'log' | 'parts' | 'checkpo
 
 type Tail = readonly { readonly version: number; readonly record: CommitRecord }[]
 
-async function readSegments(ports: Pick<StagePorts, 'parts' | 'checkpoints'>, log: string, base: CommitRecord['base'], tail: Tail): Promise<Map<string, DecodedSegment[]>> {
+async function readSegments(
+  ports: Pick<StagePorts, 'parts' | 'checkpoints'>,
+  log: string,
+  base: CommitRecord['base'],
+  tail: Tail,
+): Promise<Map<string, DecodedSegment[]>> {
   const segments = new Map<string, DecodedSegment[]>()
   const add = (uid: string, bytes: Uint8Array, name: string) => segments.set(uid, [...(segments.get(uid) ?? []), decodeSegment(bytes, name)])
   for (const [uid, refs] of Object.entries(base.segments)) {

@@ -1,5 +1,4 @@
-import { MillraceError, type RuntimeContext, type Sink, type SinkWriter } from '../core/index.js'
-import { NO_TIMESTAMP } from '../core/index.js'
+import { MillraceError, NO_TIMESTAMP, type RuntimeContext, type Sink, type SinkWriter } from '../core/index.js'
 import type { Clock } from '../ports/index.js'
 import type { SinkBatch } from './outbox-sink-operator.js'
 

@@ -35,10 +35,14 @@ const MOST_LOSSES = 10
  * I3  The outbox of version v has arrived before version v + 1 is written.
  * I4  Whatever throws leaves no memory behind.
  *
- * Not handled yet, and refused with an error where it would be wrong: restores (RESET, other attempts than this one: BATCH_REFUSED), changed plans, sources
- * that end or are resharded, processing-time timers and sinks that commit (PLAN_INVALID). Missing, but not wrong: sinks are at least once (no
- * markers); an idle source does not say so while no batch comes (no ticks); a large batch is one commit; log items and parts are never
- * deleted; a gap in a channel raises no alarm; an aborted checkpoint holds nobody back for longer than until the next one.
+ * Not handled yet, and refused with an error: restores (attempts other than this one: BATCH_REFUSED), changed plans, sources that end or are
+ * resharded, processing-time timers, operators with two inputs or with operator state, sinks that commit (all PLAN_INVALID).
+ * Not handled yet, and not wrong:
+ * - sinks have no markers, so they are at least once;
+ * - there are no ticks: a source that is idle does not say so while no batch comes to it;
+ * - a batch is one commit however large it is, and a gap in a channel, which holds it back, raises no alarm;
+ * - log items, parts and the segments they refer to are never deleted;
+ * - a checkpoint whose barrier reached only some of the sources holds their data back (in the stash) until a later one reaches all.
  */
 export class StageSubtask {
   readonly log: string
@@ -100,6 +104,7 @@ export class StageSubtask {
       if (outcome === 'won') {
         live.version++
         live.head = record
+        live.needsBase = false
         await this.#send(live, outbox)
         if (!done.more) return
       } else {
@@ -182,7 +187,7 @@ export class StageSubtask {
     const frames = live.takeFrames()
     const sinks = live.takeSinkBatches()
     const base = live.head?.base ?? { version: 1, segments: {} }
-    const rebased = cut !== undefined || version - base.version >= longestTail
+    const rebased = cut !== undefined || live.needsBase || version - base.version >= longestTail
     const segments = live.takeSegments(rebased)
     const stash = live.input?.takeStashed(rebased) ?? []
     let ack: StageAck | null = null
@@ -273,7 +278,10 @@ function stageOf(job: CompiledJob, stage: string, subtask: number): VertexPlan {
   const vertex = job.graph.vertices.find(({ id }) => id === stage)
   if (vertex !== undefined && subtask < vertex.parallelism) return vertex
   throw new MillraceError('PLAN_INVALID', {
-    what: vertex === undefined ? `the job has no stage "${stage}"` : `stage "${stage}" has ${vertex.parallelism} subtasks, and a batch came for subtask ${subtask}`,
+    what:
+      vertex === undefined
+        ? `the job has no stage "${stage}"`
+        : `stage "${stage}" has ${vertex.parallelism} subtasks, and a batch came for subtask ${subtask}`,
     where: `job "${job.graph.job}"`,
     todo: 'Deploy the job again: its functions are from one plan and its streams from another, or a stream was resharded by hand.',
   })

@@ -1,7 +1,9 @@
 import type {
+  Accumulator,
   AggregatingStateDescriptor,
   AnyStateDescriptor,
   AppendingStateHandle,
+  CountAccumulator,
   JobParameters,
   ListState,
   ListStateDescriptor,
@@ -43,6 +45,16 @@ export class SubtaskRuntimeContext implements RuntimeContext {
     this.maxParallelism = place.maxParallelism
     this.attemptNumber = place.attemptNumber
     this.#scope = backend && new StateScope(backend)
+  }
+
+  addAccumulator<A extends Accumulator<never, unknown>>(name: string, accumulator: A): A {
+    return this.metrics.accumulators.addAccumulator(name, accumulator)
+  }
+  getAccumulator(name: string): Accumulator<never, unknown> | undefined {
+    return this.metrics.accumulators.getAccumulator(name)
+  }
+  getCounter(name: string): CountAccumulator {
+    return this.metrics.accumulators.getCounter(name)
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: the interface gives the precise handle type

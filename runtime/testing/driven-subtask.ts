@@ -14,34 +14,42 @@ interface SubtaskInput {
   ended: number
 }
 
+interface Arrived {
+  readonly input: number
+  readonly channel: number
+  readonly element: StreamElement
+}
+
 export interface DrivenSubtaskParts {
   readonly vertex: VertexPlan
   readonly subtask: number
   readonly chain: readonly ChainedOperator[]
   readonly node: StreamNode
-  /** Channels of each input. */
-  readonly channels: readonly [number, number]
+  /** The edge of each channel, for each input. */
+  readonly edges: readonly [readonly number[], readonly number[]]
   readonly writers: readonly RecordWriter[]
   readonly clock: ManualClock
   readonly processingTime: SubtaskProcessingTime
 }
 
-/** One subtask that processes each element when it arrives, in the sender's stack. */
+/** One subtask that processes each element when it arrives, in the sender's stack; but for what an asynchronous operator holds back. */
 export class DrivenSubtask {
   readonly #head: HeadInput
   readonly #inputs: readonly SubtaskInput[]
+  #held: Arrived[] = []
+  /** The operator of the chain whose end is next, once there is no more input. */
+  #endAt: number | undefined
 
   constructor(readonly parts: DrivenSubtaskParts) {
     const head = new HeadInput(parts.chain[0], parts.node)
     this.#head = head
-    this.#inputs = parts.channels.map((channels, input) => ({
-      valve: new WatermarkValve(channels, {
-        emitWatermark: (watermark) => head.processWatermark(watermark, input),
-        emitStatus: (idle) => head.processStatus(idle, input),
-      }),
-      channels,
-      ended: 0,
-    }))
+    this.#inputs = parts.edges.map((edges, input) => {
+      const output = {
+        emitWatermark: (watermark: number) => head.processWatermark(watermark, input),
+        emitStatus: (idle: boolean) => head.processStatus(idle, input),
+      }
+      return { valve: new WatermarkValve(edges.length, output, edges), channels: edges.length, ended: 0 }
+    })
   }
 
   /** Last operator first, so that each can be written to when the one before it opens. */
@@ -50,6 +58,11 @@ export class DrivenSubtask {
   }
 
   receive(input: number, channel: number, element: StreamElement): void {
+    if (this.#held.length === 0 && this.#head.ready()) this.#process({ input, channel, element })
+    else this.#held.push({ input, channel, element })
+  }
+
+  #process({ input, channel, element }: Arrived): void {
     if (element instanceof RecordBatch) {
       this.#head.processBatch(element, input)
       return
@@ -70,8 +83,29 @@ export class DrivenSubtask {
 
   /** Every input is over. */
   endInput(): void {
-    for (const { operator } of this.parts.chain) operator.endInput()
-    for (const writer of this.parts.writers) writer.broadcast({ kind: 'end' })
+    this.parts.chain[0].operator.endInput()
+    this.#goOnEnding(0)
+  }
+
+  /** The end goes on from operator to operator, as far as those are that have no more results to come. */
+  #goOnEnding(from: number): void {
+    const { chain, writers } = this.parts
+    for (let at = from; at < chain.length; at++) {
+      this.#endAt = at
+      if (chain[at].operator.intake?.draining === true) return
+      chain[at + 1]?.operator.endInput()
+    }
+    this.#endAt = undefined
+    for (const writer of writers) writer.broadcast({ kind: 'end' })
+  }
+
+  /** Results of promises reach the operators, then what was held back; false when there was nothing. */
+  takeResults(): boolean {
+    if (!this.parts.processingTime.runSoon()) return false
+    // Also when nothing is held back: the head may have taken only a part of a batch.
+    while (this.#head.ready() && this.#held.length > 0) this.#process(this.#held.shift() as Arrived)
+    if (this.#endAt !== undefined) this.#goOnEnding(this.#endAt)
+    return true
   }
 
   advanceProcessingTime(to: number): void {

@@ -1,4 +1,4 @@
-import type { JobParameters, RuntimeContext } from '../core/index.js'
+import { Accumulators, type JobParameters, type RuntimeContext } from '../core/index.js'
 
 export interface HarnessPlace {
   readonly name: string
@@ -14,7 +14,11 @@ export function harnessRuntimeContext(place: HarnessPlace): RuntimeContext {
     throw new Error('a source or sink has no keyed state')
   }
   const counters = new Map<string, { count: number; inc(n?: number): void }>()
+  const accumulators = new Accumulators()
   return {
+    addAccumulator: (name, accumulator) => accumulators.addAccumulator(name, accumulator),
+    getAccumulator: (name) => accumulators.getAccumulator(name),
+    getCounter: (name) => accumulators.getCounter(name),
     jobName: 'harness',
     operatorName: place.name,
     uid: place.name,

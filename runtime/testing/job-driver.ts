@@ -7,6 +7,8 @@ import type { OutputItem } from './output-item.js'
 export interface JobDriverOptions extends EnvironmentDefaults {
   /** Whether operators are chained; by default as the job says. Unchained, each operator has a watermark valve before it. */
   readonly chaining?: boolean
+  /** Records wait in batches, as between real subtasks, until a watermark follows them or {@link JobDriver.flush}. Default false. */
+  readonly batching?: boolean
   /** Interval of periodic watermarks, ms of processing time. Default 200. */
   readonly autoWatermarkIntervalMs?: number
   /** Processing time at the start, epoch ms. Default 0. */
@@ -119,10 +121,23 @@ export class JobDriver {
     })
   }
 
-  /** Waits until asynchronous work whose result is there has reached the operators. Throws what failed. */
+  /** With `batching`: sends what waits in batches, sources first. */
+  flush(): void {
+    this.#run(() => {
+      for (const { parts } of this.#wired.subtasks) for (const writer of parts.writers) writer.flush()
+    })
+  }
+
+  /** Waits until results of asynchronous work that are there have reached the operators. Throws what failed. */
   async settle(): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve))
-    this.#throwFailure()
+    do {
+      await new Promise((resolve) => setImmediate(resolve))
+      this.#throwFailure()
+    } while (this.#takeResults())
+  }
+
+  #takeResults(): boolean {
+    return this.#wired.subtasks.filter((subtask) => subtask.takeResults()).length > 0
   }
 
   /** A checkpoint between two elements. Incremental where there was one before. */

@@ -1,9 +1,10 @@
 import { CommandLineParameters, type EnvironmentDefaults, type Job, StreamExecutionEnvironment } from '../api/index.js'
 import type { JobParameters } from '../core/index.js'
-import { type ChannelSender, createPartitioner, type Partitioner, type StreamElement } from '../exchange/index.js'
+import { type ChannelSender, createPartitioner, type Partitioner } from '../exchange/index.js'
 import { type CompiledJob, compile, type EdgePlan, FORWARD, type StreamNode, type VertexPlan, vertexOf } from '../plan/index.js'
 import { buildChain, type RestoredOperator } from '../task/operator-chain.js'
 import { SubtaskProcessingTime } from '../task/processing-time.js'
+import { RecordWriter } from '../task/record-writer.js'
 import { DirectChannel, DirectWriter } from './direct-writer.js'
 import { DrivenSubtask } from './driven-subtask.js'
 import { ManualClock } from './manual-clock.js'
@@ -13,6 +14,8 @@ import { ScriptedInputOperator } from './scripted-input-operator.js'
 export interface CompileOptions extends EnvironmentDefaults {
   /** Overrides whether the job chains its operators. */
   readonly chaining?: boolean | undefined
+  /** Records wait in batches, as between real subtasks, until a watermark follows them or {@link JobDriver.flush}. Default false. */
+  readonly batching?: boolean | undefined
 }
 
 /** What the driver lends to the subtasks. */
@@ -24,6 +27,11 @@ export interface DriverLinks {
   /** Everything that reaches a sink. */
   note(uid: string, item: OutputItem): void
   fail(error: unknown): void
+}
+
+interface SubtaskLinks extends DriverLinks {
+  readonly parameters: JobParameters
+  readonly batching: boolean
 }
 
 export interface WiredJob {
@@ -56,7 +64,13 @@ export function wireJob(job: Job, options: CompileOptions, links: DriverLinks): 
       // Each subtask describes the job anew, so that function objects belong to one subtask.
       const own = subtasks.length === 0 ? compiled : compileForTest(job, options, links.note)
       const parameters = CommandLineParameters.from(options.parameters)
-      const driven = buildSubtask(own, vertex, subtask, { ...links, parameters }, (id, index) => built.get(`${id}/${index}`) as DrivenSubtask)
+      const driven = buildSubtask(
+        own,
+        vertex,
+        subtask,
+        { ...links, parameters, batching: options.batching === true },
+        (id, index) => built.get(`${id}/${index}`) as DrivenSubtask,
+      )
       built.set(`${vertex.id}/${subtask}`, driven)
       subtasks.push(driven)
     }
@@ -68,15 +82,15 @@ function buildSubtask(
   job: CompiledJob,
   vertex: VertexPlan,
   subtask: number,
-  links: DriverLinks & { readonly parameters: JobParameters },
+  links: SubtaskLinks,
   find: (vertex: string, subtask: number) => DrivenSubtask,
 ): DrivenSubtask {
   const clock = new ManualClock(links.processingTime)
   const processingTime = new SubtaskProcessingTime(clock)
   const writers = job.graph.edges
     .filter((edge) => edge.from === vertex.id)
-    .map((edge) => ({ edge, writer: directWriter(job, edge, vertex, subtask, find) }))
-  const byOperator = new Map<string, { readonly sideTag: string | null; readonly writer: DirectWriter }[]>()
+    .map((edge) => ({ edge, writer: writerOf(job, edge, vertex, subtask, links, find) }))
+  const byOperator = new Map<string, { readonly sideTag: string | null; readonly writer: RecordWriter }[]>()
   for (const { edge, writer } of writers) {
     byOperator.set(edge.fromOperator, [...(byOperator.get(edge.fromOperator) ?? []), { sideTag: edge.sideTag, writer }])
   }
@@ -96,9 +110,17 @@ function buildSubtask(
     emitToClient: () => {},
     fail: links.fail,
   })
-  const channels = [0, 1].map((input) => channelsOf(job, vertex, input)) as [number, number]
   const node = job.nodes.get(vertex.id) as StreamNode
-  return new DrivenSubtask({ vertex, subtask, chain, node, channels, writers: writers.map(({ writer }) => writer), clock, processingTime })
+  return new DrivenSubtask({
+    vertex,
+    subtask,
+    chain,
+    node,
+    edges: [channelEdges(job, vertex, 0), channelEdges(job, vertex, 1)],
+    writers: writers.map(({ writer }) => writer),
+    clock,
+    processingTime,
+  })
 }
 
 function edgesTo(job: CompiledJob, vertex: VertexPlan, input: number): EdgePlan[] {
@@ -110,27 +132,30 @@ function channelsOfEdge(job: CompiledJob, edge: EdgePlan): number {
   return edge.partitioning === 'forward' ? 1 : vertexOf(job.graph, edge.from).parallelism
 }
 
-function channelsOf(job: CompiledJob, vertex: VertexPlan, input: number): number {
-  return edgesTo(job, vertex, input).reduce((sum, edge) => sum + channelsOfEdge(job, edge), 0)
+/** The edge of each channel of an input. */
+function channelEdges(job: CompiledJob, vertex: VertexPlan, input: number): number[] {
+  return edgesTo(job, vertex, input).flatMap((edge) => Array.from({ length: channelsOfEdge(job, edge) }, () => edge.index))
 }
 
-function directWriter(
+function writerOf(
   job: CompiledJob,
   edge: EdgePlan,
   from: VertexPlan,
   subtask: number,
+  links: SubtaskLinks,
   find: (vertex: string, subtask: number) => DrivenSubtask,
-): DirectWriter {
+): RecordWriter {
   const to = vertexOf(job.graph, edge.to)
   const before = edgesTo(job, to, edge.input).filter(({ index }) => index < edge.index)
   const firstChannel = before.reduce((sum, other) => sum + channelsOfEdge(job, other), 0)
   const channelTo = (receiver: number): ChannelSender => {
     const channel = firstChannel + (edge.partitioning === 'forward' ? 0 : subtask)
-    return new DirectChannel((element: StreamElement) => find(to.id, receiver).receive(edge.input, channel, element))
+    return new DirectChannel((element) => find(to.id, receiver).receive(edge.input, channel, element))
   }
-  if (edge.partitioning === 'forward') return new DirectWriter(() => 0, [channelTo(subtask)])
-  const receivers = Array.from({ length: to.parallelism }, (_, receiver) => channelTo(receiver))
-  return new DirectWriter(partitionerOf(job, edge, from, subtask, to), receivers)
+  const forward = edge.partitioning === 'forward'
+  const receivers = forward ? [channelTo(subtask)] : Array.from({ length: to.parallelism }, (_, receiver) => channelTo(receiver))
+  const partition = forward ? () => 0 : partitionerOf(job, edge, from, subtask, to)
+  return links.batching ? new RecordWriter(partition, receivers, forward) : new DirectWriter(partition, receivers)
 }
 
 function partitionerOf(job: CompiledJob, edge: EdgePlan, from: VertexPlan, subtask: number, to: VertexPlan): Partitioner {

@@ -17,7 +17,7 @@ export class AccessWriter {
   #rest = ''
   lines = 0
 
-  constructor(path, random, linesPerTick = 40) {
+  constructor(path, random, linesPerTick = 200) {
     this.#path = path
     this.#random = random
     this.#linesPerTick = linesPerTick
@@ -44,7 +44,7 @@ export class AccessWriter {
   }
 
   #line() {
-    this.#timeMs += Math.floor(this.#random() * 12)
+    this.#timeMs += this.#random() < 0.2 ? Math.floor(this.#random() * 12) : 0
     this.lines++
     const path = PATHS[Math.floor(this.#random() * PATHS.length)]
     // A few addresses come often, many rarely.

@@ -50,6 +50,10 @@ export default defineJob('kill-test', (env) => {
     .keyBy('ip')
     .process(numbered())
     .uid('numbered')
+    // So that every window gets records over every channel, and barriers must be aligned.
+    .rebalance()
+    .map((access) => access)
+    .uid('spread')
     .keyBy('ip')
     .window(TumblingEventTimeWindows.of(WINDOW_MS))
     .aggregate(countAndLast, withWindow)

@@ -43,22 +43,26 @@ const input = join(folder, 'access.log')
 const output = join(folder, 'out')
 const writer = new AccessWriter(input, random)
 
-/** Kill moments in turn: inside a checkpoint, at any time, right after a checkpoint (when results are being committed). */
+/** Kill moments: inside a checkpoint, at any time, right before the commits of a checkpoint, and while they happen. */
 const MOMENTS = {
   async checkpoint(job) {
-    if (await job.waitFor('checkpoint-started', 1 + Math.floor(random() * 5), 10_000)) await wait(random() * 6)
+    if (await job.waitFor('checkpoint-started', 1 + Math.floor(random() * 5), 10_000)) await wait(random() * 4)
   },
   async anytime() {
     await wait(100 + random() * 1_400)
   },
+  async beforeCommit(job) {
+    await job.exited
+  },
   async commit(job) {
-    if (await job.waitFor('checkpoint-completed', 1 + Math.floor(random() * 4), 10_000)) await wait(random() * 4)
+    if (await job.waitFor('checkpoint-completed', 1 + Math.floor(random() * 4), 10_000)) await wait(random() * 2)
   },
 }
-const ORDER = ['checkpoint', 'anytime', 'checkpoint', 'commit']
+const ORDER = ['checkpoint', 'beforeCommit', 'checkpoint', 'anytime', 'checkpoint', 'commit']
 
-function startJob(round) {
+function startJob(round, more = {}) {
   return new JobProcess({
+    ...more,
     input,
     output,
     checkpoints: join(folder, 'checkpoints'),
@@ -77,8 +81,8 @@ function note(job) {
 }
 
 async function killOnce(round) {
-  const job = startJob(round)
   const moment = ORDER[round % ORDER.length]
+  const job = startJob(round, moment === 'beforeCommit' ? { 'die-after-checkpoint': 1 + Math.floor(random() * 3) } : {})
   await MOMENTS[moment](job)
   const { signal, code } = await job.kill()
   note(job)

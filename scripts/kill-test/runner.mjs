@@ -1,6 +1,7 @@
 /**
  * One run of the job in a process of its own, to be killed. Writes its events to standard output, one JSON object a line;
- * the line `drain` on standard input ends the job.
+ * the line `drain` on standard input ends the job. With `--die-after-checkpoint N` it kills itself between the N-th checkpoint
+ * and the commits that follow, which no kill from outside would hit.
  */
 import { writeSync } from 'node:fs'
 import { createInterface } from 'node:readline'
@@ -15,12 +16,20 @@ const { values } = parseArgs({
     checkpoints: { type: 'string' },
     interval: { type: 'string' },
     parallelism: { type: 'string' },
+    'die-after-checkpoint': { type: 'string' },
   },
 })
 
 /** Synchronously, so that an event is out before what it announces can go on. */
 function say(event) {
   writeSync(1, `${JSON.stringify(event)}\n`)
+}
+
+let checkpointsLeft = Number(values['die-after-checkpoint'] ?? Number.POSITIVE_INFINITY)
+
+function onEvent(event) {
+  say(event)
+  if (event.kind === 'checkpoint-completed' && --checkpointsLeft === 0) process.kill(process.pid, 'SIGKILL')
 }
 
 try {
@@ -34,7 +43,7 @@ try {
     restartStrategy: { kind: 'none' },
     autoWatermarkIntervalMs: 20,
     bufferTimeoutMs: 10,
-    onEvent: say,
+    onEvent,
   })
   const commands = createInterface({ input: process.stdin })
   commands.on('line', (line) => {

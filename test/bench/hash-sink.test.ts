@@ -67,6 +67,20 @@ describe('hashSink', () => {
     second.prepareCommit(2, true)
     expect(counts).toEqual({ [OUTPUTS_COUNTER]: 2, [HASH_COUNTER]: expected })
   })
+
+  test('with lastBy all records count, but only the last of each is hashed, also after a restore', () => {
+    const lastSink = hashSink<string>((text) => text, { lastBy: (text) => text[0] })
+    const first = lastSink.createWriter(writerContext().context, [])
+    for (const value of ['a1', 'b1', 'a2']) first.write(value, element)
+    const restored = first.snapshotState?.(1) ?? []
+    first.write('b lost with the failure', element)
+
+    const { counts, context } = writerContext()
+    const second = lastSink.createWriter(context, restored)
+    second.write('a3', element)
+    second.prepareCommit(2, true)
+    expect(counts).toEqual({ [OUTPUTS_COUNTER]: 4, [HASH_COUNTER]: addHashes(fnv1a('a3'), fnv1a('b1')) })
+  })
 })
 
 test('idle time and waiting for disks are not busy', () => {

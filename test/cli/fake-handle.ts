@@ -55,7 +55,7 @@ export class FakeHandle implements JobHandle {
     this.status = status
     const path = '/ck/chk-3'
     const lastCheckpoint = { id: 3, path, completedAtMs: 9000, durationMs: 5, bytes: 100 }
-    this.end({ status, durationMs: 1500, metrics: metricsOf({ status, lastCheckpoint }), collected: {} })
+    this.end({ status, durationMs: 1500, metrics: metricsOf({ status, lastCheckpoint }), collected: {}, accumulators: {} })
     return this.done
   }
 

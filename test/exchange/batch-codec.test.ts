@@ -65,6 +65,14 @@ describe('a batch between threads', () => {
     expect(columnsOf([{}])).toBeUndefined()
   })
 
+  test('keeps the order of fields, which shows when a record is written out', () => {
+    const values = [
+      { a: 1, b: 'x' },
+      { b: 'y', a: 2 },
+    ]
+    expect(JSON.stringify(roundTrip(values).values)).toBe(JSON.stringify(values))
+  })
+
   test('keeps infinities, NaN, the sign of zero and a field called __proto__ in columns', () => {
     const values = [Number.POSITIVE_INFINITY, Number.NaN, -0].map((n) => JSON.parse(`{"__proto__":"p","n":0}`, (k, v) => (k === 'n' ? n : v)))
     const back = roundTrip(values)

@@ -1,1 +1,2 @@
 export * from './collection-source.js'
+export * from './sequence-source.js'

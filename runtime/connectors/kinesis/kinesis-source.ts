@@ -33,7 +33,8 @@ export interface KinesisSource<T> extends Source<T, KinesisSplit, never>, Kinesi
  * env.fromSource(kinesisSource({ stream: 'access-log', deserialize: utf8Line }), WatermarkStrategy.noWatermarks())
  */
 export function kinesisSource<T>({ stream, deserialize }: KinesisSourceOptions<T>): KinesisSource<T> {
-  if (stream === '') throw new MillraceError('OPTION_INVALID', { what: 'kinesisSource has no stream', todo: "Name one: kinesisSource({ stream: 'access-log', … })." })
+  if (stream === '')
+    throw new MillraceError('OPTION_INVALID', { what: 'kinesisSource has no stream', todo: "Name one: kinesisSource({ stream: 'access-log', … })." })
   return {
     name: 'kinesis-source',
     boundedness: 'unbounded',

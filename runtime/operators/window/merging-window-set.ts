@@ -64,8 +64,8 @@ export class MergingWindowSet<W extends Window> {
         merged = true
       }
     })
-    // Flink maps an equal window to itself here even when it is the outcome of an earlier merge, and so loses the contents.
-    if (!merged && !this.#inFlight.has(newWindow.id)) this.#put(newWindow, newWindow)
+    // As in Flink, also a window that equals one in flight: if that is the outcome of a merge, the contents it had until now are lost.
+    if (!merged && this.getStateWindow(newWindow)?.id !== newWindow.id) this.#put(newWindow, newWindow)
     return result
   }
 

@@ -1,0 +1,63 @@
+import type { OperatorContext, Output, StreamOperator } from './stream-operator.js'
+import { TwoInputOperator } from './two-input-operator.js'
+import { WatermarkValve } from './watermark-valve.js'
+
+/** An element of one of two streams (Flink's CoGroupedStreams.TaggedUnion): what assigners, triggers and evictors of a window join get. */
+export type TaggedUnion<T1, T2> = { readonly input: 1; readonly value: T1 } | { readonly input: 2; readonly value: T2 }
+
+/**
+ * Two streams into one window operator: each element goes there with its input's number. In Flink this is a union before the window, so
+ * watermarks and statuses come together as those of a union do.
+ */
+export class CoWindowOperator<In1, In2, Out> extends TwoInputOperator<In1, In2, Out> {
+  readonly #union = new WatermarkValve(
+    2,
+    { emitWatermark: (watermark) => this.windows.processWatermark(watermark), emitStatus: (idle) => this.windows.processStatus(idle) },
+    [0, 1],
+  )
+
+  constructor(readonly windows: StreamOperator<TaggedUnion<In1, In2>, Out>) {
+    super()
+  }
+
+  override setup(context: OperatorContext, output: Output<Out>): void {
+    super.setup(context, output)
+    this.windows.setup(context, output)
+  }
+
+  override open(restored: readonly unknown[]): void | Promise<void> {
+    return this.windows.open(restored)
+  }
+
+  processElement(value: In1, timestamp: number): void {
+    this.windows.processElement({ input: 1, value }, timestamp)
+  }
+
+  processElement2(value: In2, timestamp: number): void {
+    this.windows.processElement({ input: 2, value }, timestamp)
+  }
+
+  override processWatermarkOf(input: number, watermark: number): void {
+    this.#union.inputWatermark(input, watermark)
+  }
+
+  override processStatusOf(input: number, idle: boolean): void {
+    this.#union.inputStatus(input, idle)
+  }
+
+  override endInput(): void {
+    this.windows.endInput()
+  }
+
+  override snapshotState(checkpointId: number): readonly unknown[] | Promise<readonly unknown[]> {
+    return this.windows.snapshotState(checkpointId)
+  }
+
+  override notifyCheckpointComplete(checkpointId: number): void | Promise<void> {
+    return this.windows.notifyCheckpointComplete(checkpointId)
+  }
+
+  override close(): void | Promise<void> {
+    return this.windows.close()
+  }
+}

@@ -1,0 +1,172 @@
+import { DynamoDBClient, PutItemCommand, QueryCommand } from '@aws-sdk/client-dynamodb'
+import { KinesisClient, PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { mockClient } from 'aws-sdk-client-mock'
+import type { KinesisEvent } from '../../functions/kinesis-event.js'
+
+interface Item {
+  readonly pk: string
+  readonly sk: string
+  readonly payload: Uint8Array
+}
+
+export interface ShardRecord {
+  readonly sequence: bigint
+  readonly partitionKey: string
+  readonly data: Uint8Array
+}
+
+const HASH_SPACE = 1n << 128n
+const FIRST_SEQUENCE = 49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_588_898n
+
+/**
+ * DynamoDB, S3 and Kinesis as far as the functions use them, in memory, behind the SDK's clients. `restore` must be called at the end.
+ * Queries give pages of `pageSize` items; `onPutItem` may do something before a put is looked at, or after it was done.
+ */
+export class AwsImitation {
+  readonly items = new Map<string, Item>()
+  readonly objects = new Map<string, Uint8Array>()
+  readonly calls: { readonly call: string; readonly on: string }[] = []
+  readonly #streams = new Map<string, ShardRecord[][]>()
+  #sequence = FIRST_SEQUENCE
+  pageSize = 3
+  beforePutItem: ((pk: string, sk: string) => void | Promise<void>) | undefined
+  afterPutItem: ((pk: string, sk: string) => void | Promise<void>) | undefined
+  /** Indexes of the entries of a PutRecords that are refused. */
+  refuseRecords: ((stream: string, count: number) => readonly number[]) | undefined
+  readonly #mocks = [mockClient(DynamoDBClient), mockClient(S3Client), mockClient(KinesisClient)] as const
+
+  constructor() {
+    const [dynamo, s3, kinesis] = this.#mocks
+    dynamo.on(PutItemCommand).callsFake((input) => this.#putItem(input))
+    dynamo.on(QueryCommand).callsFake((input) => this.#query(input))
+    s3.on(PutObjectCommand).callsFake((input) => this.#putObject(input))
+    s3.on(GetObjectCommand).callsFake((input) => this.#getObject(input))
+    s3.on(ListObjectsV2Command).callsFake((input) => this.#listObjects(input))
+    kinesis.on(PutRecordsCommand).callsFake((input) => this.#putRecords(input))
+  }
+
+  restore(): void {
+    for (const mock of this.#mocks) mock.restore()
+  }
+
+  createStream(name: string, shards: number): void {
+    this.#streams.set(
+      name,
+      Array.from({ length: shards }, () => []),
+    )
+  }
+
+  shard(stream: string, index: number): ShardRecord[] {
+    const shard = this.#streams.get(stream)?.[index]
+    if (shard === undefined) throw new Error(`no shard ${index} of stream ${stream}`)
+    return shard
+  }
+
+  /** Puts records into a shard, as a producer would. */
+  produce(stream: string, shard: number, texts: readonly string[]): void {
+    for (const text of texts) this.shard(stream, shard).push({ sequence: this.#sequence++, partitionKey: 'p', data: new TextEncoder().encode(text) })
+  }
+
+  count(call: string, on = ''): number {
+    return this.calls.filter((made) => made.call === call && made.on.includes(on)).length
+  }
+
+  /** The event that Lambda makes of records of a shard. */
+  event(stream: string, shard: number, records: readonly ShardRecord[]): KinesisEvent {
+    return {
+      Records: records.map(({ sequence, partitionKey, data }) => ({
+        eventID: `shardId-${String(shard).padStart(12, '0')}:${sequence}`,
+        eventSourceARN: `arn:aws:kinesis:eu-central-1:123456789012:stream/${stream}`,
+        kinesis: {
+          approximateArrivalTimestamp: 1_700_000_000.123,
+          data: Buffer.from(data).toString('base64'),
+          partitionKey,
+          sequenceNumber: String(sequence),
+        },
+      })),
+    }
+  }
+
+  // --- the services ------------------------------------------------------------------------------------------------------
+
+  // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
+  async #putItem({ Item, ConditionExpression }: any): Promise<object> {
+    const [pk, sk] = [Item.pk.S as string, Item.sk.S as string]
+    await this.beforePutItem?.(pk, sk)
+    this.calls.push({ call: 'PutItem', on: `${pk} ${sk}` })
+    const key = `${pk}\n${sk}`
+    if (ConditionExpression !== 'attribute_not_exists(pk)') throw new Error('a put without its condition')
+    if (this.items.has(key)) throw Object.assign(new Error('The conditional request failed'), { name: 'ConditionalCheckFailedException' })
+    this.items.set(key, { pk, sk, payload: Uint8Array.from(Item.payload.B as Uint8Array) })
+    await this.afterPutItem?.(pk, sk)
+    return {}
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
+  async #query(input: any): Promise<object> {
+    const values = input.ExpressionAttributeValues
+    this.calls.push({ call: 'Query', on: values[':pk'].S })
+    if (input.ConsistentRead !== true) throw new Error('a query that is not consistent')
+    const all = [...this.items.values()]
+      .filter(({ pk, sk }) => pk === values[':pk'].S && sk >= values[':first'].S && sk <= values[':last'].S)
+      .sort((a, b) => (a.sk < b.sk ? -1 : 1))
+    if (input.ScanIndexForward === false) all.reverse()
+    const start = input.ExclusiveStartKey === undefined ? 0 : all.findIndex(({ sk }) => sk === input.ExclusiveStartKey.sk.S) + 1
+    const page = all.slice(start, start + Math.min(this.pageSize, input.Limit ?? this.pageSize))
+    const more = start + page.length < all.length
+    return {
+      Items: page.map(({ pk, sk, payload }) => ({ pk: { S: pk }, sk: { S: sk }, payload: { B: payload } })),
+      LastEvaluatedKey: more ? { pk: { S: values[':pk'].S }, sk: { S: (page.at(-1) as Item).sk } } : undefined,
+    }
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
+  async #putObject({ Key, Body, IfNoneMatch }: any): Promise<object> {
+    this.calls.push({ call: 'PutObject', on: Key })
+    if (IfNoneMatch !== '*') throw new Error('a put without its condition')
+    if (this.objects.has(Key)) {
+      throw Object.assign(new Error('At least one of the pre-conditions you specified did not hold'), {
+        name: 'PreconditionFailed',
+        $metadata: { httpStatusCode: 412 },
+      })
+    }
+    this.objects.set(Key, Uint8Array.from(Body))
+    return {}
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
+  async #getObject({ Key }: any): Promise<object> {
+    this.calls.push({ call: 'GetObject', on: Key })
+    const bytes = this.objects.get(Key)
+    if (bytes === undefined) throw Object.assign(new Error('The specified key does not exist.'), { name: 'NoSuchKey' })
+    return { Body: { transformToByteArray: async () => Uint8Array.from(bytes) } }
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
+  async #listObjects({ Prefix, ContinuationToken }: any): Promise<object> {
+    const keys = [...this.objects.keys()].filter((key) => key.startsWith(Prefix)).sort()
+    const start = ContinuationToken === undefined ? 0 : Number(ContinuationToken)
+    const end = start + this.pageSize
+    return { Contents: keys.slice(start, end).map((Key) => ({ Key })), NextContinuationToken: end < keys.length ? String(end) : undefined }
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
+  async #putRecords({ StreamName, Records }: any): Promise<object> {
+    this.calls.push({ call: 'PutRecords', on: StreamName })
+    const shards = this.#streams.get(StreamName)
+    if (shards === undefined) throw new Error(`no stream ${StreamName}`)
+    const refused = this.refuseRecords?.(StreamName, Records.length) ?? []
+    const results = Records.map(
+      ({ Data, PartitionKey, ExplicitHashKey }: { Data: Uint8Array; PartitionKey: string; ExplicitHashKey: string }, i: number) => {
+        if (refused.includes(i)) return { ErrorCode: 'ProvisionedThroughputExceededException', ErrorMessage: 'Rate exceeded' }
+        const slice = HASH_SPACE / BigInt(shards.length)
+        const index = Math.min(Number(BigInt(ExplicitHashKey) / slice), shards.length - 1)
+        const sequence = this.#sequence++
+        shards[index].push({ sequence, partitionKey: PartitionKey, data: Uint8Array.from(Data) })
+        return { SequenceNumber: String(sequence), ShardId: `shardId-${String(index).padStart(12, '0')}` }
+      },
+    )
+    return { FailedRecordCount: refused.length, Records: results }
+  }
+}

@@ -1,0 +1,132 @@
+import {
+  type DataStream,
+  defineJob,
+  EventTimeSessionWindows,
+  fileSink,
+  kinesisSource,
+  run,
+  type StreamExecutionEnvironment,
+  TumblingProcessingTimeWindows,
+  textFormat,
+  utf8Line,
+  WatermarkStrategy,
+} from 'millrace'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { deploymentPlan } from '../../functions/deployment-plan.js'
+import { stageHandler } from '../../functions/stage-handler.js'
+import { Deployed } from './deployed.js'
+import { AwsImitation } from './imitation.js'
+
+const PLAN = { parameters: [], parallelism: undefined }
+
+function words(env: StreamExecutionEnvironment): DataStream<string> {
+  return env.fromSource(kinesisSource({ stream: 'words', deserialize: utf8Line }), WatermarkStrategy.noWatermarks<string>()).uid('words')
+}
+
+describe('what stages cannot do yet', () => {
+  let aws: AwsImitation
+  let logged: ReturnType<typeof vi.spyOn>
+
+  beforeEach(() => {
+    aws = new AwsImitation()
+    logged = vi.spyOn(console, 'error').mockImplementation(() => {})
+  })
+  afterEach(() => {
+    aws.restore()
+    vi.restoreAllMocks()
+  })
+
+  it('refuses sources that are no streams, and sinks that commit, when it is planned', () => {
+    const collection = defineJob('j', (env) => void env.fromElements(1).print())
+    expect(() => deploymentPlan(collection, PLAN)).toThrow(expect.objectContaining({ code: 'PLAN_INVALID', uid: 'collection-source-1' }))
+    const files = defineJob(
+      'j',
+      (env) =>
+        void words(env)
+          .sinkTo(fileSink({ path: 'out/', format: textFormat() }))
+          .uid('files'),
+    )
+    expect(() => deploymentPlan(files, PLAN)).toThrow(expect.objectContaining({ code: 'PLAN_INVALID', uid: 'files' }))
+  })
+
+  it('refuses processing-time timers at the batch that registers one, and commits nothing of it', async () => {
+    const job = defineJob('j', (env) => {
+      words(env)
+        .keyBy((w) => w)
+        .window(TumblingProcessingTimeWindows.of(1_000))
+        .reduce((a) => a)
+        .uid('window')
+        .print()
+    })
+    const deployed = new Deployed(aws, job)
+    aws.produce(deployed.stream('words'), 0, ['a'])
+    await deployed.invokeNext('words', 0, 10)
+    await deployed.invokeNext('window', 0, 10)
+    expect(logged).toHaveBeenCalledWith(expect.objectContaining({ code: 'PLAN_INVALID', uid: 'window' }))
+    expect(deployed.acknowledged('window', 0)).toBe(0)
+    expect([...aws.items.values()].filter(({ pk }) => pk === 'j/1/window/0')).toEqual([])
+  })
+
+  it('says that a Kinesis source does not run in one process', async () => {
+    const job = defineJob('j', (env) => void words(env).print())
+    const handle = await run(job, { threads: 0 })
+    await expect(handle.result()).rejects.toMatchObject({ code: 'PLAN_INVALID', message: expect.stringContaining('npx cdk deploy') })
+  })
+
+  it('refuses state of another plan, batches of another stream, and shards that came by resharding', async () => {
+    const job = defineJob('j', (env) => void words(env).print())
+    const deployed = new Deployed(aws, job)
+    vi.spyOn(process.stdout, 'write').mockImplementation(((_: string, done?: () => void) => {
+      done?.()
+      return true
+    }) as never)
+    aws.produce(deployed.stream('words'), 0, ['a', 'b'])
+    await deployed.invokeNext('words', 0, 1)
+    const [, next] = aws.shard(deployed.stream('words'), 0)
+    const failureOf = async (handler: ReturnType<typeof stageHandler>, event: Parameters<ReturnType<typeof stageHandler>>[0]) => {
+      logged.mockClear()
+      expect(await handler(event)).toEqual({ batchItemFailures: [{ itemIdentifier: String(next.sequence) }] })
+      return logged.mock.calls[0][0]
+    }
+
+    expect(await failureOf(deployed.coldInstance('words'), aws.event('other', 0, [next]))).toMatchObject({ code: 'BATCH_REFUSED' })
+    expect(await failureOf(deployed.coldInstance('words'), aws.event(deployed.stream('words'), 1, [next]))).toMatchObject({ code: 'PLAN_INVALID' })
+    const changed = defineJob(
+      'j',
+      (env) =>
+        void words(env)
+          .filter(() => true)
+          .print(),
+    )
+    const variables = { ...deployed.variables('words'), MILLRACE_PLAN: deploymentPlan(changed, { parameters: [], parallelism: 1 }).fingerprint }
+    expect(await failureOf(stageHandler(changed, variables), aws.event(deployed.stream('words'), 0, [next]))).toMatchObject({
+      code: 'PLAN_INVALID',
+      message: expect.stringContaining('another revision'),
+    })
+    expect(deployed.acknowledged('words', 0)).toBe(1)
+  })
+
+  it('refuses a damaged frame and a part that is gone', async () => {
+    const job = defineJob('j', (env) => {
+      words(env)
+        .map((w) => ({ w, padding: 'x'.repeat(20_000) }))
+        .keyBy(({ w }) => w)
+        .window(EventTimeSessionWindows.withGap(5))
+        .reduce((a) => a)
+        .uid('window')
+        .print()
+    })
+    const deployed = new Deployed(aws, job)
+    aws.produce(deployed.stream('words'), 0, ['a'])
+    await deployed.invokeNext('words', 0, 1)
+    const frame = aws.shard(deployed.stream('window'), 0)[0]
+    frame.data[100] ^= 1
+    await deployed.invokeNext('window', 0, 1)
+    expect(logged).toHaveBeenLastCalledWith(expect.objectContaining({ code: 'FRAME_CORRUPT' }))
+    expect([...aws.objects.keys()]).toHaveLength(1)
+    aws.objects.clear()
+    const again = aws.event(deployed.stream('words'), 0, aws.shard(deployed.stream('words'), 0))
+    await deployed.coldInstance('words')(again)
+    expect(logged).toHaveBeenLastCalledWith(expect.objectContaining({ code: 'LOG_CORRUPT' }))
+  })
+})

@@ -1,0 +1,151 @@
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { App, Stack } from 'aws-cdk-lib'
+import { Match, Template } from 'aws-cdk-lib/assertions'
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { bundleFunctions } from '../../cdk/bundle-job.js'
+import { StreamJob } from '../../cdk/index.js'
+import { exampleFile } from '../examples/run-example.js'
+
+const ENTRY = exampleFile('ip-count/job.ts')
+
+describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
+  let template: Template
+  let job: StreamJob
+
+  beforeAll(() => {
+    const stack = new Stack(new App(), 'test')
+    job = new StreamJob(stack, 'ip-count', { entry: ENTRY, parameters: ['--kinesis', 'access-log'], parallelism: 2 })
+    template = Template.fromStack(stack)
+  }, 60_000)
+
+  it('makes a stream with a shard for each subtask, and a function, for each stage', () => {
+    const { vertices } = job.plan.graph
+    expect(vertices.map(({ id }) => id)).toContain('count')
+    template.resourceCountIs('AWS::Kinesis::Stream', vertices.length)
+    for (const { id, parallelism } of vertices) {
+      template.hasResourceProperties('AWS::Lambda::Function', {
+        Runtime: 'nodejs22.x',
+        Handler: 'index.stage',
+        Environment: { Variables: Match.objectLike({ MILLRACE_STAGE: id, MILLRACE_JOB: 'ip-count', MILLRACE_PLAN: job.plan.fingerprint }) },
+      })
+      expect(job.streams.get(id)?.node.defaultChild).toMatchObject({ shardCount: parallelism })
+    }
+    template.allResourcesProperties('AWS::Kinesis::Stream', {
+      StreamModeDetails: { StreamMode: 'PROVISIONED' },
+      RetentionPeriodHours: 168,
+      StreamEncryption: { EncryptionType: 'KMS', KeyId: 'alias/aws/kinesis' },
+    })
+  })
+
+  it('lets Lambda deliver each batch until it is taken, and reports failures', () => {
+    template.resourceCountIs('AWS::Lambda::EventSourceMapping', job.plan.graph.vertices.length)
+    template.allResourcesProperties('AWS::Lambda::EventSourceMapping', {
+      StartingPosition: 'TRIM_HORIZON',
+      MaximumRetryAttempts: -1,
+      ParallelizationFactor: 1,
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+    })
+  })
+
+  it('makes one table, one bucket and one state machine', () => {
+    template.resourceCountIs('AWS::DynamoDB::Table', 1)
+    template.hasResourceProperties('AWS::DynamoDB::Table', {
+      KeySchema: [
+        { AttributeName: 'pk', KeyType: 'HASH' },
+        { AttributeName: 'sk', KeyType: 'RANGE' },
+      ],
+      BillingMode: 'PAY_PER_REQUEST',
+      PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+    })
+    template.resourceCountIs('AWS::S3::Bucket', 1)
+    template.hasResourceProperties('AWS::S3::Bucket', {
+      PublicAccessBlockConfiguration: { BlockPublicAcls: true, BlockPublicPolicy: true, IgnorePublicAcls: true, RestrictPublicBuckets: true },
+      LifecycleConfiguration: { Rules: [Match.objectLike({ Status: 'Enabled', AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } })] },
+    })
+    template.hasResourceProperties('AWS::S3::BucketPolicy', {
+      PolicyDocument: { Statement: [Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } })] },
+    })
+    template.resourceCountIs('AWS::StepFunctions::StateMachine', 1)
+  })
+
+  it('begins a checkpoint, sends a barrier to each subtask of each source, then looks until all have acknowledged', () => {
+    const [machine] = Object.values(template.findResources('AWS::StepFunctions::StateMachine')) as {
+      Properties: { DefinitionString: { 'Fn::Join': [string, unknown[]] } }
+    }[]
+    const [, parts] = machine.Properties.DefinitionString['Fn::Join']
+    const { StartAt, States } = JSON.parse(parts.map((part) => (typeof part === 'string' ? part : 'arn')).join(''))
+    const begin = States[StartAt]
+    expect(begin.Parameters).toEqual({ step: 'begin' })
+    const barrier = States[begin.Next]
+    expect(barrier).toMatchObject({
+      Type: 'Map',
+      ItemsPath: '$.sources[0]',
+      ItemSelector: { barrier: { 'checkpointId.$': '$.checkpointId', 'subtask.$': '$$.Map.Item.Value' } },
+      ResultPath: null,
+    })
+    const poll = States[barrier.Next]
+    expect(poll.Parameters).toEqual({ step: 'poll', 'checkpointId.$': '$.checkpointId' })
+    const next = (status: string) => States[States[poll.Next].Choices.find((choice: { StringEquals: string }) => choice.StringEquals === status).Next]
+    expect(next('completed')).toMatchObject({ Type: 'Succeed' })
+    expect(next('pending')).toMatchObject({ Type: 'Wait', Next: barrier.Next })
+  })
+
+  it('lets a function do no more than its stage needs', () => {
+    const policies = Object.values(template.findResources('AWS::IAM::Policy')) as {
+      Properties: { PolicyDocument: { Statement: { Action: unknown; Resource: unknown }[] } }
+    }[]
+    const statements = policies.flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
+    const actions = new Set(statements.flatMap(({ Action }) => Action as string | string[]))
+    for (const action of actions) expect(action).not.toMatch(/\*$|Delete|Scan|UpdateItem/)
+    // Only the source's function writes to the streams behind it, and to no other.
+    const writers = statements.filter(({ Action }) => Action === 'kinesis:PutRecords')
+    expect(writers).toHaveLength(1)
+    template.hasResourceProperties('AWS::IAM::Policy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({
+            Action: ['dynamodb:Query', 'dynamodb:PutItem'],
+            Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['ip-count/1/count/*', 'ip-count/1/#checkpoints/*'] } },
+          }),
+        ]),
+      },
+    })
+  })
+
+  it('bundles functions that load and that know their job', () => {
+    const folder = bundleFunctions(ENTRY)
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const program = `
+      import { checkpoint, stage } from ${JSON.stringify(`./index.mjs`)}
+      const failures = await Promise.allSettled([stage({ Records: [] }), checkpoint({ step: 'begin' })])
+      process.stdout.write(failures.map(({ reason }) => reason.message.split('\\n')[0]).join('|'))`
+    writeFileSync(join(folder, 'try.mjs'), program)
+    const variables = {
+      MILLRACE_JOB: 'ip-count',
+      MILLRACE_REVISION: '1',
+      MILLRACE_PLAN: 'another',
+      MILLRACE_PARAMETERS: '["--kinesis","access-log"]',
+      MILLRACE_PARALLELISM: '2',
+      MILLRACE_TABLE: 'table',
+      MILLRACE_BUCKET: 'bucket',
+    }
+    const { stdout, stderr } = spawnSync(process.execPath, [join(folder, 'try.mjs')], { encoding: 'utf8', env: { ...process.env, ...variables } })
+    expect(stderr).toBe('')
+    expect(stdout).toBe(
+      `OPTION_INVALID: the environment variable MILLRACE_STAGE is not set|PLAN_INVALID: the plan of job "ip-count" is ${job.plan.fingerprint} in the function, and another was deployed`,
+    )
+  })
+
+  it('fails at synth for a job that stages cannot run', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'millrace-test-'))
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const entry = join(folder, 'job.mjs')
+    writeFileSync(entry, "import { defineJob } from 'millrace'\nexport default defineJob('words', (env) => { env.fromElements('a', 'b').print() })\n")
+    expect(() => new StreamJob(new Stack(new App(), 'other'), 'words', { entry })).toThrow(
+      /PLAN_INVALID: .*"collection-source" does not read a stream/,
+    )
+  })
+})

@@ -1,0 +1,4 @@
+import type { Job } from 'millrace'
+
+declare const job: Job
+export default job
