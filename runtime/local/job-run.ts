@@ -9,18 +9,19 @@ import {
   planRestore,
   type RestorePlan,
 } from '../checkpoint/index.js'
-import { type ClientBatch, MillraceError, mergeAccumulators, type SourceSplit } from '../core/index.js'
+import { MillraceError, mergeAccumulators, type SourceSplit } from '../core/index.js'
 import type { SnapshotTarget } from '../exchange/index.js'
-import { type CompiledJob, type StreamNode, slotCount, slotOf, type VertexPlan } from '../plan/index.js'
+import type { CompiledJob, StreamNode } from '../plan/index.js'
+import { AttemptThreads, workerPlan } from './attempt-threads.js'
 import { CheckpointDriver } from './checkpoint-driver.js'
 import { blobStoresOn, type OpenBlobStore } from './checkpoint-folder.js'
+import { ClientResults } from './client-results.js'
 import { aggregateMetrics, type ThreadMetrics } from './job-metrics.js'
-import type { FromThread, ToThread } from './messages.js'
+import type { FromThread } from './messages.js'
 import type { JobEvent, JobHandle, JobResult, JobStatus, MetricsSnapshot, RunOptions } from './run-options.js'
 import type { ThreadDeployment } from './slot-thread.js'
 import { SourceCoordinator } from './source-coordinator.js'
 import { systemClock } from './system-clock.js'
-import { importable, startInCallingThread, startWorkers, type ThreadHandle } from './thread-handle.js'
 import { WatermarkAlignments } from './watermark-alignment.js'
 
 /** How long the end of a job waits for the metrics of its threads. */
@@ -42,7 +43,7 @@ export class JobRun implements JobHandle {
   #driver!: CheckpointDriver
   #store: CheckpointStore | undefined
   #restoreFrom: { readonly manifest: Manifest; readonly root: string } | undefined
-  #threads: ThreadHandle[] = []
+  #threads: AttemptThreads | undefined
   #sources = new Map<string, SourceCoordinator>()
   #attempt = -1
   /** Messages of earlier attempts are ignored. */
@@ -60,13 +61,7 @@ export class JobRun implements JobHandle {
   #finalMetrics: MetricsSnapshot | undefined
   readonly #failures: number[] = []
   #restartTimer: NodeJS.Timeout | undefined
-  readonly #collected: Record<string, unknown[]> = {}
-  /** Batches that #collected holds. */
-  readonly #batches = new Set<string>()
-  /** The checkpoint of an earlier run that this one goes on from; 0 for a fresh start. */
-  #earlierRun = 0
-  readonly #metricRequests = new Map<number, { readonly parts: ThreadMetrics[]; readonly resolve: (parts: readonly ThreadMetrics[]) => void }>()
-  #nextRequest = 0
+  readonly #results = new ClientResults()
 
   /** Throws what is wrong with the job or the options. */
   constructor(
@@ -108,7 +103,7 @@ export class JobRun implements JobHandle {
       const opened = await openCheckpoint(restoreFrom, this.#openStore, checkpointDir)
       if (opened !== undefined) {
         this.#restoreFrom = { manifest: opened.manifest, root: opened.store.root }
-        this.#earlierRun = opened.manifest.checkpointId
+        this.#results.earlierRun = opened.manifest.checkpointId
         nextId = Math.max(nextId, opened.manifest.checkpointId + 1)
         this.#planRestore() // refuses a checkpoint that does not fit before anything runs
         this.#emit({ kind: 'restored', checkpointId: opened.manifest.checkpointId, path: opened.path })
@@ -124,8 +119,8 @@ export class JobRun implements JobHandle {
       {
         trigger: (checkpointId, target, stop) => this.#trigger(checkpointId, target, stop),
         enumerators: () => new Map([...this.#sources].map(([uid, source]) => [uid, source.snapshot()])),
-        complete: (checkpointId) => this.#post({ kind: 'complete', checkpointId }),
-        abort: (checkpointId) => this.#post({ kind: 'abort', checkpointId }),
+        complete: (checkpointId) => this.#threads?.post({ kind: 'complete', checkpointId }),
+        abort: (checkpointId) => this.#threads?.post({ kind: 'abort', checkpointId }),
         failJob: (error) => this.#failed(error),
         emit: (event) => this.#emit(event),
       },
@@ -162,42 +157,22 @@ export class JobRun implements JobHandle {
     this.#ended.clear()
     this.#committed.clear()
     this.#finalCheckpoint = undefined
-    this.#alignments = new WatermarkAlignments((group, limit) => this.#post({ kind: 'watermark-limit', group, limit }))
+    this.#alignments = new WatermarkAlignments((group, limit) => this.#threads?.post({ kind: 'watermark-limit', group, limit }))
     try {
       const plan = this.#planRestore()
       this.#createSources(plan)
-      const deployments = this.#deployments(plan)
+      const { workers, url } = workerPlan(this.job, this.#compiled, this.#options)
       const receive = (message: FromThread) => {
         // Results that were committed count, whatever has become of the attempt.
         if (generation === this.#generation || message.kind === 'collected') this.#receive(message)
       }
-      const url = this.#jobUrl()
-      this.#threads =
-        url === undefined ? [startInCallingThread(this.job, deployments[0], receive, this.#openStore)] : startWorkers(url, deployments, receive)
+      this.#threads = new AttemptThreads(this.job, this.#compiled, url, this.#deployments(plan, Math.max(1, workers)), receive, this.#openStore)
     } catch (error) {
       this.#failed(MillraceError.from(error, 'PLAN_INVALID', { what: 'the job could not be started' }))
     }
   }
 
-  /** Where workers import the job from; undefined to run in the calling thread. */
-  #jobUrl(): string | undefined {
-    if (this.#threadCount() === 0) return undefined
-    const { jobModule } = this.#options
-    if (jobModule !== undefined) return String(jobModule)
-    return importable(this.job.moduleUrl) ? this.job.moduleUrl : undefined
-  }
-
-  #slots(): number {
-    return slotCount(this.#compiled.graph)
-  }
-
-  #threadCount(): number {
-    const slots = this.#slots()
-    return Math.min(this.#options.threads ?? (slots === 1 ? 0 : slots), slots)
-  }
-
-  #deployments(plan: RestorePlan | undefined): ThreadDeployment[] {
-    const threads = this.#jobUrl() === undefined ? 1 : this.#threadCount()
+  #deployments(plan: RestorePlan | undefined, threads: number): ThreadDeployment[] {
     const sources = new Set(this.#sources.keys())
     const restore = new Map([...(plan?.operators ?? [])].filter(([uid]) => !sources.has(uid)).map(([uid, operator]) => [uid, operator.subtasks]))
     return Array.from({ length: threads }, (_, thread) => ({
@@ -230,8 +205,8 @@ export class JobRun implements JobHandle {
           source,
           vertex.parallelism,
           {
-            assign: (subtask, split) => this.#postTo(vertex, subtask, { kind: 'assign', uid, subtask, split }),
-            noMoreSplits: (subtask) => this.#postTo(vertex, subtask, { kind: 'no-more-splits', uid, subtask }),
+            assign: (subtask, split) => this.#threads?.postTo(vertex, subtask, { kind: 'assign', uid, subtask, split }),
+            noMoreSplits: (subtask) => this.#threads?.postTo(vertex, subtask, { kind: 'no-more-splits', uid, subtask }),
             fail: (error) => this.#failed(error as MillraceError),
           },
           restored && { enumerator: restored.coordinatorState, splits: restored.subtasks.flatMap((s) => s.operatorState) as SourceSplit[] },
@@ -241,17 +216,9 @@ export class JobRun implements JobHandle {
     }
   }
 
-  #postTo(vertex: VertexPlan, subtask: number, message: ToThread): void {
-    this.#threads[slotOf(this.#compiled.graph, vertex, subtask) % this.#threads.length]?.post(message)
-  }
-
-  #post(message: ToThread): void {
-    for (const thread of this.#threads) thread.post(message)
-  }
-
   #trigger(checkpointId: number, target: SnapshotTarget, stop: boolean): void {
     if (this.#ending !== undefined) this.#finalCheckpoint = checkpointId
-    this.#post({ kind: 'trigger', checkpointId, target, stop })
+    this.#threads?.post({ kind: 'trigger', checkpointId, target, stop })
   }
 
   // --- what the threads say ----------------------------------------------------------------------------------------------
@@ -281,23 +248,14 @@ export class JobRun implements JobHandle {
         this.#onCommitted(message.checkpointId, message.subtask)
         break
       case 'collected':
-        this.#onCollected(message.name, message.values, message.batch)
+        this.#results.add(message.name, message.values, message.batch)
         break
       case 'metrics':
-        this.#onMetrics(message.request, { operators: message.operators, subtasks: message.subtasks })
+        this.#threads?.onMetrics(message.request, { operators: message.operators, subtasks: message.subtasks })
         break
       case 'failed':
         this.#failed(MillraceError.fromPlain(message.error))
     }
-  }
-
-  /** After a restart the batches of the restored checkpoint come again; those of an earlier run went to that run's client. */
-  #onCollected(name: string, values: readonly unknown[], { uid, subtaskIndex, checkpointId }: ClientBatch): void {
-    const batch = `${checkpointId} ${subtaskIndex} ${uid}`
-    if (checkpointId <= this.#earlierRun || this.#batches.has(batch)) return
-    this.#batches.add(batch)
-    this.#collected[name] ??= []
-    for (const value of values) this.#collected[name].push(value)
   }
 
   #subtaskCount(): number {
@@ -305,7 +263,7 @@ export class JobRun implements JobHandle {
   }
 
   #onRunning(): void {
-    if (++this.#running < this.#threads.length) return
+    if (++this.#running < (this.#threads?.count ?? 0)) return
     this.#setStatus('running')
     for (const source of this.#sources.values()) void source.start()
     this.#driver.start(this.#attempt)
@@ -363,7 +321,7 @@ export class JobRun implements JobHandle {
       status,
       durationMs: systemClock.now() - this.#startedAtMs,
       metrics: this.#finalMetrics,
-      collected: this.#collected,
+      collected: this.#results.values,
       accumulators,
       ...(ending.kind === 'stop' && ending.savepoint !== undefined ? { savepoint: ending.savepoint } : {}),
     })
@@ -385,11 +343,9 @@ export class JobRun implements JobHandle {
     this.#generation++
     clearTimeout(this.#restartTimer)
     const threads = this.#threads
-    this.#threads = []
-    for (const request of this.#metricRequests.values()) request.resolve(request.parts)
-    this.#metricRequests.clear()
+    this.#threads = undefined
     const sources = [...this.#sources.values()]
-    await Promise.allSettled([this.#driver.halt(why), ...sources.map((source) => source.close()), ...threads.map((thread) => thread.close())])
+    await Promise.allSettled([this.#driver.halt(why), ...sources.map((source) => source.close()), threads?.close()])
   }
 
   // --- failure -------------------------------------------------------------------------------------------------------------
@@ -424,22 +380,7 @@ export class JobRun implements JobHandle {
   }
 
   async #collectMetrics(): Promise<MetricsSnapshot> {
-    if (this.#threads.length === 0) return this.#snapshot([])
-    const request = this.#nextRequest++
-    const parts = await new Promise<readonly ThreadMetrics[]>((resolve) => {
-      this.#metricRequests.set(request, { parts: [], resolve })
-      this.#post({ kind: 'metrics', request })
-    })
-    return this.#snapshot(parts)
-  }
-
-  #onMetrics(request: number, part: ThreadMetrics): void {
-    const waiting = this.#metricRequests.get(request)
-    if (waiting === undefined) return
-    waiting.parts.push(part)
-    if (waiting.parts.length < this.#threads.length) return
-    this.#metricRequests.delete(request)
-    waiting.resolve(waiting.parts)
+    return this.#snapshot((await this.#threads?.metrics()) ?? [])
   }
 
   #snapshot(parts: readonly ThreadMetrics[]): MetricsSnapshot {
@@ -508,7 +449,7 @@ export class JobRun implements JobHandle {
       interrupt = reject
     })
     this.#drains.add(interrupt)
-    this.#post({ kind: 'drain' })
+    this.#threads?.post({ kind: 'drain' })
     try {
       return await Promise.race([this.#result, interrupted])
     } finally {
