@@ -91,7 +91,7 @@ class CaseRun {
     if (step.el !== undefined) {
       const { k = '', v, t = '' } = step.el
       this.#input(step).element({ k, v: numberOf(v), t }, step.ts === undefined || step.ts === null ? null : numberOf(step.ts))
-      if (!this.#endsBatch(step, next)) return
+      if (this.options.endsBatch !== undefined && !this.#endsBatch(step, next)) return
     } else if (step.procTime !== undefined) this.#driver.advanceProcessingTime(numberOf(step.procTime))
     else if (step.complete !== undefined) this.#complete(step.complete, step)
     else if (step.restore === true) await this.#restore()

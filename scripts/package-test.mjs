@@ -36,6 +36,7 @@ export default defineJob('packed', env => {
     .print()
 })
 `
+const LABEL = "export const label = (k: string, start: number, n: number): string => [k, start, n].join(' ')\n"
 const RUN = `
 import { defineJob, run } from 'millrace'
 import { SourceHarness } from 'millrace/testing'
@@ -58,7 +59,7 @@ try {
 
   mkdirSync(join(project, 'src'))
   writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions: { paths: { '@/*': ['./src/*'] } } }))
-  writeFileSync(join(project, 'src', 'label.ts'), 'export const label = (k: string, start: number, n: number): string => `${k} ${start} ${n}`\n')
+  writeFileSync(join(project, 'src', 'label.ts'), LABEL)
   writeFileSync(join(project, 'job.ts'), JOB)
   writeFileSync(join(project, 'run.mjs'), RUN)
 

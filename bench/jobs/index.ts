@@ -22,6 +22,6 @@ export const JOB_MODULES = {
 } satisfies Record<JobName, () => Promise<unknown>>
 
 /** Where the module of a job lies, beside this one; worker threads import it again. */
-export function jobModuleUrl(job: JobName): URL {
+export function jobModuleUrl(job: JobName | 'latency'): URL {
   return new URL(`./${job}.js`, import.meta.url)
 }

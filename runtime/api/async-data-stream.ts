@@ -2,6 +2,7 @@ import { type AsyncFunction, type AsyncRetryStrategy, MillraceError, type Result
 import { AsyncWaitOperator } from '../operators/async/async-wait-operator.js'
 import { DataStream } from './data-stream.js'
 
+/** Options of `AsyncDataStream.orderedWait` and `unorderedWait`. */
 export interface AsyncOptions<Out> {
   /** Milliseconds that the calls for one element may take together, of processing time; 0 for no limit. */
   readonly timeoutMs: number

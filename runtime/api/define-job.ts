@@ -48,6 +48,7 @@ export function compileJob(job: Job, defaults: EnvironmentDefaults = {}): Compil
   return compile(env.streamGraph())
 }
 
+/** How `explain` shows a plan, and what the job's environment starts with. */
 export interface ExplainOptions extends EnvironmentDefaults {
   readonly format?: ExplainFormat
 }

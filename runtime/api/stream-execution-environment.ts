@@ -7,6 +7,7 @@ import { CommandLineParameters } from './job-parameters.js'
 import type { KeySelector } from './key-selector.js'
 import { KeyedStream } from './keyed-stream.js'
 
+/** What a job's environment starts with where the job itself says nothing; `parameters` are the job's own (`env.parameters`). */
 export interface EnvironmentDefaults {
   readonly parallelism?: number | undefined
   readonly maxParallelism?: number | undefined

@@ -98,7 +98,11 @@ export class ListAccumulator<T> implements Accumulator<T, readonly T[]> {
  *     super.open(context)
  *     this.#malformed = context.getCounter('malformed')
  *   }
- *   …
+ *   flatMap(line: string, out: Collector<Access>) {
+ *     const access = parseAccess(line)
+ *     if (access === undefined) this.#malformed.add(1)
+ *     else out.collect(access)
+ *   }
  * }
  * const { accumulators } = await handle.result() // { malformed: 3 }
  */

@@ -15,17 +15,20 @@ export interface OperatorStateStore {
   getBroadcastListState<T>(descriptor: ListStateDescriptor<T>): ListState<T>
 }
 
+/** The operator state of a function at its start (Flink's FunctionInitializationContext). */
 export interface FunctionInitializationContext extends OperatorStateStore {
   /** The checkpoint this run was restored from; undefined at a fresh start. */
   readonly restoredCheckpointId: number | undefined
 }
 
+/** The operator state of a function at a checkpoint (Flink's FunctionSnapshotContext). */
 export interface FunctionSnapshotContext extends OperatorStateStore {
   readonly checkpointId: number
 }
 
 /**
- * Operator state of a function object (Flink's CheckpointedFunction): any of a job's function objects may have these methods.
+ * Operator state of a function object (Flink's CheckpointedFunction). The functions of map, flatMap, filter, process, reduce, of connected and broadcast
+ * streams, and asynchronous ones may have these methods; those of windows and window joins are not asked.
  *
  * @example
  * class BufferedLines implements FlatMapFunction<string, string[]>, CheckpointedFunction {

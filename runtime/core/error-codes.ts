@@ -1,5 +1,7 @@
+/** Who can mend an error. */
 export type ErrorDomain = 'user' | 'external' | 'internal'
 
+/** What the table of errors says of a code. */
 export interface ErrorCodeInfo {
   /** Who can mend it: the job's author or operator, an outside system, or Millrace's developers. */
   readonly domain: ErrorDomain
@@ -50,4 +52,5 @@ export const ERROR_CODES = {
   AWS_CALL: external('A call to an AWS service failed.'),
 } as const satisfies Record<string, ErrorCodeInfo>
 
+/** The codes of the table of errors. */
 export type ErrorCode = keyof typeof ERROR_CODES

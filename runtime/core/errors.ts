@@ -1,5 +1,6 @@
 import { ERROR_CODES, type ErrorCode, type ErrorDomain } from './error-codes.js'
 
+/** What a {@link MillraceError} says beside its code. */
 export interface ErrorDetail {
   /** What happened, as a sentence without a full stop. */
   readonly what: string
@@ -57,6 +58,7 @@ export class MillraceError extends Error {
   }
 }
 
+/** A {@link MillraceError} as plain data, as it crosses threads and processes. */
 export interface PlainError {
   readonly code: ErrorCode
   readonly detail: Omit<ErrorDetail, 'cause'>
@@ -71,6 +73,7 @@ function formatMessage(code: ErrorCode, detail: ErrorDetail): string {
   return lines.join('\n')
 }
 
+/** A thrown value of any kind as text. */
 export function describeCause(cause: unknown): string {
   if (cause instanceof Error) return cause.message || cause.name
   return typeof cause === 'string' ? cause : String(cause)

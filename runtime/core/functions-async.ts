@@ -10,7 +10,7 @@ export interface ResultFuture<Out> {
 }
 
 /** What an asynchronous function may return instead of using its ResultFuture: one result, an array of results, or undefined for none. */
-export type AsyncReturn<Out> = void | Promise<readonly Out[] | Out | void>
+export type AsyncReturn<Out> = void | Promise<void> | Promise<readonly Out[] | Out>
 
 /**
  * Calls something outside for each element without holding up the others (Flink's AsyncFunction).
@@ -25,7 +25,8 @@ export type AsyncReturn<Out> = void | Promise<readonly Out[] | Out | void>
  *     const response = await fetch(`http://customers/${order.customer}`)
  *     return { ...order, customer: await response.json() }
  *   },
- *   timeout: (order, future) => future.complete([]), // leave it out
+ *   // An order whose customer is not known in time is left out.
+ *   timeout: (_order: Order, future: ResultFuture<Enriched>) => future.complete([]),
  * }, { timeoutMs: 5_000, capacity: 100 })
  */
 export interface AsyncFunction<In, Out> extends RichFunction {
@@ -34,6 +35,7 @@ export interface AsyncFunction<In, Out> extends RichFunction {
   timeout?(value: In, resultFuture: ResultFuture<Out>): AsyncReturn<Out>
 }
 
+/** An {@link AsyncFunction} as a class with open, close and the runtime context. */
 export abstract class RichAsyncFunction<In, Out> extends AbstractRichFunction implements AsyncFunction<In, Out> {
   abstract asyncInvoke(value: In, resultFuture: ResultFuture<Out>): AsyncReturn<Out>
 }
@@ -58,8 +60,10 @@ export const ifEmptyResult = (results: readonly unknown[]): boolean => results.l
 export const ifAnyException = (): boolean => true
 
 /**
+ * How often and after what pause an asynchronous call is made again (Flink's AsyncRetryStrategies). The default is not to.
+ *
  * @example
- * { timeoutMs: 10_000, capacity: 50, retry: AsyncRetryStrategies.fixedDelay({ maxAttempts: 3, delayMs: 100, ifException: ifAnyException }) }
+ * const options = { timeoutMs: 10_000, capacity: 50, retry: AsyncRetryStrategies.fixedDelay({ maxAttempts: 3, delayMs: 100, ifException: ifAnyException }) }
  */
 export const AsyncRetryStrategies = {
   /** Throws OPTION_INVALID. */

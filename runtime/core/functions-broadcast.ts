@@ -35,10 +35,13 @@ export interface BroadcastProcessFunction<In, Broadcast, Out> extends RichFuncti
   processBroadcastElement(value: Broadcast, ctx: BroadcastContext, out: Collector<Out>): void
 }
 
+/** What `processElement` of a keyed broadcast function may ask for: broadcast state for reading only. */
 export interface KeyedBroadcastReadOnlyContext<K, S extends StateDeclaration = {}> extends KeyedContext<K, S>, BroadcastReadOnlyContext {}
 
+/** What `onTimer` of a keyed broadcast function may ask for: broadcast state for reading only. */
 export interface KeyedBroadcastOnTimerContext<K, S extends StateDeclaration = {}> extends OnTimerContext<K, S>, BroadcastReadOnlyContext {}
 
+/** What `processBroadcastElement` of a keyed function may ask for; besides, it may visit the state of every key. */
 export interface KeyedBroadcastContext<K> extends BroadcastContext {
   /**
    * Calls `fn` for each key of this subtask that has something in the state, with that key's handle. The descriptor is one of the function's

@@ -15,10 +15,12 @@ export interface CoFlatMapFunction<In1, In2, Out> extends RichFunction {
   flatMap2(value: In2, out: Collector<Out>): void
 }
 
+/** A {@link CoMapFunction} as a class with open, close and the runtime context. */
 export abstract class RichCoMapFunction<In1, In2, Out> extends AbstractRichFunction implements CoMapFunction<In1, In2, Out> {
   abstract map1(value: In1): Out
   abstract map2(value: In2): Out
 }
+/** A {@link CoFlatMapFunction} as a class with open, close and the runtime context. */
 export abstract class RichCoFlatMapFunction<In1, In2, Out> extends AbstractRichFunction implements CoFlatMapFunction<In1, In2, Out> {
   abstract flatMap1(value: In1, out: Collector<Out>): void
   abstract flatMap2(value: In2, out: Collector<Out>): void

@@ -28,6 +28,7 @@ export interface Counter {
   readonly count: number
 }
 
+/** Where a function registers its metrics; they are kept apart by operator and subtask. */
 export interface MetricGroup {
   counter(name: string): Counter
   /** `read` is called whenever metrics are collected. */
@@ -91,25 +92,32 @@ export abstract class AbstractRichFunction implements RichFunction {
   }
 }
 
+/** One result for each element. */
 export interface MapFunction<In, Out> extends RichFunction {
   map(value: In): Out
 }
+/** Any number of results for each element. */
 export interface FlatMapFunction<In, Out> extends RichFunction {
   flatMap(value: In, out: Collector<Out>): void
 }
+/** Keeps the elements for which it says true. */
 export interface FilterFunction<T> extends RichFunction {
   filter(value: T): boolean
 }
+/** Combines two elements into one of the same type; it must be associative. */
 export interface ReduceFunction<T> extends RichFunction {
   reduce(a: T, b: T): T
 }
 
+/** A {@link MapFunction} as a class with open, close and the runtime context. */
 export abstract class RichMapFunction<In, Out> extends AbstractRichFunction implements MapFunction<In, Out> {
   abstract map(value: In): Out
 }
+/** A {@link FlatMapFunction} as a class with open, close and the runtime context. */
 export abstract class RichFlatMapFunction<In, Out> extends AbstractRichFunction implements FlatMapFunction<In, Out> {
   abstract flatMap(value: In, out: Collector<Out>): void
 }
+/** A {@link FilterFunction} as a class with open, close and the runtime context. */
 export abstract class RichFilterFunction<T> extends AbstractRichFunction implements FilterFunction<T> {
   abstract filter(value: T): boolean
 }
@@ -127,6 +135,7 @@ export interface TimerService {
   deleteProcessingTimeTimer(time: number): void
 }
 
+/** What `processElement` may ask for: the element's timestamp, the time, side outputs. */
 export interface ProcessContext {
   /** The record's event timestamp (epoch ms), or null when it has none. */
   readonly timestamp: number | null
@@ -140,12 +149,14 @@ export interface ProcessFunction<In, Out> extends RichFunction {
   processElement(value: In, ctx: ProcessContext, out: Collector<Out>): void
 }
 
+/** What `processElement` of a keyed function may ask for: the key, its state and its timers. */
 export interface KeyedContext<K, S extends StateDeclaration = {}> extends ProcessContext {
   readonly currentKey: K
   /** Handles of the states declared in the function's `state`, for the current key. */
   readonly state: StateHandles<S>
 }
 
+/** What `onTimer` may ask for: the timer's time and domain, besides the key, its state and its timers. */
 export interface OnTimerContext<K, S extends StateDeclaration = {}> extends KeyedContext<K, S> {
   readonly timeDomain: 'event-time' | 'processing-time'
 }
@@ -179,6 +190,7 @@ export interface WindowStateStore {
   getAggregatingState<In, Acc, Out>(descriptor: AggregatingStateDescriptor<In, Acc, Out>): AppendingStateHandle<In, Out>
 }
 
+/** What a process window function may ask for: the window, its state, the time, side outputs. */
 export interface WindowContext<W extends Window> {
   readonly window: W
   readonly currentWatermark: number

@@ -1,3 +1,4 @@
+/** How records find the subtask of the next operator. */
 export type PartitionKind = 'forward' | 'rebalance' | 'rescale' | 'shuffle' | 'broadcast' | 'global' | 'hash' | 'custom'
 
 /** How records find the subtasks of the next operator. */

@@ -12,6 +12,7 @@ export interface Sink<T, Committable = unknown, WriterState = unknown> {
   createCommitter?(context: SinkWriterContext): Committer<Committable>
 }
 
+/** Where a sink writer runs. */
 export interface SinkWriterContext {
   readonly subtaskIndex: number
   readonly parallelism: number
@@ -31,12 +32,14 @@ export interface ClientBatch {
   readonly checkpointId: number
 }
 
+/** What a sink writer may ask for beside the value. */
 export interface SinkElementContext {
   /** Event timestamp (epoch ms) or null. */
   readonly timestamp: number | null
   readonly currentWatermark: number
 }
 
+/** Writes the records of one subtask (Flink's SinkWriter); what it prepares at a checkpoint the committer makes final. */
 export interface SinkWriter<T, Committable = unknown, WriterState = unknown> {
   write(value: T, context: SinkElementContext): void
   /**

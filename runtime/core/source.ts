@@ -13,10 +13,12 @@ export interface Source<T, Split extends SourceSplit = SourceSplit, EnumState = 
   createReader(context: ReaderContext): SourceReader<T, Split>
 }
 
+/** A part of a source that one reader reads: plain data, with the position to go on from. */
 export interface SourceSplit {
   readonly splitId: string
 }
 
+/** How a split enumerator reaches the readers (Flink's SplitEnumeratorContext). */
 export interface EnumeratorContext<Split> {
   readonly parallelism: number
   /** Which of the subtasks have a reader that asked for splits. */
@@ -28,6 +30,7 @@ export interface EnumeratorContext<Split> {
   fail(error: unknown): void
 }
 
+/** Finds the splits of a source and hands them to its readers (Flink's SplitEnumerator); one for each source, in the coordinator. */
 export interface SplitEnumerator<Split, EnumState> {
   /** First call. Discovery may be asynchronous; splits may be assigned at any time from here. */
   start(): void | Promise<void>
@@ -54,6 +57,7 @@ export interface ReaderContext {
 /** `more`: call again at once. `waiting`: call again after `available()` resolves. `end`: no record will ever come. */
 export type ReadStatus = 'more' | 'waiting' | 'end'
 
+/** Where a source reader puts its records (Flink's ReaderOutput). */
 export interface ReaderOutput<T> {
   /** `timestamp` in epoch ms when the outside system has one. `splitId` keeps watermarks apart by split. */
   collect(value: T, timestamp?: number, splitId?: string): void

@@ -25,6 +25,7 @@ export interface ValueState<T> {
   clear(): void
 }
 
+/** A list for each key (Flink's ListState). */
 export interface ListState<T> {
   /** The elements in order of arrival; empty when there are none. */
   get(): Iterable<T>
@@ -35,6 +36,7 @@ export interface ListState<T> {
   clear(): void
 }
 
+/** A map for each key (Flink's MapState); each entry is written and expires for itself. */
 export interface MapState<K, V> {
   get(key: K): V | undefined
   has(key: K): boolean
@@ -56,6 +58,7 @@ export interface AppendingStateHandle<In, Out> {
   clear(): void
 }
 
+/** The kinds of keyed state. */
 export type StateKind = 'value' | 'list' | 'map' | 'reducing' | 'aggregating'
 
 abstract class StateDescriptor {
@@ -90,6 +93,7 @@ export class ValueStateDescriptor<T> extends StateDescriptor {
   }
 }
 
+/** Describes a list for each key, or for each subtask as operator state (Flink's ListStateDescriptor). */
 export class ListStateDescriptor<T> extends StateDescriptor {
   readonly kind = 'list'
   declare readonly type: T
@@ -101,6 +105,7 @@ export class ListStateDescriptor<T> extends StateDescriptor {
   }
 }
 
+/** Describes a map for each key, or a broadcast state (Flink's MapStateDescriptor). */
 export class MapStateDescriptor<K, V> extends StateDescriptor {
   readonly kind = 'map'
   declare readonly type: [K, V]
@@ -112,6 +117,7 @@ export class MapStateDescriptor<K, V> extends StateDescriptor {
   }
 }
 
+/** Describes state of one value for each key, with which added elements are combined (Flink's ReducingStateDescriptor). */
 export class ReducingStateDescriptor<T> extends StateDescriptor {
   readonly kind = 'reducing'
   constructor(
@@ -123,6 +129,7 @@ export class ReducingStateDescriptor<T> extends StateDescriptor {
   }
 }
 
+/** Describes state of one accumulator for each key, to which elements are added (Flink's AggregatingStateDescriptor). */
 export class AggregatingStateDescriptor<In, Acc, Out> extends StateDescriptor {
   readonly kind = 'aggregating'
   constructor(
@@ -134,6 +141,7 @@ export class AggregatingStateDescriptor<In, Acc, Out> extends StateDescriptor {
   }
 }
 
+/** A descriptor of any kind of keyed state. */
 export type AnyStateDescriptor =
   // biome-ignore lint/suspicious/noExplicitAny: a descriptor of any element type
   | ValueStateDescriptor<any>
@@ -149,6 +157,7 @@ export type AnyStateDescriptor =
 /** States declared beside a function: `state: { max: valueState<number>() }`. */
 export type StateDeclaration = { readonly [name: string]: AnyStateDescriptor }
 
+/** The handle that a descriptor gives: `ValueState<T>` for a `ValueStateDescriptor<T>`, and so on. */
 export type StateHandleOf<D> =
   D extends ValueStateDescriptor<infer T>
     ? ValueState<T>
@@ -162,27 +171,35 @@ export type StateHandleOf<D> =
             ? AppendingStateHandle<In, Out>
             : never
 
+/** The handles of a function's declared state (`ctx.state`), by the names it declared them under. */
 export type StateHandles<S extends StateDeclaration> = { readonly [N in keyof S]: StateHandleOf<S[N]> }
 
+/** A descriptor of value state; without `name` it takes the name under which the function declares it. */
 export function valueState<T>(
   options: { readonly ttl?: StateTtlConfig; readonly name?: string; readonly serde?: Serde<T>; readonly defaultValue?: T } = {},
 ): ValueStateDescriptor<T> {
   return new ValueStateDescriptor(options.name ?? '', options)
 }
-export function listState<T>(options: { readonly ttl?: StateTtlConfig; readonly name?: string; readonly serde?: Serde<T> } = {}): ListStateDescriptor<T> {
+/** A descriptor of list state; without `name` it takes the name under which the function declares it. */
+export function listState<T>(
+  options: { readonly ttl?: StateTtlConfig; readonly name?: string; readonly serde?: Serde<T> } = {},
+): ListStateDescriptor<T> {
   return new ListStateDescriptor(options.name ?? '', options)
 }
+/** A descriptor of map state; without `name` it takes the name under which the function declares it. */
 export function mapState<K, V>(
   options: { readonly ttl?: StateTtlConfig; readonly name?: string; readonly keySerde?: Serde<K>; readonly serde?: Serde<V> } = {},
 ): MapStateDescriptor<K, V> {
   return new MapStateDescriptor(options.name ?? '', options)
 }
+/** A descriptor of reducing state; without `name` it takes the name under which the function declares it. */
 export function reducingState<T>(
   reduce: (a: T, b: T) => T,
   options: { readonly ttl?: StateTtlConfig; readonly name?: string; readonly serde?: Serde<T> } = {},
 ): ReducingStateDescriptor<T> {
   return new ReducingStateDescriptor(options.name ?? '', reduce, options)
 }
+/** A descriptor of aggregating state; without `name` it takes the name under which the function declares it. */
 export function aggregatingState<In, Acc, Out>(
   aggregate: AggregateFunction<In, Acc, Out>,
   options: { readonly ttl?: StateTtlConfig; readonly name?: string; readonly serde?: Serde<Acc> } = {},

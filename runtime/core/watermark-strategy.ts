@@ -2,6 +2,7 @@ import { MillraceError } from './errors.js'
 import { MAX_WATERMARK, MIN_WATERMARK } from './time.js'
 import type { TimestampAssigner, WatermarkGenerator, WatermarkOutput } from './watermarks.js'
 
+/** Holds back the splits of a group of sources that run ahead of the slowest by more than `maxDriftMs` of event time. */
 export interface WatermarkAlignment {
   readonly group: string
   readonly maxDriftMs: number
@@ -56,7 +57,13 @@ export class WatermarkStrategy<T> {
 
   /** Event timestamp of a record, epoch milliseconds; without an assigner a record keeps the source's timestamp. */
   withTimestampAssigner<U extends T>(assigner: TimestampAssigner<U>): WatermarkStrategy<U> {
-    return new WatermarkStrategy<U>(this.createGenerator as () => WatermarkGenerator<U>, assigner, this.idlenessMs, this.emitsWatermarks, this.alignment)
+    return new WatermarkStrategy<U>(
+      this.createGenerator as () => WatermarkGenerator<U>,
+      assigner,
+      this.idlenessMs,
+      this.emitsWatermarks,
+      this.alignment,
+    )
   }
 
   withIdleness(idlenessMs: number): WatermarkStrategy<T> {
@@ -76,7 +83,14 @@ export class WatermarkStrategy<T> {
       })
     }
     const alignment = { group, maxDriftMs, updateIntervalMs }
-    return new WatermarkStrategy<T>(this.createGenerator, this.timestampAssigner, this.idlenessMs, this.emitsWatermarks, alignment, this.ingestionTime)
+    return new WatermarkStrategy<T>(
+      this.createGenerator,
+      this.timestampAssigner,
+      this.idlenessMs,
+      this.emitsWatermarks,
+      alignment,
+      this.ingestionTime,
+    )
   }
 }
 

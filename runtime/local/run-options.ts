@@ -4,6 +4,7 @@ import type { FileSystem } from '../ports/index.js'
 
 export type { RestartStrategy }
 
+/** Options of {@link run}. */
 export interface RunOptions {
   /** Default parallelism of the job's operators (nearest wins: operator, environment, this, 1). */
   readonly parallelism?: number
@@ -49,8 +50,10 @@ export interface RunOptions {
   readonly onEvent?: (event: JobEvent) => void
 }
 
+/** What a job is doing. */
 export type JobStatus = 'starting' | 'running' | 'restarting' | 'stopping' | 'finished' | 'cancelled' | 'failed'
 
+/** What happens to a running job, as told to its observer. */
 export type JobEvent =
   | { readonly kind: 'status'; readonly status: JobStatus }
   | { readonly kind: 'restored'; readonly checkpointId: number; readonly path: string }
@@ -65,6 +68,7 @@ export type JobEvent =
   | { readonly kind: 'checkpoint-failed'; readonly checkpointId: number; readonly error: string }
   | { readonly kind: 'failure'; readonly error: string; readonly restartInMs: number | undefined }
 
+/** Metrics of one operator in one subtask. */
 export interface OperatorMetricsSnapshot {
   readonly uid: string
   readonly name: string
@@ -87,6 +91,7 @@ export interface OperatorMetricsSnapshot {
   readonly accumulators?: Readonly<Record<string, AccumulatorPart>>
 }
 
+/** Metrics of one subtask. */
 export interface SubtaskMetricsSnapshot {
   readonly vertex: string
   readonly subtask: number
@@ -95,6 +100,7 @@ export interface SubtaskMetricsSnapshot {
   readonly idleMs: number
 }
 
+/** A job's metrics at one moment. Times are epoch ms, durations ms. */
 export interface MetricsSnapshot {
   readonly job: string
   readonly status: JobStatus
@@ -117,6 +123,7 @@ export interface MetricsSnapshot {
   readonly watermark: number | null
 }
 
+/** How a job ended. */
 export interface JobResult {
   readonly status: 'finished' | 'cancelled'
   readonly durationMs: number
@@ -129,6 +136,7 @@ export interface JobResult {
   readonly savepoint?: string
 }
 
+/** A started job (Flink's JobClient): to watch it, stop it, cancel it, and wait for its end. */
 export interface JobHandle {
   readonly jobName: string
   readonly status: JobStatus

@@ -4,8 +4,8 @@ import { fromInternalKey, type InternalKey, toInternalKey } from './keys.js'
 import { type DecodedSegment, encodeSegment, type RowBlock, type StateInfo } from './segment.js'
 import { codecOf, readerOf, type StateCodec } from './state-codec.js'
 import { type Namespace, StateTable } from './state-table.js'
-import { dropExpired, isTimed, liveRows, timedCodec, untimedCodec } from './timed-codec.js'
 import { TimeToLive } from './time-to-live.js'
+import { dropExpired, isTimed, liveRows, timedCodec, untimedCodec } from './timed-codec.js'
 import { TimerQueue } from './timer-queue.js'
 
 /** Turns namespaces (windows) into plain data and back; from the window assigner. */

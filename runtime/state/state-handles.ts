@@ -10,10 +10,10 @@ import {
   type ValueStateDescriptor,
 } from '../core/index.js'
 import { REMOVED } from './change-list.js'
+import { ExpiredRows } from './expired-rows.js'
 import type { KeyedStateBackend } from './keyed-state-backend.js'
 import { fromInternalKey, type InternalKey, toInternalKey } from './keys.js'
 import type { Namespace, StateEntry, StateTable } from './state-table.js'
-import { ExpiredRows } from './expired-rows.js'
 import { mergeTimed, TimeToLive } from './time-to-live.js'
 import { timedDescriptor, timedHandle } from './timed-handles.js'
 

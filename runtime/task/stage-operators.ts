@@ -19,7 +19,7 @@ export interface StageOperators {
 /**
  * Sinks give way to the outbox, sources are fed instead of read, watermarks are kept from going back.
  * Throws PLAN_INVALID for what the stages on AWS cannot do yet: sources that are not streams outside, sinks that commit with checkpoints,
- * operators with two inputs.
+ * operators with two inputs, asynchronous operators.
  */
 export function bindStage(job: CompiledJob, vertex: VertexPlan): StageOperators {
   const nodes = new Map(job.nodes)
@@ -31,6 +31,7 @@ export function bindStage(job: CompiledJob, vertex: VertexPlan): StageOperators 
   }
   for (const plan of vertex.operators) {
     const node = job.nodes.get(plan.uid) as StreamNode
+    if (plan.kind === 'async') throw notOnAws(plan, 'its results come after the invocation has ended', 'Run it embedded.')
     if (node.source !== undefined) {
       const { source: streamed, strategy } = node.source
       source = { uid: plan.uid, source: streamSource(streamed, plan) }

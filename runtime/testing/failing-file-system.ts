@@ -3,6 +3,7 @@ import type { AppendHandle, FileStat, FileSystem, ReadHandle } from '../ports/in
 /** `read` is ReadHandle.read; `write` and `sync` are those of AppendHandle. */
 export type FileSystemCall = keyof FileSystem | 'read' | 'write' | 'sync'
 
+/** One fault: which calls fail, and how. */
 export interface FileSystemFault {
   readonly call: FileSystemCall
   /** The how-manieth call of this kind (from 1) fails; `every` fails all from `nth` on. Default 1. */
@@ -14,6 +15,7 @@ export interface FileSystemFault {
   readonly code?: string
 }
 
+/** The faults that a failing file system makes. */
 export interface FaultScript {
   readonly faults?: readonly FileSystemFault[]
   /** ENOSPC once this many bytes were written in total; what still fits is written first, as a real disk does. */

@@ -1,5 +1,6 @@
 import { Accumulators, type JobParameters, type RuntimeContext } from '../core/index.js'
 
+/** Where the function under test believes it runs. */
 export interface HarnessPlace {
   readonly name: string
   readonly subtaskIndex: number

@@ -4,6 +4,7 @@ import { type JobSnapshot, restoredOperators, takeSnapshot } from './job-snapsho
 import { compileForTest, type WiredJob, wireJob } from './job-wiring.js'
 import type { OutputItem } from './output-item.js'
 
+/** Options of {@link JobDriver}. */
 export interface JobDriverOptions extends EnvironmentDefaults {
   /** Whether operators are chained; by default as the job says. Unchained, each operator has a watermark valve before it. */
   readonly chaining?: boolean

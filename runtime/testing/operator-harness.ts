@@ -5,6 +5,7 @@ import type { JobSnapshot } from './job-snapshot.js'
 import type { OutputItem } from './output-item.js'
 import { testSource } from './test-source.js'
 
+/** Options of {@link OperatorHarness}. */
 export interface OperatorHarnessOptions extends Omit<JobDriverOptions, 'onOutput'> {
   /** Side outputs of the last operator to note, for {@link OperatorHarness.sideOutput}. */
   readonly sideOutputs?: readonly OutputTag<unknown>[]

@@ -9,6 +9,7 @@ export interface SinkSnapshot<Committable, WriterState> {
   readonly writerStates: readonly WriterState[]
 }
 
+/** Options of {@link SinkHarness}. */
 export interface SinkHarnessOptions<Committable, WriterState> {
   /** Default 1; after a restore any. */
   readonly parallelism?: number

@@ -1,6 +1,7 @@
 import type { EnumeratorContext, ReadStatus, Source, SourceReader, SourceSplit, SplitEnumerator } from '../core/index.js'
 import { harnessRuntimeContext } from './harness-runtime-context.js'
 
+/** A record that the source under test emitted, with its timestamp (epoch ms), split and subtask. */
 export interface EmittedRecord<T> {
   readonly value: T
   readonly timestamp: number | undefined
@@ -15,6 +16,7 @@ export interface SourceSnapshot<Split, EnumState> {
   readonly readers: readonly (readonly Split[])[]
 }
 
+/** Options of {@link SourceHarness}. */
 export interface SourceHarnessOptions<Split, EnumState> {
   /** Default 1; after a restore any. */
   readonly parallelism?: number

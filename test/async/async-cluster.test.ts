@@ -35,6 +35,14 @@ function expectResults(results: readonly JobResult[], count: number): void {
   expect(sorted(results.flatMap(({ collected }) => collected.sums ?? []))).toEqual(sorted(sumsTo(count)))
 }
 
+describe('slot-sharing groups', () => {
+  it.each([[undefined], [3], [1]])('run in threads of their own (%s)', async (threads) => {
+    const parameters = { count: '2000', mode: 'unordered', group: 'windows' }
+    const { handle } = await start({ parallelism: 2, ...(threads && { threads }), parameters })
+    expectResults([await handle.result()], 2_000)
+  })
+})
+
 describe.each(['ordered', 'unordered'])('%s calls', (mode) => {
   it.each([
     [1, 0],

@@ -57,7 +57,11 @@ describe('unordered', () => {
     input.watermark(25)
     input.element('z', 30)
     input.element('w', 31)
-    for (const [element, results] of [['z', ['Z']], ['y', ['Y']], ['w', []]] as const) {
+    for (const [element, results] of [
+      ['z', ['Z']],
+      ['y', ['Y']],
+      ['w', []],
+    ] as const) {
       pending.get(element)?.complete(results)
       await driver.settle()
     }
@@ -187,7 +191,11 @@ describe('failures', () => {
 })
 
 describe('retries', () => {
-  const retrying = async (answers: readonly (string[] | Error)[], retry: ReturnType<typeof AsyncRetryStrategies.fixedDelay<string>>, timeoutMs = 10_000) => {
+  const retrying = async (
+    answers: readonly (string[] | Error)[],
+    retry: ReturnType<typeof AsyncRetryStrategies.fixedDelay<string>>,
+    timeoutMs = 10_000,
+  ) => {
     const triedAt: number[] = []
     const driver: JobDriver = await JobDriver.start(
       defineJob('retrying', (env) => {
@@ -309,6 +317,10 @@ describe('restore', () => {
     expect([...after.keys()].sort()).toEqual(['a', 'b', 'c'])
     for (const future of after.values()) future.complete(['x'])
     await second.settle()
-    expect(shown(second)).toEqual([['x', 1], ['x', 1], ['x', 1]])
+    expect(shown(second)).toEqual([
+      ['x', 1],
+      ['x', 1],
+      ['x', 1],
+    ])
   })
 })

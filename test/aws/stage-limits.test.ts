@@ -1,4 +1,5 @@
 import {
+  AsyncDataStream,
   type DataStream,
   defineJob,
   EventTimeSessionWindows,
@@ -47,6 +48,17 @@ describe('what stages cannot do yet', () => {
           .uid('files'),
     )
     expect(() => deploymentPlan(files, PLAN)).toThrow(expect.objectContaining({ code: 'PLAN_INVALID', uid: 'files' }))
+  })
+
+  it('refuses asynchronous operators when it is planned', () => {
+    const job = defineJob(
+      'j',
+      (env) =>
+        void AsyncDataStream.orderedWait(words(env), async (word: string) => [word], { timeoutMs: 1_000, capacity: 10 })
+          .uid('calls')
+          .print(),
+    )
+    expect(() => deploymentPlan(job, PLAN)).toThrow(expect.objectContaining({ code: 'PLAN_INVALID', uid: 'calls' }))
   })
 
   it('refuses processing-time timers at the batch that registers one, and commits nothing of it', async () => {

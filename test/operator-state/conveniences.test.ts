@@ -37,7 +37,11 @@ describe('accumulators', () => {
             return n
           },
         }
-        env.fromSequence(1, 100).map(gather).map({ ...gather, map: (n: number) => n, open: (context) => context.getCounter('count').add(1_000) }).collect('out')
+        env
+          .fromSequence(1, 100)
+          .map(gather)
+          .map({ ...gather, map: (n: number) => n, open: (context) => context.getCounter('count').add(1_000) })
+          .collect('out')
       },
       { parallelism: 3 },
     )
@@ -59,7 +63,10 @@ describe('accumulators', () => {
         context.addAccumulator('a', new MinimumAccumulator())
         context.getCounter('a')
       }
-      env.fromElements(1).map({ map: (n: number) => n, open }).collect('out')
+      env
+        .fromElements(1)
+        .map({ map: (n: number) => n, open })
+        .collect('out')
     })
     await expectFailure(twice, 'OPTION_INVALID', '"a"')
   })
@@ -90,13 +97,21 @@ describe('fromSequence', () => {
     expect(sorted(out)).toEqual(sorted([-3, -2, -1, 0, 1, 2, 3, 4, 5]))
   })
   it('refuses bounds the wrong way round', async () => {
-    await expectFailure(outOf((env) => void env.fromSequence(2, 1).collect('out')), 'OPTION_INVALID', 'from 2 to 1')
+    await expectFailure(
+      outOf((env) => void env.fromSequence(2, 1).collect('out')),
+      'OPTION_INVALID',
+      'from 2 to 1',
+    )
   })
 })
 
 describe('slot-sharing groups', () => {
   const job = defineJob('groups', (env) => {
-    const left = env.fromSequence(1, 20).uid('source').map((n) => n).uid('m1')
+    const left = env
+      .fromSequence(1, 20)
+      .uid('source')
+      .map((n) => n)
+      .uid('m1')
     left
       .map((n) => n * 2)
       .uid('m2')
@@ -135,10 +150,8 @@ describe('ingestion time', () => {
     driver.input<string>('in').element('a', 5)
     driver.advanceProcessingTime(1_200)
     driver.input<string>('in').element('b')
-    expect(driver.output('out').map((item) => (item.kind === 'record' ? item.value : item.kind === 'watermark' ? item.watermark : item.kind))).toEqual([
-      ['a', 1_000],
-      1_199,
-      ['b', 1_200],
-    ])
+    expect(
+      driver.output('out').map((item) => (item.kind === 'record' ? item.value : item.kind === 'watermark' ? item.watermark : item.kind)),
+    ).toEqual([['a', 1_000], 1_199, ['b', 1_200]])
   })
 })

@@ -7,8 +7,8 @@ import {
   type FunctionInitializationContext,
   type FunctionSnapshotContext,
   ListStateDescriptor,
-  MapStateDescriptor,
   type MapFunction,
+  MapStateDescriptor,
 } from '../../runtime/core/index.js'
 import { JobDriver, type JobSnapshot } from '../../runtime/testing/index.js'
 
@@ -103,7 +103,14 @@ describe('a function’s operator state', () => {
 
   it('outlives a version of the job that does not ask for it', async () => {
     const forgetful = defineJob('keeper', (env) => {
-      env.fromElements<number>().uid('in').rebalance().map((n: number) => n).uid('keep').collect('out').uid('out')
+      env
+        .fromElements<number>()
+        .uid('in')
+        .rebalance()
+        .map((n: number) => n)
+        .uid('keep')
+        .collect('out')
+        .uid('out')
     })
     const between = await JobDriver.start(forgetful, { restored: await written(2), parallelism: 2 })
     expect((await reports(2, await between.snapshot())).reports.flatMap(({ buffered }) => buffered).sort()).toEqual([0, 1, 2, 3, 4, 5])

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import { defineJob } from '../../runtime/api/index.js'
 import { generatorSource } from '../../runtime/connectors/index.js'
 import { WatermarkStrategy } from '../../runtime/core/index.js'
 import { run } from '../../runtime/local/index.js'
 import { WatermarkAlignments } from '../../runtime/local/watermark-alignment.js'
-import { defineJob } from '../../runtime/api/index.js'
 import { expectFailure } from '../local/run-job.js'
 
 describe('alignment', () => {
@@ -17,7 +17,7 @@ describe('alignment', () => {
         return env
           .fromSource(generatorSource({ count: 20_000, generate: (i) => i, ...(ratePerSecond && { ratePerSecond }) }), strategy, name)
           .uid(name)
-          .map((ts) => void timeline.push({ source: name, ts }))
+          .map((ts) => timeline.push({ source: name, ts }))
       }
       stream('slow', 20_000).collect('slow')
       stream('fast').collect('fast')

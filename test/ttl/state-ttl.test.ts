@@ -255,51 +255,56 @@ it('agrees with a naive model, over restores', () => {
     ...(['base', 'delta', 'restore'] as const).map((kind) => fc.constant({ do: kind })),
   )
   fc.assert(
-    fc.property(fc.constantFrom('create-write' as const, 'read-write' as const), fc.boolean(), fc.array(step, { maxLength: 60 }), (update, cleanupInBackground, steps) => {
-      const descriptor = new MapStateDescriptor<number, number>('m', { ttl: { ttlMs: 100, update, cleanupInBackground } })
-      const single = new ValueStateDescriptor<number>('v', { ttl: { ttlMs: 100, update, cleanupInBackground } })
-      let m = new Machine()
-      let map = m.handle(descriptor)
-      let one = m.handle(single)
-      let segments: (Uint8Array | undefined)[] = []
-      const model = new Map<string, { n: number; at: number }>()
-      const look = (place: string): number | undefined => {
-        const found = model.get(place)
-        if (found === undefined || found.at + 100 <= m.now) return undefined
-        if (update === 'read-write') found.at = m.now
-        return found.n
-      }
-      for (const s of steps) {
-        if (s.do === 'wait') m.now += s.ms
-        else if (s.do === 'base') segments = [m.backend.snapshotAll()]
-        else if (s.do === 'delta') segments.push(m.backend.snapshotChanges())
-        else if (!('key' in s)) {
-          segments.push(m.backend.snapshotChanges())
-          m = m.restored(...segments)
-          map = m.handle(descriptor)
-          one = m.handle(single)
-          segments = [m.backend.snapshotAll()]
-        } else {
-          m.key(s.key)
-          if (s.do === 'write') {
-            map.put(s.entry, s.n)
-            one.update(s.n)
-            model.set(`${s.key} ${s.entry}`, { n: s.n, at: m.now })
-            model.set(s.key, { n: s.n, at: m.now })
-          } else if (s.do === 'read') {
-            expect(map.get(s.entry)).toBe(look(`${s.key} ${s.entry}`))
-            expect(one.value()).toBe(look(s.key) ?? null)
+    fc.property(
+      fc.constantFrom('create-write' as const, 'read-write' as const),
+      fc.boolean(),
+      fc.array(step, { maxLength: 60 }),
+      (update, cleanupInBackground, steps) => {
+        const descriptor = new MapStateDescriptor<number, number>('m', { ttl: { ttlMs: 100, update, cleanupInBackground } })
+        const single = new ValueStateDescriptor<number>('v', { ttl: { ttlMs: 100, update, cleanupInBackground } })
+        let m = new Machine()
+        let map = m.handle(descriptor)
+        let one = m.handle(single)
+        let segments: (Uint8Array | undefined)[] = []
+        const model = new Map<string, { n: number; at: number }>()
+        const look = (place: string): number | undefined => {
+          const found = model.get(place)
+          if (found === undefined || found.at + 100 <= m.now) return undefined
+          if (update === 'read-write') found.at = m.now
+          return found.n
+        }
+        for (const s of steps) {
+          if (s.do === 'wait') m.now += s.ms
+          else if (s.do === 'base') segments = [m.backend.snapshotAll()]
+          else if (s.do === 'delta') segments.push(m.backend.snapshotChanges())
+          else if (!('key' in s)) {
+            segments.push(m.backend.snapshotChanges())
+            m = m.restored(...segments)
+            map = m.handle(descriptor)
+            one = m.handle(single)
+            segments = [m.backend.snapshotAll()]
           } else {
-            const expected = [0, 1, 2, 3].flatMap((entry) => {
-              const n = look(`${s.key} ${entry}`)
-              return n === undefined ? [] : [[entry, n]]
-            })
-            expect([...map.entries()].sort(([x], [y]) => x - y)).toEqual(expected)
-            if (cleanupInBackground) expect(map.isEmpty()).toBe(expected.length === 0)
+            m.key(s.key)
+            if (s.do === 'write') {
+              map.put(s.entry, s.n)
+              one.update(s.n)
+              model.set(`${s.key} ${s.entry}`, { n: s.n, at: m.now })
+              model.set(s.key, { n: s.n, at: m.now })
+            } else if (s.do === 'read') {
+              expect(map.get(s.entry)).toBe(look(`${s.key} ${s.entry}`))
+              expect(one.value()).toBe(look(s.key) ?? null)
+            } else {
+              const expected = [0, 1, 2, 3].flatMap((entry) => {
+                const n = look(`${s.key} ${entry}`)
+                return n === undefined ? [] : [[entry, n]]
+              })
+              expect([...map.entries()].sort(([x], [y]) => x - y)).toEqual(expected)
+              if (cleanupInBackground) expect(map.isEmpty()).toBe(expected.length === 0)
+            }
           }
         }
-      }
-    }),
+      },
+    ),
     { numRuns: 300 },
   )
 })

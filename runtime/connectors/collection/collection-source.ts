@@ -4,6 +4,7 @@ import { Signal } from '../base/signal.js'
 
 const RECORDS_PER_POLL = 512
 
+/** Options of the source over a collection. */
 export interface CollectionSourceOptions<T> {
   /** Event timestamp of each element, epoch ms. Without it elements have none. */
   readonly timestamps?: (item: T, index: number) => number

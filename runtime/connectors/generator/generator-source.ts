@@ -2,6 +2,7 @@ import { type EnumeratorContext, MillraceError, type ReaderContext, type Source 
 import { FixedSplitEnumerator, type FixedSplitState } from '../base/fixed-split-enumerator.js'
 import { GeneratorReader, type GeneratorSplit } from './generator-reader.js'
 
+/** Options of the generator source. */
 export interface GeneratorSourceOptions<T> {
   /** How many elements in all; `Infinity` makes the source unbounded. */
   readonly count: number

@@ -11,6 +11,7 @@ export interface KinesisRecordMeta {
   readonly arrivalMs: number
 }
 
+/** Options of {@link kinesisSource}. */
 export interface KinesisSourceOptions<T> {
   /** Logical name of the stream: the construct that deploys the job makes a stream for it. */
   readonly stream: string
@@ -18,6 +19,7 @@ export interface KinesisSourceOptions<T> {
   readonly deserialize: (data: Uint8Array, meta: KinesisRecordMeta) => T
 }
 
+/** A split of a Kinesis source and the position it has been read to. */
 export interface KinesisSplit extends SourceSplit {
   readonly position: bigint
 }

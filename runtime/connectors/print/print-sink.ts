@@ -4,6 +4,7 @@ import { printedForm } from './printed-form.js'
 /** Characters that are gathered before they are written. */
 const BATCH_LENGTH = 1 << 14
 
+/** Options of the print sink. */
 export interface PrintSinkOptions {
   /** Stands before every value: `prefix> value`. */
   readonly prefix?: string

@@ -3,6 +3,7 @@ import { FixedSplitEnumerator, type FixedSplitState } from '../base/fixed-split-
 import { PushReader } from '../base/push-reader.js'
 import { SocketOrigin } from './socket-origin.js'
 
+/** Options of the socket source. */
 export interface SocketTextSourceOptions {
   readonly host: string
   readonly port: number

@@ -1,7 +1,7 @@
 import type { AsyncFunction, AsyncRetryStrategy } from '../../core/index.js'
 import { MillraceError } from '../../core/index.js'
 import { FunctionState } from '../function-state.js'
-import { type Intake, StreamOperator } from '../stream-operator.js'
+import { type Intake, type Output, StreamOperator } from '../stream-operator.js'
 import { userError } from '../user-error.js'
 import { Attempt, type Outcome } from './attempt.js'
 import { OrderedQueue } from './ordered-queue.js'
@@ -47,6 +47,13 @@ export class AsyncWaitOperator<In, Out> extends StreamOperator<In, Out> implemen
   #restored: (PendingElement<In, Out> | number)[] = []
   #cancelDeadline: (() => void) | undefined
   #state: FunctionState | undefined
+  #idle = false
+  readonly #emitted: Pick<Output<Out>, 'collect' | 'emitWatermark'> = {
+    collect: (value, timestamp) => this.output.collect(value, timestamp),
+    emitWatermark: (watermark) => {
+      if (!this.#idle) this.output.emitWatermark(watermark)
+    },
+  }
 
   constructor(
     readonly fn: AsyncFunction<In, Out>,
@@ -81,7 +88,13 @@ export class AsyncWaitOperator<In, Out> extends StreamOperator<In, Out> implemen
 
   override processWatermark(watermark: number): void {
     this.#queue.addWatermark(watermark)
-    this.#queue.emit(this.output)
+    this.#queue.emit(this.#emitted)
+  }
+
+  /** At once, as in Flink, whose outputs drop watermarks while they are idle: one that was pending then is overtaken and lost. */
+  override processStatus(idle: boolean): void {
+    this.#idle = idle
+    super.processStatus(idle)
   }
 
   override snapshotState(checkpointId: number): readonly unknown[] {
@@ -134,7 +147,7 @@ export class AsyncWaitOperator<In, Out> extends StreamOperator<In, Out> implemen
       if (!final && this.#wantsRetry(call, outcome)) this.#retryLater(call)
       else this.#finish(call, outcome)
     }
-    this.#queue.emit(this.output)
+    this.#queue.emit(this.#emitted)
     this.#takeRestored()
   }
 

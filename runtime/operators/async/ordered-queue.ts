@@ -1,5 +1,4 @@
-import type { Output } from '../stream-operator.js'
-import type { Pending, PendingElement, PendingQueue } from './pending-element.js'
+import type { Pending, PendingElement, PendingOutput, PendingQueue } from './pending-element.js'
 
 /** Results leave in the order of the elements (Flink's OrderedStreamElementQueue). */
 export class OrderedQueue<In, Out> implements PendingQueue<In, Out> {
@@ -20,7 +19,7 @@ export class OrderedQueue<In, Out> implements PendingQueue<In, Out> {
 
   completed(): void {}
 
-  emit(output: Output<Out>): void {
+  emit(output: PendingOutput<Out>): void {
     while (this.#head < this.#items.length) {
       const item = this.#items[this.#head]
       if (typeof item !== 'number' && item.results === undefined) break

@@ -1,5 +1,8 @@
 import type { Output } from '../stream-operator.js'
 
+/** Where pending elements and watermarks go. */
+export type PendingOutput<Out> = Pick<Output<Out>, 'collect' | 'emitWatermark'>
+
 /** An element whose call has not come to an end, or whose results wait for their turn. */
 export class PendingElement<In, Out> {
   results: readonly Out[] | undefined
@@ -10,7 +13,7 @@ export class PendingElement<In, Out> {
     readonly timestamp: number,
   ) {}
 
-  emit(output: Output<Out>): void {
+  emit(output: PendingOutput<Out>): void {
     for (const result of this.results ?? []) output.collect(result, this.timestamp)
   }
 }
@@ -27,7 +30,7 @@ export interface PendingQueue<In, Out> {
   /** The element has its results now. */
   completed(element: PendingElement<In, Out>): void
   /** Emits and forgets all whose turn has come. */
-  emit(output: Output<Out>): void
+  emit(output: PendingOutput<Out>): void
   /** What has not been emitted, in an order in which it may come again. */
   pending(): Pending<In, Out>[]
 }

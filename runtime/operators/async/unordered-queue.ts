@@ -1,5 +1,4 @@
-import type { Output } from '../stream-operator.js'
-import type { Pending, PendingElement, PendingQueue } from './pending-element.js'
+import type { Pending, PendingElement, PendingOutput, PendingQueue } from './pending-element.js'
 
 /** The elements between two watermarks. */
 interface Segment<In, Out> {
@@ -36,7 +35,7 @@ export class UnorderedQueue<In, Out> implements PendingQueue<In, Out> {
     segment.completed.push(element)
   }
 
-  emit(output: Output<Out>): void {
+  emit(output: PendingOutput<Out>): void {
     for (;;) {
       const [first] = this.#segments
       const { completed, waiting, watermark } = first

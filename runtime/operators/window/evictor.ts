@@ -6,6 +6,7 @@ export interface TimestampedValue<out T> {
   readonly timestamp: number
 }
 
+/** What an evictor may ask for (Flink's Evictor.EvictorContext). */
 export interface EvictorContext {
   /** Epoch milliseconds. */
   readonly currentProcessingTime: number

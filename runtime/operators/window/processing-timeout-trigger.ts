@@ -4,6 +4,7 @@ import { isFire, isPurge, Trigger, type TriggerContext, TriggerResult } from './
 
 const TIMEOUT = new ValueStateDescriptor<number>('timeout')
 
+/** When the timeout of a `ProcessingTimeoutTrigger` starts and what its firing clears. */
 export interface ProcessingTimeoutOptions {
   /** Each element starts the timeout anew. Default false: the first element after a firing starts it. */
   readonly resetOnElement?: boolean

@@ -65,6 +65,7 @@ export interface TriggerContext {
   getPartitionedState<In, Acc, Out>(descriptor: AggregatingStateDescriptor<In, Acc, Out>): AppendingStateHandle<In, Out>
 }
 
+/** What a trigger may ask for while windows merge (Flink's Trigger.OnMergeContext). */
 export interface OnMergeContext extends TriggerContext {
   /** Moves the state of the merged windows into that of the window they merged to. */
   mergePartitionedState(descriptor: MergeableStateDescriptor): void

@@ -1,6 +1,7 @@
 import type { Window } from '../../core/index.js'
 import type { Trigger } from './trigger.js'
 
+/** What a window assigner may ask for. */
 export interface WindowAssignerContext {
   /** Epoch milliseconds. */
   readonly currentProcessingTime: number

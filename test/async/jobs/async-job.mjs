@@ -3,7 +3,7 @@ import { AsyncDataStream, AsyncRetryStrategies, defineJob, generatorSource, Tumb
 
 /**
  * Squares 0, 1, 2 … by calls that take 0 to 3 ms and fail now and then, and sums windows of 100 behind them: a window's sum is wrong when a
- * watermark has overtaken a result. Parameters: count, rate, mode, capacity; `die-once` names a file: the first call for `die-at` makes it and fails.
+ * watermark has overtaken a result. Parameters: count, rate, mode, capacity, group (slot-sharing group of the windows); `die-once` names a file: the first call for `die-at` makes it and fails.
  */
 export default defineJob('async-squares', (env) => {
   const { parameters } = env
@@ -35,7 +35,7 @@ export default defineJob('async-squares', (env) => {
   const wait = parameters.get('mode') === 'ordered' ? AsyncDataStream.orderedWait : AsyncDataStream.unorderedWait
   const squares = wait(numbers, square, { timeoutMs: 10_000, capacity: parameters.getNumber('capacity', 20), retry }).uid('squares')
   squares.map(counting('squares')).uid('count-squares').collect('squares').uid('collect-squares')
-  squares
+  const sums = squares
     .keyBy(({ i }) => i % 3)
     .window(TumblingEventTimeWindows.of(100))
     .aggregate(
@@ -43,8 +43,8 @@ export default defineJob('async-squares', (env) => {
       { process: (key, { window }, [sum], out) => out.collect({ key, start: window.start, sum }) },
     )
     .uid('sums')
-    .collect('sums')
-    .uid('collect-sums')
+  if (parameters.has('group')) sums.slotSharingGroup(parameters.get('group'))
+  sums.collect('sums').uid('collect-sums')
 })
 
 function counting(name) {

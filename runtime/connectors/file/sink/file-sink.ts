@@ -7,6 +7,7 @@ import { SingleFileCommitter } from './single-file-committer.js'
 import { type AppendCommittable, type SingleFileState, SingleFileWriter } from './single-file-writer.js'
 import type { SinkFormat } from './sink-format.js'
 
+/** Options of {@link fileSink}. */
 export interface FileSinkOptions<T> {
   /** The folder of the part files, or with `layout: 'file'` the file. */
   readonly path: string
@@ -25,6 +26,7 @@ export interface FileSinkOptions<T> {
   readonly fileSystem?: FileSystem
 }
 
+/** What a file sink hands to its committer at a checkpoint. */
 export type FileCommittable = PartCommittable | AppendCommittable
 
 /**

@@ -14,6 +14,7 @@ export interface PartCommittable {
   readonly target: string
 }
 
+/** When a file sink finishes a part file and starts the next, beside every checkpoint. */
 export interface Rolling {
   /** A part file is finished once it has this many bytes. */
   readonly maxBytes?: number

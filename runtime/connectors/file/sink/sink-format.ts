@@ -20,6 +20,7 @@ export function textFormat<T>(toText: (value: T) => string = String): SinkFormat
   return { extension: 'txt', encode: (value) => `${toText(value)}\n` }
 }
 
+/** Options of the CSV format of file sinks. */
 export interface CsvFormatOptions<T> {
   /** Names of the properties to write, in order. */
   readonly columns: readonly (keyof T & string)[]

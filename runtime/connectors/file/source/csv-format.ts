@@ -2,6 +2,7 @@ import { MillraceError } from '../../../core/index.js'
 import { CsvDecoder } from './csv-decoder.js'
 import type { FileFormat, Parsed } from './file-format.js'
 
+/** Options of the CSV format of file sources. */
 export interface CsvOptions<T> {
   /** Names of the columns. Default: the first record of each file names them. */
   readonly columns?: readonly string[]
@@ -21,6 +22,7 @@ export interface CsvOptions<T> {
   readonly malformed?: 'fail' | 'emit'
 }
 
+/** How a CSV text is written, with the defaults filled in. */
 export interface CsvDialect {
   readonly columns: readonly string[] | undefined
   readonly header: boolean

@@ -11,6 +11,7 @@ export interface ByteWindow {
   readonly ascii: boolean
 }
 
+/** What a file format's decoder starts with. */
 export interface DecoderContext {
   readonly path: string
   /** What {@link RecordDecoder.snapshot} gave, at a restore; else undefined. */

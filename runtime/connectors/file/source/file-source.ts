@@ -11,6 +11,7 @@ const MIB = 1 << 20
 /** The first range must reach behind a byte order mark. */
 const SHORTEST_SPLIT = 4
 
+/** Options of {@link fileSource}. */
 export interface FileSourceOptions<T> {
   /** Files, folders (with all below, except names that start with `.` or `_`) or glob patterns. */
   readonly path: string | readonly string[]

@@ -5,6 +5,7 @@ import { discoverFiles } from './file-discovery.js'
 import { type FileSplit, inFileOrder, splitsOf } from './file-split.js'
 import { isGzip } from './split-read.js'
 
+/** What a checkpoint keeps of a file source's enumerator. */
 export interface FileEnumeratorState {
   readonly pending: readonly FileSplit[]
   /** Paths found so far. */

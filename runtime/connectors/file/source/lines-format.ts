@@ -1,6 +1,7 @@
 import type { FileFormat } from './file-format.js'
 import { LineDecoder } from './line-decoder.js'
 
+/** Options of the line format of file sources. */
 export interface LinesOptions {
   /** Default utf8; bytes that are not UTF-8 become U+FFFD. latin1 takes any byte. */
   readonly encoding?: 'utf8' | 'latin1'
@@ -8,6 +9,7 @@ export interface LinesOptions {
   readonly withPosition?: boolean
 }
 
+/** A line with its place. */
 export interface PositionedLine {
   readonly line: string
   /** From 1. */

@@ -2,6 +2,7 @@ import { describeCause } from '../../../core/index.js'
 import { type DecoderContext, type FileFormat, MalformedRecord, type Parsed } from './file-format.js'
 import { LineDecoder } from './line-decoder.js'
 
+/** Options of the NDJSON format of file sources. */
 export interface NdjsonOptions<T> {
   /** Checks or converts a parsed value; what it throws makes the record malformed. Without it the value is taken as a T unchecked. */
   readonly parse?: (value: unknown) => T
