@@ -1,5 +1,17 @@
-/** One field of a batch's records: numbers as doubles, strings as they are (the platform copies both between threads natively). */
-export type Column = Float64Array | string[]
+/** Many short strings as one: copying one string between threads costs less than copying a thousand. */
+export interface ShortStrings {
+  readonly text: string
+  readonly lengths: Uint8Array
+}
+
+/**
+ * The longest of short strings. V8 copies a substring up to this length; a longer one would be a slice that keeps the text of
+ * the whole batch alive as long as somebody, such as keyed state, keeps the string.
+ */
+const SHORT = 12
+
+/** One field of a batch's records: numbers as doubles, strings together when all are short, else as they are. */
+export type Column = Float64Array | string[] | ShortStrings
 
 /** A batch of records of one shape, field by field; `fields` is null for records that are themselves numbers or strings. */
 export interface ColumnarBatch {
@@ -38,18 +50,41 @@ export function toColumns(values: readonly unknown[], size: number): ColumnarBat
   )
   const characters = encode(values, size, columns)
   if (characters < 0) return undefined
-  return { fields, columns, bytes: characters + kinds.filter((kind) => kind === 'number').length * size * 8 }
+  return { fields, columns: columns.map(joinShort), bytes: characters + kinds.filter((kind) => kind === 'number').length * size * 8 }
 }
 
 export function fromColumns({ fields, columns }: ColumnarBatch, size: number): unknown[] {
-  if (fields === null) return Array.from(columns[0] as ArrayLike<unknown>)
+  const split = columns.map((column) => ('text' in column ? splitShort(column) : column))
+  if (fields === null) return Array.from(split[0] as ArrayLike<unknown>)
   const signature = JSON.stringify(fields)
   let decode = decoders.get(signature)
   if (decode === undefined) {
     decode = createDecoder(fields)
     decoders.set(signature, decode)
   }
-  return decode(columns, size)
+  return decode(split, size)
+}
+
+function joinShort(column: Column): Column {
+  if (!Array.isArray(column)) return column
+  const lengths = new Uint8Array(column.length)
+  for (let i = 0; i < column.length; i++) {
+    const { length } = column[i]
+    if (length > SHORT) return column
+    lengths[i] = length
+  }
+  return { text: column.join(''), lengths }
+}
+
+function splitShort({ text, lengths }: ShortStrings): string[] {
+  const column: string[] = []
+  let start = 0
+  for (let i = 0; i < lengths.length; i++) {
+    const end = start + lengths[i]
+    column.push(text.substring(start, end))
+    start = end
+  }
+  return column
 }
 
 function shapeOf(value: unknown): { readonly fields: readonly string[] | null; readonly kinds: Kinds } | undefined {
