@@ -1,6 +1,6 @@
 // The heavier suites, after `npm test`: the packed package on three Node versions, the kill test, the benchmarks' hashes.
 import { spawnSync } from 'node:child_process'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -8,6 +8,7 @@ const suites = [
   ['the packed package on Node 20.19, 22 and 24', ['scripts/package-test.mjs']],
   ['kill -9 at random moments', ['scripts/kill-test/main.mjs', '--kills', '5', '--parallelism', 'mixed']],
   ['hashes of the benchmarks', ['scripts/bench-hashes.mjs']],
+  ['memory of a counter for each of a million keys', ['--expose-gc', 'scripts/memory-per-key.mjs']],
 ]
 let passed = 0
 const failed = []
@@ -15,7 +16,7 @@ for (const [name, args] of suites) {
   console.log(`\n=== ${name}`)
   const { status, signal } = spawnSync(
     process.execPath,
-    args.map((arg, i) => (i === 0 ? join(root, arg) : arg)),
+    args,
     { cwd: root, stdio: 'inherit', timeout: 15 * 60_000 },
   )
   if (status === 0) passed++
