@@ -14,11 +14,7 @@ let passed = 0
 const failed = []
 for (const [name, args] of suites) {
   console.log(`\n=== ${name}`)
-  const { status, signal } = spawnSync(
-    process.execPath,
-    args,
-    { cwd: root, stdio: 'inherit', timeout: 15 * 60_000 },
-  )
+  const { status, signal } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit', timeout: 15 * 60_000 })
   if (status === 0) passed++
   else failed.push(`${name} (${signal ?? `exit code ${status}`})`)
 }
