@@ -1,4 +1,12 @@
-import { type DataStream, defineJob, type Job, type OutputTag, type StreamExecutionEnvironment, WatermarkStrategy } from '../runtime/index.js'
+import {
+  type DataStream,
+  type DataStreamSink,
+  defineJob,
+  type Job,
+  type OutputTag,
+  type StreamExecutionEnvironment,
+  WatermarkStrategy,
+} from '../runtime/index.js'
 import { testSource } from '../runtime/testing/index.js'
 import { type AnyStream, type Ev, evTag, jsonTag } from './element.js'
 import type { PendingCalls } from './functions/async-function.js'
@@ -11,9 +19,21 @@ import { unknownName } from './unknown-name.js'
 /** The uid of the sink `main`; that of a side output is `stage.tag`. */
 export const MAIN_SINK = 'main'
 
+/** Where a case's elements come from and its results go; `input` is the case's name for an input, `output` for an output. */
+export interface PipelineEnds {
+  source(env: StreamExecutionEnvironment, input: string): DataStream<Ev>
+  sink(results: AnyStream, output: string): DataStreamSink
+}
+
+/** For `JobDriver`, which puts its own in their places. */
+const DRIVEN: PipelineEnds = {
+  source: (env, input) => env.fromSource(testSource<Ev>(), WatermarkStrategy.noWatermarks<Ev>(), input).uid(input).setParallelism(1),
+  sink: (results, output) => results.collect(output),
+}
+
 /** The case's pipeline as a job, described with the public API. Inputs and outputs keep one order: they have one subtask. */
-export function caseJob(oracleCase: OracleCase, calls: PendingCalls): Job {
-  return defineJob(oracleCase.name, (env) => describe(env, oracleCase, calls))
+export function caseJob(oracleCase: OracleCase, calls: PendingCalls, ends: PipelineEnds = DRIVEN): Job {
+  return defineJob(oracleCase.name, (env) => describe(env, oracleCase, calls, ends))
 }
 
 /** Which output of the case a sink is. */
@@ -21,10 +41,9 @@ export function outputOfSink(uid: string): string {
   return uid === MAIN_SINK ? 'main' : uid.slice(uid.lastIndexOf('.') + 1)
 }
 
-function describe(env: StreamExecutionEnvironment, { inputs, pipeline, output }: OracleCase, calls: PendingCalls): void {
+function describe(env: StreamExecutionEnvironment, { inputs, pipeline, output }: OracleCase, calls: PendingCalls, ends: PipelineEnds): void {
   const streams = new Map<string, AnyStream>()
-  for (const name of inputs)
-    streams.set(name, env.fromSource(testSource<Ev>(), WatermarkStrategy.noWatermarks<Ev>(), name).uid(name).setParallelism(1))
+  for (const name of inputs) streams.set(name, ends.source(env, name))
   let previous = inputs[0]
   for (const [index, stage] of pipeline.entries()) {
     const id = stage.id ?? `stage${index}`
@@ -37,12 +56,12 @@ function describe(env: StreamExecutionEnvironment, { inputs, pipeline, output }:
     for (const name of stage.sideOutputs ?? []) {
       const side: AnyStream = result.getSideOutput<unknown>(sideTag(stage, name) as OutputTag<unknown>)
       streams.set(`${id}.${name}`, side)
-      side.collect(name).uid(`${id}.${name}`).setParallelism(1)
+      ends.sink(side, name).uid(`${id}.${name}`).setParallelism(1)
     }
     previous = id
   }
-  streamNamed(streams, output ?? previous)
-    .collect('main')
+  ends
+    .sink(streamNamed(streams, output ?? previous), 'main')
     .uid(MAIN_SINK)
     .setParallelism(1)
 }
