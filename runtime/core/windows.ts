@@ -31,6 +31,7 @@ export class TimeWindow implements Window {
 
   /** The smallest window that holds both. */
   cover(other: TimeWindow): TimeWindow {
+    if (this.start <= other.start && this.end >= other.end) return this
     return new TimeWindow(Math.min(this.start, other.start), Math.max(this.end, other.end))
   }
 

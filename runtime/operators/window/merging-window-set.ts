@@ -23,7 +23,8 @@ export type MergeFunction<W> = (mergeResult: W, mergedWindows: readonly W[], sta
  */
 export class MergingWindowSet<W extends Window> {
   readonly #assigner: MergingWindowAssigner<never, W>
-  readonly #inFlight = new Map<string, InFlight<W>>()
+  /** Few at a time, so a list; in order of their last change. */
+  readonly #inFlight: InFlight<W>[] = []
   #changed = false
 
   /** `data` is what `toData` returned; nothing for a key without windows. */
@@ -34,7 +35,7 @@ export class MergingWindowSet<W extends Window> {
   }
 
   get size(): number {
-    return this.#inFlight.size
+    return this.#inFlight.length
   }
 
   /** Whether the set differs from the data it was made of, or from the last `toData`. */
@@ -43,12 +44,12 @@ export class MergingWindowSet<W extends Window> {
   }
 
   windows(): W[] {
-    return Array.from(this.#inFlight.values(), (entry) => entry.window)
+    return this.#inFlight.map((entry) => entry.window)
   }
 
   /** The window under which the contents of `window` are kept; undefined when it is not in flight. */
   getStateWindow(window: W): W | undefined {
-    return this.#inFlight.get(window.id)?.stateWindow
+    return this.#inFlight[this.#find(window)]?.stateWindow
   }
 
   /**
@@ -56,6 +57,8 @@ export class MergingWindowSet<W extends Window> {
    * when windows that were in flight have changed; not when the new window lies within one of them.
    */
   addWindow(newWindow: W, onMerge: MergeFunction<W>): W {
+    const single = this.#addToOnly(newWindow, onMerge)
+    if (single !== undefined) return single
     let result = newWindow
     let merged = false
     this.#assigner.mergeWindows([...this.windows(), newWindow], (toBeMerged, mergeResult) => {
@@ -71,27 +74,24 @@ export class MergingWindowSet<W extends Window> {
 
   /** Takes a window out of flight. */
   retireWindow(window: W): void {
-    assert(this.#inFlight.delete(window.id), `window ${window.id} is retired, so it must be in flight`)
+    assert(this.#remove(window), `window ${window.id} is retired, so it must be in flight`)
     this.#changed = true
   }
 
   /** Plain data for state and snapshots: pairs of window and state window. */
   toData(): readonly (readonly [unknown, unknown])[] {
     this.#changed = false
-    return Array.from(this.#inFlight.values(), ({ window, stateWindow }) => [
-      this.#assigner.windowToData(window),
-      this.#assigner.windowToData(stateWindow),
-    ])
+    return this.#inFlight.map(({ window, stateWindow }) => [this.#assigner.windowToData(window), this.#assigner.windowToData(stateWindow)])
   }
 
   /** Carries out one merge; returns whether the new window took part. */
   #merge(newWindow: W, toBeMerged: readonly W[], mergeResult: W, onMerge: MergeFunction<W>): boolean {
-    const mergedWindows = toBeMerged.filter((window) => window.id !== newWindow.id || this.#inFlight.has(window.id))
+    const mergedWindows = toBeMerged.filter((window) => window.id !== newWindow.id || this.#find(window) >= 0)
     if (mergedWindows.length === 0) throw brokenAssigner(this.#assigner, `it merges window ${newWindow.id} with no other`)
     const [stateWindow, ...otherStateWindows] = mergedWindows.map((window) => this.#stateWindowOf(window))
     const onlyItself = mergedWindows.length === 1 && mergedWindows[0].id === mergeResult.id
     if (!onlyItself) {
-      for (const window of mergedWindows) this.#inFlight.delete(window.id)
+      for (const window of mergedWindows) this.#remove(window)
       this.#put(mergeResult, stateWindow)
       onMerge(mergeResult, mergedWindows, stateWindow, otherStateWindows)
     }
@@ -104,8 +104,34 @@ export class MergingWindowSet<W extends Window> {
     return stateWindow
   }
 
+  /** The ordinary case, one window in flight that the new one joins or lets stand, without lists of one; undefined for all others. */
+  #addToOnly(newWindow: W, onMerge: MergeFunction<W>): W | undefined {
+    if (this.#inFlight.length !== 1 || this.#assigner.mergePair === undefined) return undefined
+    const { window, stateWindow } = this.#inFlight[0]
+    const joined = this.#assigner.mergePair(window, newWindow)
+    if (joined === undefined || isSame(window, newWindow)) return undefined
+    if (isSame(joined, window)) return window
+    this.#inFlight[0] = { window: joined, stateWindow }
+    this.#changed = true
+    onMerge(joined, [window], stateWindow, [])
+    return joined
+  }
+
+  #find(window: W): number {
+    for (let i = 0; i < this.#inFlight.length; i++) if (isSame(this.#inFlight[i].window, window)) return i
+    return -1
+  }
+
+  #remove(window: W): boolean {
+    const at = this.#find(window)
+    if (at >= 0) this.#inFlight.splice(at, 1)
+    return at >= 0
+  }
+
   #put(window: W, stateWindow: W): void {
-    this.#inFlight.set(window.id, { window, stateWindow })
+    const at = this.#find(window)
+    if (at >= 0) this.#inFlight[at] = { window, stateWindow }
+    else this.#inFlight.push({ window, stateWindow })
     this.#changed = true
   }
 }
@@ -125,4 +151,9 @@ function pairsOf(data: unknown): readonly (readonly [unknown, unknown])[] {
     what: 'the set of merging windows of a key is not a list of pairs',
     todo: 'Restore from another checkpoint.',
   })
+}
+
+/** Ids are text that has to be made, so they are compared last. */
+function isSame(a: Window, b: Window): boolean {
+  return a === b || (a.maxTimestamp === b.maxTimestamp && a.id === b.id)
 }

@@ -29,6 +29,10 @@ export abstract class SessionWindowAssigner<in T> extends MergingWindowAssigner<
     mergeTimeWindows(windows, callback)
   }
 
+  override mergePair(a: TimeWindow, b: TimeWindow): TimeWindow | undefined {
+    return a.intersects(b) ? a.cover(b) : undefined
+  }
+
   windowToData(window: TimeWindow): unknown {
     return timeWindowToData(window)
   }

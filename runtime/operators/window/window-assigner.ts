@@ -42,4 +42,7 @@ export abstract class MergingWindowAssigner<in T, W extends Window> extends Wind
 
   /** Calls `callback` for each group among `windows` that must become one window; a window that stays as it is takes part in no call. */
   abstract mergeWindows(windows: readonly W[], callback: MergeWindowsCallback<W>): void
+
+  /** What `mergeWindows` would make of these two alone, undefined when they stay apart; it may be left out. */
+  mergePair?(a: W, b: W): W | undefined
 }
