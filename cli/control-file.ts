@@ -1,4 +1,4 @@
-import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { MillraceError } from '../runtime/core/index.js'
@@ -36,29 +36,35 @@ export async function readControlFile(path: string): Promise<ControlFile | undef
   }
 }
 
+/** A claim takes less than this, ms; a lock that is older was left by a run that was killed while it started. */
+const LOCK_MS = 15_000
+
 /**
  * Makes `path` this process's, or throws CHECKPOINT_DIR_IN_USE. A file left behind by a killed run is replaced; `isLive` says
- * whether the job of a file that exists still runs.
+ * whether the job of a file that exists still runs. Runs that start together take turns by a lock file beside it.
  */
 export async function claimControlFile(path: string, mine: ControlFile, isLive: (other: ControlFile) => Promise<boolean>): Promise<void> {
-  for (let tries = 0; tries < 20; tries++) {
-    if (await create(path, mine)) return
-    const other = await readControlFile(path)
-    if (other === undefined) {
-      // Gone again, or just being written by another run; a torn file of a killed run does not change and is taken over.
-      await wait(100)
-      if (tries >= 3 && (await readControlFile(path)) === undefined) await rm(path, { force: true })
-    } else if (await isLive(other)) {
-      throw inUse(path, other)
-    } else {
-      await takeAway(path, other)
+  const lock = `${path}.lock`
+  for (let waited = 0; !(await create(lock, mine)); waited += 50) {
+    const held = await stat(lock).catch(() => undefined)
+    if (held !== undefined && Date.now() - held.mtimeMs > LOCK_MS) await rm(lock, { force: true })
+    if (waited > 2 * LOCK_MS) {
+      throw new MillraceError('STORAGE', {
+        what: 'The control file cannot be claimed',
+        where: path,
+        todo: 'Other runs start in the same folder: give each job its own.',
+      })
     }
+    await wait(50)
   }
-  throw new MillraceError('STORAGE', {
-    what: 'The control file cannot be claimed',
-    where: path,
-    todo: 'Other runs start in the same folder: give each job its own.',
-  })
+  try {
+    const other = await readControlFile(path)
+    if (other !== undefined && (await isLive(other))) throw inUse(path, other)
+    await rm(path, { force: true })
+    await create(path, mine)
+  } finally {
+    await rm(lock, { force: true })
+  }
 }
 
 /** Removes the file if it is still the one with `token`. */
@@ -80,23 +86,6 @@ async function create(path: string, mine: ControlFile): Promise<boolean> {
       cause: thrown,
     })
   }
-}
-
-/** Two runs may find the same stale file: the rename lets one of them have it, and shows if it was a fresh one after all. */
-async function takeAway(path: string, stale: ControlFile): Promise<void> {
-  const aside = `${path}.${stale.token.slice(0, 16)}.${process.pid}`
-  try {
-    await rename(path, aside)
-  } catch (thrown) {
-    if ((thrown as NodeJS.ErrnoException).code === 'ENOENT') return
-    throw thrown
-  }
-  const taken = await readControlFile(aside)
-  if (taken !== undefined && taken.token !== stale.token) {
-    await rename(aside, path)
-    return
-  }
-  await rm(aside, { force: true })
 }
 
 function inUse(path: string, other: ControlFile): MillraceError {
