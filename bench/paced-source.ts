@@ -15,13 +15,10 @@ interface StridedSplit {
 }
 
 const RECORDS_PER_POLL = 512
-/** Longest sleep for an element that is not due yet, ms; Flink's peer sleeps as long. Other subtasks of the thread wait meanwhile. */
-const LONGEST_SLEEP_MS = 0.05
-const sleeper = new Int32Array(new SharedArrayBuffer(4))
 
 /**
  * Elements emitted when they are due, to the tenth of a millisecond, where timers of the event loop would be a millisecond late.
- * Subtask s of p emits s, s + p, s + 2p, …; not restorable, and it keeps its thread awake.
+ * Subtask s of p emits s, s + p, s + 2p, …; not restorable.
  */
 export function pacedSource<T>(options: PacedSourceOptions<T>): Source<T, StridedSplit, null> {
   return {
@@ -69,8 +66,11 @@ class PacedReader<T> implements SourceReader<T, StridedSplit> {
       this.#next += this.#stride
     }
     if (this.#next >= count) return 'end'
-    if (this.#next === first) Atomics.wait(sleeper, 0, 0, Math.min(dueMs(first) - now, LONGEST_SLEEP_MS))
-    return 'more'
+    return this.#next === first ? 'waiting' : 'more'
+  }
+
+  dueInMs(): number | undefined {
+    return this.#stride === 0 ? undefined : this.options.dueMs(this.#next) - monotonicMs()
   }
 
   available(): Promise<void> {

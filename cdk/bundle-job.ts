@@ -14,16 +14,18 @@ export interface JobEntry {
   readonly parallelism: number | undefined
 }
 
-/** Bundles the job with its functions into `index.mjs` of a folder, for Lambda: exports `stage` and `checkpoint`. Returns the folder. */
+/** Bundles the job with its functions into `index.mjs` of a folder, for Lambda: exports `stage`, `checkpoint` and `activate`. Returns the folder. */
 export function bundleFunctions(entry: string): string {
   const folder = mkdtempSync(join(tmpdir(), 'millrace-functions-'))
   bundle(
     [
       `import job from ${JSON.stringify(resolve(entry))}`,
       `import { stageHandler } from ${JSON.stringify(engineFile('functions/stage-handler'))}`,
-      `import { checkpointHandler } from ${JSON.stringify(engineFile('functions/barrier'))}`,
+      `import { activationHandler } from ${JSON.stringify(engineFile('functions/activation-handler'))}`,
+      `import { checkpointHandler } from ${JSON.stringify(engineFile('functions/checkpoint-handler'))}`,
       'export const stage = stageHandler(job)',
       'export const checkpoint = checkpointHandler(job)',
+      'export const activate = activationHandler(job)',
     ],
     { outfile: join(folder, 'index.mjs'), target: 'node22', minify: true, keepNames: true, sourcemap: 'linked', sourcesContent: false },
   )

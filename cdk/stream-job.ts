@@ -1,13 +1,17 @@
 import { rmSync } from 'node:fs'
 import { CfnOutput, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib'
 import { AttributeType, BillingMode, Table } from 'aws-cdk-lib/aws-dynamodb'
+import { Rule, RuleTargetInput, Schedule } from 'aws-cdk-lib/aws-events'
+import { LambdaFunction as LambdaTarget } from 'aws-cdk-lib/aws-events-targets'
 import { Effect, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import { Stream, StreamEncryption, StreamMode } from 'aws-cdk-lib/aws-kinesis'
 import { Architecture, Code, Function as LambdaFunction, Runtime, StartingPosition } from 'aws-cdk-lib/aws-lambda'
-import { KinesisEventSource } from 'aws-cdk-lib/aws-lambda-event-sources'
+import { KinesisEventSource, SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources'
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs'
 import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3'
+import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
+import { Trigger } from 'aws-cdk-lib/triggers'
 import { Construct } from 'constructs'
 import type { DeploymentPlan } from '../functions/deployment-plan.js'
 import type { VertexPlan } from '../runtime/plan/index.js'
@@ -33,11 +37,18 @@ export interface StreamJobProps {
 const RETENTION = Duration.days(7)
 const BATCH_SIZE = 10_000
 /** What functions write in the bucket (functions/aws-ports.ts). */
-const PREFIXES = ['log/*', 'checkpoints/*']
+const PREFIXES = ['log/*', 'checkpoints/*', 'dead-letters/*']
+const FUNCTION_TIMEOUT = Duration.minutes(1)
+/** Pokes are hints: one that was not taken within this time is given up, and the tick comes anyway. */
+const POKE_RETENTION = Duration.hours(1)
+/** So often sources are poked, to find out that they are idle or have ended; and all, to keep their logs fresh. */
+const SOURCE_TICK = Duration.minutes(1)
+const UPKEEP_TICK = Duration.hours(1)
 
 /**
- * A job on AWS: for each stage a stream with one shard a subtask and a function that takes its batches; one table for the commit logs, one
- * bucket for what is large, a state machine for checkpoints. A source's stream is made here too, and its name is an output.
+ * A job on AWS: for each stage a stream with one shard a subtask, a queue of pokes, and a function that takes the batches of one and the
+ * messages of the other; one table for the commit logs, one bucket for what is large, a state machine for checkpoints. A source's stream is
+ * made here too, and its name is an output. A job that has not run yet is activated when it is deployed.
  */
 export class StreamJob extends Construct {
   readonly plan: DeploymentPlan
@@ -45,6 +56,8 @@ export class StreamJob extends Construct {
   readonly bucket: Bucket
   /** By stage. */
   readonly streams: ReadonlyMap<string, Stream>
+  /** By stage. */
+  readonly queues: ReadonlyMap<string, Queue>
   /** By stage. */
   readonly functions: ReadonlyMap<string, LambdaFunction>
   readonly checkpoints: StateMachine
@@ -60,9 +73,14 @@ export class StreamJob extends Construct {
     this.#code = Code.fromAsset(this.#bundle(entry))
     this.table = this.#createTable()
     this.bucket = this.#createBucket()
-    this.streams = new Map(this.plan.graph.vertices.map((stage) => [stage.id, this.#createStream(stage)]))
+    this.streams = this.#createStreams()
+    this.queues = new Map(this.plan.graph.vertices.map((stage) => [stage.id, this.#createQueue(stage)]))
     this.functions = new Map(this.plan.graph.vertices.map((stage) => [stage.id, this.#createStage(stage)]))
-    this.checkpoints = this.#createCheckpoints()
+    const control = this.#createControl('Checkpoint', 'index.checkpoint')
+    this.checkpoints = createCheckpointMachine(this, 'Checkpoints', control)
+    this.#tick('SourceTick', SOURCE_TICK, control, 'sources')
+    this.#tick('UpkeepTick', UPKEEP_TICK, control, 'all')
+    new Trigger(this, 'Activation', { handler: this.#createControl('Activate', 'index.activate') })
   }
 
   #bundle(entry: string): string {
@@ -73,11 +91,12 @@ export class StreamJob extends Construct {
     return folder
   }
 
-  /** One item a commit, and one a checkpoint and its acknowledgements: pk = log, sk = version. */
+  /** One item a commit, and one an acknowledgement: pk = log, sk = version; and a control item a log. */
   #createTable(): Table {
     return new Table(this, 'Table', {
       partitionKey: { name: 'pk', type: AttributeType.STRING },
       sortKey: { name: 'sk', type: AttributeType.STRING },
+      timeToLiveAttribute: 'expiresAt',
       billingMode: BillingMode.PAY_PER_REQUEST,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       removalPolicy: RemovalPolicy.RETAIN,
@@ -95,9 +114,21 @@ export class StreamJob extends Construct {
     })
   }
 
-  /** A source's stream outlives revisions; frames between stages belong to one. */
-  #createStream(stage: VertexPlan): Stream {
-    const source = this.plan.sourceStreams[stage.id]
+  /** A source's stream outlives revisions, and sources that read the same share it; frames between stages belong to one revision. */
+  #createStreams(): ReadonlyMap<string, Stream> {
+    const streams = new Map<string, Stream>()
+    const outside = new Map<string, Stream>()
+    for (const stage of this.plan.graph.vertices) {
+      const source = this.plan.sourceStreams[stage.id]
+      const known = source === undefined ? undefined : outside.get(source)
+      const stream = known ?? this.#createStream(stage, source)
+      streams.set(stage.id, stream)
+      if (source !== undefined) outside.set(source, stream)
+    }
+    return streams
+  }
+
+  #createStream(stage: VertexPlan, source: string | undefined): Stream {
     const name = source === undefined ? `Frames${this.#props.revision}` : 'Source'
     const stream = new Stream(this, `${constructId(stage)}${name}`, {
       streamMode: StreamMode.PROVISIONED,
@@ -109,15 +140,28 @@ export class StreamJob extends Construct {
     return stream
   }
 
+  #createQueue(stage: VertexPlan): Queue {
+    return new Queue(this, `${constructId(stage)}Pokes`, {
+      encryption: QueueEncryption.SQS_MANAGED,
+      enforceSSL: true,
+      retentionPeriod: POKE_RETENTION,
+      // As Lambda asks for.
+      visibilityTimeout: Duration.seconds(6 * FUNCTION_TIMEOUT.toSeconds()),
+      removalPolicy: RemovalPolicy.DESTROY,
+    })
+  }
+
   #createStage(stage: VertexPlan): LambdaFunction {
     const { graph } = this.plan
     const receivers = [...new Set(graph.edges.filter(({ from }) => from === stage.id).map(({ to }) => to))]
-    const own = this.streams.get(stage.id) as Stream
-    const writesTo = new Map(receivers.map((to) => [to, this.streams.get(to) as Stream]))
-    const created = this.#createFunction(constructId(stage), 'index.stage', {
+    const own = this.#streamOf(stage.id)
+    const writesTo = new Map(receivers.map((to) => [to, this.#streamOf(to)]))
+    const queue = this.queues.get(stage.id) as Queue
+    const isSource = this.plan.sourceStreams[stage.id] !== undefined
+    const created = this.#createFunction(constructId(stage), 'index.stage', new Map([[stage.id, queue]]), {
       MILLRACE_STAGE: stage.id,
       MILLRACE_STREAM: own.streamName,
-      MILLRACE_STREAMS: Stack.of(this).toJsonString(Object.fromEntries([...writesTo].map(([to, stream]) => [to, stream.streamName]))),
+      MILLRACE_STREAMS: this.#json([...writesTo].map(([to, stream]) => [to, stream.streamName])),
     })
     created.addEventSource(
       new KinesisEventSource(own, {
@@ -129,7 +173,11 @@ export class StreamJob extends Construct {
         reportBatchItemFailures: true,
       }),
     )
-    this.#grantLogs(created, [`${this.#logs}/${stage.id}/*`, `${this.#logs}/#checkpoints/*`])
+    created.addEventSource(new SqsEventSource(queue, { batchSize: 10, reportBatchItemFailures: true }))
+    queue.grantSendMessages(created)
+    // Splits of a source that appear later register in the job's own log.
+    const jobLog = isSource ? [`${this.plan.job}/#job`] : []
+    this.#grantLogs(created, [`${this.#logs}/${stage.id}/*`, `${this.#logs}/#acks/*`, `${this.#logs}/#ended/*`, ...jobLog])
     created.addToRolePolicy(
       allow(
         ['s3:GetObject', 's3:PutObject'],
@@ -141,22 +189,30 @@ export class StreamJob extends Construct {
     return created
   }
 
-  #createCheckpoints(): StateMachine {
-    const steps = this.#createFunction('Checkpoint', 'index.checkpoint', {})
-    this.#grantLogs(steps, [`${this.#logs}/#checkpoints`, `${this.#logs}/#checkpoints/*`])
-    steps.addToRolePolicy(allow(['s3:GetObject', 's3:PutObject'], [this.bucket.arnForObjects('checkpoints/*')]))
-    // Without it S3 says of an object that is not there that access to it is denied.
-    steps.addToRolePolicy(allow(['s3:ListBucket'], [this.bucket.bucketArn]))
-    const sources = this.plan.graph.vertices.filter(({ operators }) => operators[0].isSource)
-    return createCheckpointMachine(
-      this,
-      'Checkpoints',
-      steps,
-      sources.map(({ id }) => this.functions.get(id) as LambdaFunction),
+  /** A function that decides for the job as a whole: it may write to all of the job's logs. */
+  #createControl(id: string, handler: string): LambdaFunction {
+    const control = this.#createFunction(id, handler, this.queues, {})
+    this.#grantLogs(control, [`${this.plan.job}/*`])
+    control.addToRolePolicy(
+      allow(
+        ['s3:GetObject', 's3:PutObject'],
+        ['log/*', 'checkpoints/*'].map((prefix) => this.bucket.arnForObjects(prefix)),
+      ),
     )
+    // Without it S3 says of an object that is not there that access to it is denied.
+    control.addToRolePolicy(allow(['s3:ListBucket'], [this.bucket.bucketArn]))
+    for (const queue of this.queues.values()) queue.grantSendMessages(control)
+    const sources = Object.keys(this.plan.sourceStreams).map((stage) => this.#streamOf(stage).streamArn)
+    control.addToRolePolicy(allow(['kinesis:ListShards', 'kinesis:GetShardIterator', 'kinesis:GetRecords'], sources))
+    return control
   }
 
-  #createFunction(id: string, handler: string, environment: Record<string, string>): LambdaFunction {
+  #tick(id: string, interval: Duration, control: LambdaFunction, subtasks: 'sources' | 'all'): void {
+    const target = new LambdaTarget(control, { event: RuleTargetInput.fromObject({ step: 'tick', subtasks }), retryAttempts: 0 })
+    new Rule(this, id, { schedule: Schedule.rate(interval), targets: [target] })
+  }
+
+  #createFunction(id: string, handler: string, queues: ReadonlyMap<string, Queue>, environment: Record<string, string>): LambdaFunction {
     const { parameters, parallelism, revision, memoryMb } = this.#props
     return new LambdaFunction(this, `${id}Function`, {
       runtime: Runtime.NODEJS_22_X,
@@ -164,7 +220,7 @@ export class StreamJob extends Construct {
       handler,
       code: this.#code,
       memorySize: memoryMb,
-      timeout: Duration.minutes(1),
+      timeout: FUNCTION_TIMEOUT,
       logGroup: new LogGroup(this, `${id}Logs`, { retention: RetentionDays.ONE_MONTH, removalPolicy: RemovalPolicy.DESTROY }),
       environment: {
         NODE_OPTIONS: '--enable-source-maps',
@@ -175,9 +231,20 @@ export class StreamJob extends Construct {
         ...(parallelism === undefined ? {} : { MILLRACE_PARALLELISM: String(parallelism) }),
         MILLRACE_TABLE: this.table.tableName,
         MILLRACE_BUCKET: this.bucket.bucketName,
+        MILLRACE_SOURCES: this.#json(Object.entries(this.plan.sourceStreams).map(([stage, stream]) => [stream, this.#streamOf(stage).streamName])),
+        MILLRACE_QUEUES: this.#json([...queues].map(([stage, { queueUrl }]) => [stage, queueUrl])),
         ...environment,
       },
     })
+  }
+
+  #streamOf(stage: string): Stream {
+    return this.streams.get(stage) as Stream
+  }
+
+  /** Of names that are known when it is deployed. */
+  #json(entries: readonly (readonly [string, string])[]): string {
+    return Stack.of(this).toJsonString(Object.fromEntries(entries))
   }
 
   get #logs(): string {

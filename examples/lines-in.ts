@@ -1,5 +1,6 @@
 import {
   type DataStream,
+  type FileFormat,
   fileSource,
   kinesisSource,
   lines,
@@ -36,7 +37,8 @@ export function linesIn(env: StreamExecutionEnvironment, moduleUrl: string, ship
 export function numberedLinesIn(env: StreamExecutionEnvironment, moduleUrl: string, shipped: string): DataStream<NumberedLine> {
   const live = liveSource(env)
   if (live !== undefined) return live.map((line) => ({ line, lineNumber: 0 })).setParallelism(1)
-  return readInOrder(env, fileSource<NumberedLine>({ ...fileOf(env, moduleUrl, shipped), format: lines({ withPosition: true }) }))
+  const format: FileFormat<NumberedLine> = lines({ withPosition: true })
+  return readInOrder(env, fileSource({ ...fileOf(env, moduleUrl, shipped), format }))
 }
 
 /** Whether lines come as someone or something sends them, so that the time of a line is the clock's. */
@@ -60,7 +62,7 @@ function liveSource(env: StreamExecutionEnvironment): DataStream<string> | undef
 }
 
 function readInOrder<T, Split extends SourceSplit, State>(env: StreamExecutionEnvironment, source: Source<T, Split, State>): DataStream<T> {
-  return env.fromSource(source, WatermarkStrategy.noWatermarks<T>()).uid('lines').setParallelism(1)
+  return env.fromSource(source, WatermarkStrategy.noWatermarks()).uid('lines').setParallelism(1)
 }
 
 function fileOf(env: StreamExecutionEnvironment, moduleUrl: string, shipped: string): { path: string; follow: boolean } {

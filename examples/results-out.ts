@@ -26,7 +26,7 @@ export function resultsTo<T>(stream: DataStream<T>, path: string, format: SinkFo
 }
 
 export function resultsToStderr<T>(stream: DataStream<T>): void {
-  stream.sinkTo(printSink<T>({ stderr: true }))
+  stream.sinkTo(printSink({ stderr: true }))
 }
 
 function isFolder(path: string): boolean {

@@ -3,48 +3,88 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
 import { KinesisClient } from '@aws-sdk/client-kinesis'
 import { S3Client } from '@aws-sdk/client-s3'
-import { DynamoDbCommitLog, KinesisChannel, S3BlobStore } from '../runtime/backends/aws/index.js'
+import { DynamoDbCommitLog, KinesisChannel, KinesisSourceStreams, S3BlobStore, SqsPokes } from '../runtime/backends/aws/index.js'
+import { ZlibCompression } from '../runtime/backends/node/index.js'
 import { CheckpointStore } from '../runtime/checkpoint/index.js'
+import { MillraceError } from '../runtime/core/index.js'
 import { type JobGraph, vertexOf } from '../runtime/plan/index.js'
 import type { Channel, Clock } from '../runtime/ports/index.js'
 import type { StagePorts } from '../runtime/task/stage-ports.js'
+import { DeadLetterBlobs } from './dead-letter-blobs.js'
+import { type SendMessage, sqsSender } from './sqs-sender.js'
 import type { JobEnvironment, StageEnvironment } from './stage-environment.js'
+import type { StageMetrics } from './stage-metrics.js'
 
 const clock: Clock = { now: () => Date.now(), monotonic: () => performance.now() }
 
-export type JobPorts = Pick<StagePorts, 'clock' | 'log' | 'checkpoints'>
+/** What the functions do not find on AWS by themselves. */
+export interface Outside {
+  readonly metrics: StageMetrics
+  /** Default: through SQS. */
+  readonly send?: SendMessage | undefined
+}
 
-/** Where a job's checkpoints stand in its bucket; and the parts of its commits. */
+export interface JobPorts extends Pick<StagePorts, 'clock' | 'log' | 'parts' | 'checkpoints' | 'streams' | 'nonce' | 'count'> {
+  readonly pokes: SqsPokes
+}
+
+/** Where a job's checkpoints stand in its bucket; the parts of its commits; and records that failed. */
 export const CHECKPOINTS_PREFIX = 'checkpoints/'
 export const PARTS_PREFIX = 'log/'
+export const LETTERS_PREFIX = 'dead-letters/'
 
-export function jobPorts({ table, bucket, job, revision }: JobEnvironment, s3 = new S3Client()): JobPorts {
+interface Clients {
+  readonly s3: S3Client
+  readonly kinesis: KinesisClient
+}
+
+export function jobPorts(environment: JobEnvironment, outside: Outside, clients: Clients = newClients()): JobPorts {
+  const { table, bucket, job, revision, sources } = environment
   const prefix = `${CHECKPOINTS_PREFIX}${job}/${revision}/`
   const options = { root: `s3://${bucket}/${prefix.slice(0, -1)}`, newNonce: nonce }
   return {
     clock,
     log: new DynamoDbCommitLog(new DynamoDBClient(), table),
-    checkpoints: new CheckpointStore(new S3BlobStore(s3, bucket, prefix), options),
+    parts: new S3BlobStore(clients.s3, bucket, PARTS_PREFIX),
+    checkpoints: new CheckpointStore(new S3BlobStore(clients.s3, bucket, prefix), options),
+    streams: new KinesisSourceStreams(clients.kinesis, sources),
+    pokes: pokesOf(environment, outside.send ?? sqsSender()),
+    nonce,
+    count: (event, times) => outside.metrics.count(event, times),
   }
 }
 
-export function stagePorts(environment: StageEnvironment, graph: JobGraph): StagePorts {
-  const s3 = new S3Client()
-  const kinesis = new KinesisClient()
+export function stagePorts(environment: StageEnvironment, graph: JobGraph, outside: Outside): StagePorts & JobPorts {
+  const clients = newClients()
   const channels = new Map<string, Channel>()
   for (const [stage, stream] of Object.entries(environment.streams)) {
-    channels.set(stage, new KinesisChannel(kinesis, stream, vertexOf(graph, stage).parallelism))
+    channels.set(stage, new KinesisChannel(clients.kinesis, stream, vertexOf(graph, stage).parallelism))
   }
   return {
-    ...jobPorts(environment, s3),
-    parts: new S3BlobStore(s3, environment.bucket, PARTS_PREFIX),
+    ...jobPorts(environment, outside, clients),
+    deadLetters: new DeadLetterBlobs(new S3BlobStore(clients.s3, environment.bucket, LETTERS_PREFIX)),
+    compression: new ZlibCompression(),
     channel: (stage) => channels.get(stage) as Channel,
     random: () => Math.random(),
-    nonce,
     pause: async (ms) => {
       await pause(ms)
     },
   }
+}
+
+function pokesOf({ queues }: JobEnvironment, send: SendMessage): SqsPokes {
+  return new SqsPokes({
+    now: () => clock.now(),
+    send: async (stage, body, delaySeconds) => {
+      const queue = queues[stage]
+      if (queue === undefined) throw new MillraceError('OPTION_INVALID', { what: `nobody has said which queue is that of stage "${stage}"` })
+      await send(queue, body, delaySeconds)
+    },
+  })
+}
+
+function newClients(): Clients {
+  return { s3: new S3Client(), kinesis: new KinesisClient() }
 }
 
 function nonce(): string {

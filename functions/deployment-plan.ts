@@ -1,5 +1,5 @@
 import { compileJob, type Job } from '../runtime/api/define-job.js'
-import type { JobGraph } from '../runtime/plan/index.js'
+import type { CompiledJob, JobGraph } from '../runtime/plan/index.js'
 import { bindStage } from '../runtime/task/stage-operators.js'
 import { planFingerprint } from './deployed-job.js'
 
@@ -19,10 +19,15 @@ export function deploymentPlan(
 ): DeploymentPlan {
   const compiled = compileJob(job, options)
   const { graph } = compiled
-  const sourceStreams: Record<string, string> = {}
-  for (const vertex of graph.vertices) {
-    const { source } = bindStage(compiled, vertex)
-    if (source !== undefined) sourceStreams[vertex.id] = source.source.stream
+  return { job: graph.job, fingerprint: planFingerprint(graph), graph, sourceStreams: sourceStreamsOf(compiled) }
+}
+
+/** By stage, the logical name of the stream that it reads. Throws PLAN_INVALID. */
+export function sourceStreamsOf(job: CompiledJob): Readonly<Record<string, string>> {
+  const streams: Record<string, string> = {}
+  for (const vertex of job.graph.vertices) {
+    const { source } = bindStage(job, vertex)
+    if (source !== undefined) streams[vertex.id] = source.source.stream
   }
-  return { job: graph.job, fingerprint: planFingerprint(graph), graph, sourceStreams }
+  return streams
 }

@@ -9,6 +9,8 @@ import type { Deployment } from '../runtime/task/stage-names.js'
  * MILLRACE_PARAMETERS               job parameters, a JSON array of words
  * MILLRACE_PARALLELISM              default parallelism (absent: the job's own)
  * MILLRACE_TABLE, MILLRACE_BUCKET   commit logs, parts and snapshots
+ * MILLRACE_SOURCES                  names of the streams outside, by their logical names, a JSON object
+ * MILLRACE_QUEUES                   URLs of the queues of pokes, by stage, a JSON object (of a stage's function: its own)
  * MILLRACE_STAGE                    the stage's id (stage functions only)
  * MILLRACE_STREAM                   name of the stream it takes its batches from (stage functions only)
  * MILLRACE_STREAMS                  names of the streams it writes to, by stage, a JSON object (stage functions only)
@@ -18,6 +20,8 @@ export interface JobEnvironment extends Deployment {
   readonly parallelism: number | undefined
   readonly table: string
   readonly bucket: string
+  readonly sources: Readonly<Record<string, string>>
+  readonly queues: Readonly<Record<string, string>>
 }
 
 export interface StageEnvironment extends JobEnvironment {
@@ -39,6 +43,8 @@ export function readJobEnvironment(variables: Variables): JobEnvironment {
     parallelism: parallelism === undefined ? undefined : Number(parallelism),
     table: required(variables, 'MILLRACE_TABLE'),
     bucket: required(variables, 'MILLRACE_BUCKET'),
+    sources: json(variables, 'MILLRACE_SOURCES') as Readonly<Record<string, string>>,
+    queues: json(variables, 'MILLRACE_QUEUES') as Readonly<Record<string, string>>,
   }
 }
 

@@ -1,71 +1,115 @@
+import type { PokeMessage } from '../runtime/backends/aws/index.js'
 import { MillraceError } from '../runtime/core/index.js'
+import { vertexOf } from '../runtime/plan/index.js'
 import type { StreamRecord } from '../runtime/task/record-stream-source.js'
+import { hasSource } from '../runtime/task/stage-names.js'
 import { StageSubtask } from '../runtime/task/stage-subtask.js'
-import { stagePorts } from './aws-ports.js'
+import { type JobPorts, stagePorts } from './aws-ports.js'
 import { deployedJob } from './deployed-job.js'
-import type { BatchResponse, KinesisEvent, KinesisEventRecord } from './kinesis-event.js'
+import type { HandlerOptions } from './handler-options.js'
 import { readStageEnvironment, type StageEnvironment } from './stage-environment.js'
+import {
+  attemptOf,
+  type BatchResponse,
+  type InvocationContext,
+  isKinesisEvent,
+  type KinesisEvent,
+  type KinesisEventRecord,
+  type SqsEvent,
+  type SqsEventRecord,
+} from './stage-event.js'
+import { StageMetrics } from './stage-metrics.js'
 
-/** From the state machine of checkpoints to the functions of sources. */
-export interface BarrierMessage {
-  readonly barrier: { readonly checkpointId: number; readonly subtask: number }
-}
-
-export type StageHandler = (event: KinesisEvent | BarrierMessage) => Promise<BatchResponse>
+export type StageHandler = (event: KinesisEvent | SqsEvent, context?: InvocationContext) => Promise<BatchResponse>
 
 /**
- * The function of a stage: a batch of a shard goes to the subtask of the shard's number. A batch that fails is reported whole, so that it
- * comes again; a barrier's message that fails throws, so that the state machine sends it again.
+ * The function of a stage. A batch of a source's shard goes to the subtask of the shard's name, one of another stage's to the subtask of the
+ * shard's number; a batch that fails is reported whole, so that it comes again. A message pokes a subtask.
  */
-export function stageHandler(job: unknown, variables: Readonly<Record<string, string | undefined>> = process.env): StageHandler {
+export function stageHandler(job: unknown, options: HandlerOptions = {}): StageHandler {
   let stage: Stage | undefined
-  return async (event) => {
-    if (stage === undefined) stage = new Stage(job, readStageEnvironment(variables))
-    if ('barrier' in event) {
-      await stage.subtask(event.barrier.subtask).barrier(event.barrier.checkpointId)
-      return { batchItemFailures: [] }
-    }
+  return async (event, context) => {
+    if (stage === undefined) stage = new Stage(job, readStageEnvironment(options.variables ?? process.env), options)
     try {
-      await stage.batch(event.Records)
-      return { batchItemFailures: [] }
-    } catch (error) {
-      console.error(error)
-      return { batchItemFailures: event.Records.slice(0, 1).map(({ kinesis }) => ({ itemIdentifier: kinesis.sequenceNumber })) }
+      if (isKinesisEvent(event)) return { batchItemFailures: await stage.batch(event.Records, attemptOf(context)) }
+      return { batchItemFailures: await stage.messages(event.Records as readonly SqsEventRecord[]) }
+    } finally {
+      stage.metrics.flush()
     }
   }
 }
 
 /** The subtasks that this instance of the function has in memory. */
 class Stage {
-  readonly #subtasks = new Map<number, StageSubtask>()
-  readonly #create: (subtask: number) => StageSubtask
+  readonly metrics: StageMetrics
+  readonly #subtasks = new Map<string, StageSubtask>()
+  readonly #create: (subtask: string) => StageSubtask
+  readonly #pokes: JobPorts['pokes']
+  readonly #isSource: boolean
 
   constructor(
     job: unknown,
     readonly environment: StageEnvironment,
+    { send, log }: HandlerOptions,
   ) {
+    const { stage } = environment
     const { parameters, describe } = deployedJob(job, environment)
-    const ports = stagePorts(environment, describe().graph)
-    // Restores are what would begin a new attempt.
-    this.#create = (subtask) =>
-      new StageSubtask({ deployment: environment, describe, stage: environment.stage, subtask, attempt: 0, parameters, ports })
+    const { graph } = describe()
+    this.metrics = new StageMetrics({ job: environment.job, stage }, log)
+    const ports = stagePorts(environment, graph, { metrics: this.metrics, send })
+    this.#pokes = ports.pokes
+    this.#isSource = hasSource(vertexOf(graph, stage))
+    this.#create = (subtask) => new StageSubtask({ deployment: environment, describe, stage, subtask, parameters, ports })
   }
 
-  async batch(records: readonly KinesisEventRecord[]): Promise<void> {
-    if (records.length === 0) return
+  /** What must come again: the batch from its first record on, or nothing. */
+  async batch(records: readonly KinesisEventRecord[], attempt: number | undefined): Promise<BatchResponse['batchItemFailures']> {
+    try {
+      const shard = this.#shardOf(records)
+      await this.#subtask(this.#isSource ? shard : numberOf(shard)).invoke({
+        kind: 'batch',
+        records: records.map(streamRecord),
+        ...(attempt === undefined ? {} : { attempt }),
+      })
+      return []
+    } catch (error) {
+      console.error(error)
+      return records.slice(0, 1).map(({ kinesis }) => ({ itemIdentifier: kinesis.sequenceNumber }))
+    }
+  }
+
+  /** What must come again. Of several messages for one subtask one is enough. */
+  async messages(records: readonly SqsEventRecord[]): Promise<BatchResponse['batchItemFailures']> {
+    const failures: { itemIdentifier: string }[] = []
+    const poked = new Set<string>()
+    for (const { messageId, body } of records) {
+      try {
+        const target = await this.#pokes.arrived(JSON.parse(body) as PokeMessage)
+        if (target === undefined || poked.has(target.subtask)) continue
+        await this.#subtask(target.subtask).invoke({ kind: 'poke' })
+        poked.add(target.subtask)
+      } catch (error) {
+        console.error(error)
+        failures.push({ itemIdentifier: messageId })
+      }
+    }
+    return failures
+  }
+
+  #shardOf(records: readonly KinesisEventRecord[]): string {
     const shard = shardOf(records[0])
     for (const record of records) {
       if (streamOf(record) !== this.environment.stream) throw otherStream(record, this.environment)
       if (shardOf(record) !== shard) throw new MillraceError('BATCH_REFUSED', { what: 'a batch has records of two shards', where: shard })
     }
-    await this.subtask(subtaskOf(shard)).batch(records.map(streamRecord), shard)
+    return shard
   }
 
-  subtask(index: number): StageSubtask {
-    let subtask = this.#subtasks.get(index)
+  #subtask(name: string): StageSubtask {
+    let subtask = this.#subtasks.get(name)
     if (subtask === undefined) {
-      subtask = this.#create(index)
-      this.#subtasks.set(index, subtask)
+      subtask = this.#create(name)
+      this.#subtasks.set(name, subtask)
     }
     return subtask
   }
@@ -89,9 +133,9 @@ function streamOf({ eventSourceARN }: KinesisEventRecord): string {
 }
 
 /** The shards of a new stream are numbered in the order of their slices of the hash space. */
-function subtaskOf(shard: string): number {
+function numberOf(shard: string): string {
   const number = /^shardId-(\d+)$/.exec(shard)?.[1]
-  if (number !== undefined) return Number(number)
+  if (number !== undefined) return String(Number(number))
   throw new MillraceError('BATCH_REFUSED', {
     what: `"${shard}" is no shard`,
     todo: 'Let only the event source mapping of its Kinesis stream call the function.',

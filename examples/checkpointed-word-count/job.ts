@@ -1,7 +1,7 @@
 import { defineJob, textFormat } from 'millrace'
 import { linesIn } from '../lines-in.js'
 import { resultsOut } from '../results-out.js'
-import { type WordCount, wordsOf } from '../word-count/words.js'
+import { wordsOf } from '../word-count/words.js'
 
 /**
  * The running word count, to be run with checkpoints (`--checkpoint-dir DIR --checkpoint-interval 3000`): killed at any time and
@@ -9,7 +9,7 @@ import { type WordCount, wordsOf } from '../word-count/words.js'
  */
 export default defineJob('checkpointed-word-count', (env) => {
   const counts = linesIn(env, import.meta.url, 'input.txt')
-    .flatMap<WordCount>(wordsOf)
+    .flatMap(wordsOf)
     .uid('words')
     .keyBy((w) => w.word)
     .sum('n')

@@ -10,7 +10,7 @@ class Deviation extends RichFilterFunction<KeyedNumber> {
 
   override open(context: RuntimeContext): void {
     super.open(context)
-    this.#values = context.getListState(new ListStateDescriptor<number>('values'))
+    this.#values = context.getListState(new ListStateDescriptor('values'))
   }
 
   filter({ value }: KeyedNumber): boolean {

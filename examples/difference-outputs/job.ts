@@ -8,7 +8,7 @@ class Difference extends RichFlatMapFunction<KeyedNumber, number> {
 
   override open(context: RuntimeContext): void {
     super.open(context)
-    this.#last = context.getState(new ValueStateDescriptor<number>('last', { defaultValue: 0 }))
+    this.#last = context.getState(new ValueStateDescriptor('last', { defaultValue: 0 }))
   }
 
   flatMap({ value }: KeyedNumber, out: Collector<number>): void {

@@ -8,7 +8,7 @@ class Difference extends RichMapFunction<KeyedNumber, number> {
 
   override open(context: RuntimeContext): void {
     super.open(context)
-    this.#last = context.getState(new ValueStateDescriptor<number>('last'))
+    this.#last = context.getState(new ValueStateDescriptor('last'))
   }
 
   map({ value }: KeyedNumber): number {

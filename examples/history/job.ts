@@ -3,7 +3,7 @@ import { type KeyedNumber, parseKeyedNumber } from '../keyed-number.js'
 import { linesIn } from '../lines-in.js'
 import { resultsOut } from '../results-out.js'
 
-const STATE = { history: valueState<string>({ defaultValue: '' }) }
+const STATE = { history: valueState({ defaultValue: '' }) }
 
 /** All numbers of a key so far, each time another one comes: `hello-1`, then `hello-1-2`. Lines are `key,number`. */
 export default defineJob('history', (env) => {

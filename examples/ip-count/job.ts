@@ -22,8 +22,8 @@ import { WholeSecondWatermarks } from './whole-second-watermarks.js'
 const WINDOW_MS = 5_000
 const OUT_OF_ORDERNESS_MS = 1_000
 
-const MALFORMED = new OutputTag<MalformedLine>('malformed')
-const LATE = new OutputTag<Access>('late')
+const MALFORMED: OutputTag<MalformedLine> = new OutputTag('malformed')
+const LATE: OutputTag<Access> = new OutputTag('late')
 
 /** Requests of one client in one window; `start` (inclusive) and `end` (exclusive) in epoch milliseconds. */
 export interface IpCount {
@@ -38,7 +38,7 @@ export interface IpCount {
  * outputs. The metrics' counters `lines`, `malformed`, `late`, `counted` and `windows` say what became of the lines.
  */
 export default defineJob('ip-count', (env) => {
-  const byTime = WatermarkStrategy.forGenerator<Access>(() => new WholeSecondWatermarks(OUT_OF_ORDERNESS_MS))
+  const byTime = WatermarkStrategy.forGenerator(() => new WholeSecondWatermarks(OUT_OF_ORDERNESS_MS))
   // One subtask up to the watermark: only in the log's own order is it defined which lines are late.
   const accesses = numberedLinesIn(env, import.meta.url, 'access.log')
     .process(new Parse())
@@ -60,11 +60,11 @@ export default defineJob('ip-count', (env) => {
     .uid('count')
     .name('count')
 
-  resultsOut(counts.process(new Tally<IpCount>('windows', 'counted', (c) => c.count)).uid('tally'), env, ndjsonFormat())
+  resultsOut(counts.process(new Tally('windows', 'counted', (c) => c.count)).uid('tally'), env, ndjsonFormat())
   const malformed = accesses.getSideOutput(MALFORMED)
   if (env.parameters.has('malformed')) resultsTo(malformed, env.parameters.getRequired('malformed'), ndjsonFormat())
   else resultsToStderr(malformed.map((m) => `malformed line ${m.lineNumber || '?'}: ${m.reason}: ${m.line}`))
-  const late = counts.getSideOutput(LATE).process(new Tally<Access>('late')).uid('late')
+  const late = counts.getSideOutput(LATE).process(new Tally('late')).uid('late')
   if (env.parameters.has('late')) resultsTo(late, env.parameters.getRequired('late'), ndjsonFormat())
 })
 

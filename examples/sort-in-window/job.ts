@@ -23,10 +23,9 @@ interface Entry {
  * file; a line without a time, as one types it, has the clock's.
  */
 export default defineJob('sort-in-window', (env) => {
-  const byTime = WatermarkStrategy.forBoundedOutOfOrderness<Entry>(1_000).withTimestampAssigner((e) => e.timeMs)
   const sorted = linesIn(env, import.meta.url, 'input.txt')
     .map(parse)
-    .assignTimestampsAndWatermarks(byTime)
+    .assignTimestampsAndWatermarks(WatermarkStrategy.forBoundedOutOfOrderness(1_000).withTimestampAssigner((e) => e.timeMs))
     .keyBy((e) => e.key)
     .window(isLive(env) ? TumblingProcessingTimeWindows.of(10_000) : TumblingEventTimeWindows.of(10_000))
     .process({

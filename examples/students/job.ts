@@ -8,8 +8,8 @@ interface Student {
   readonly age: number
 }
 
-const EIGHTEEN = new OutputTag<string>('stream_1')
-const YOUNGER = new OutputTag<string>('stream_2')
+const EIGHTEEN: OutputTag<string> = new OutputTag('stream_1')
+const YOUNGER: OutputTag<string> = new OutputTag('stream_2')
 
 /**
  * Splits students, lines `name,gender,age`: names of those over 18 go to the main output, `name:age` of those who are 18 to side

@@ -14,11 +14,10 @@ interface Entry {
  * `--offset 2000` moves the windows' starts by 2 s.
  */
 export default defineJob('watermark', (env) => {
-  const byTime = WatermarkStrategy.forBoundedOutOfOrderness<Entry>(1_000).withTimestampAssigner((e) => e.timeMs)
   const sums = linesIn(env, import.meta.url, 'input.txt')
     .map(parse)
     .setParallelism(1)
-    .assignTimestampsAndWatermarks(byTime)
+    .assignTimestampsAndWatermarks(WatermarkStrategy.forBoundedOutOfOrderness(1_000).withTimestampAssigner((e) => e.timeMs))
     .setParallelism(1)
     .keyBy((e) => e.word)
     .window(TumblingEventTimeWindows.of(3_000, env.parameters.getNumber('offset', 0)))

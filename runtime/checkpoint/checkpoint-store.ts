@@ -61,6 +61,27 @@ export class CheckpointStore {
   }
 
   /**
+   * The same for somebody who may have done it before: a manifest of this job, attempt and id that is there already is taken for it. A
+   * savepoint stands among the checkpoints, under its id, and is never dropped by {@link retain}.
+   * Throws CHECKPOINT_FAILED when another one of that id is there, STATE_UNSERIALISABLE.
+   */
+  async ensure(manifest: Manifest): Promise<{ readonly path: string }> {
+    const { job, attempt, checkpointId } = manifest
+    const name = manifestName(checkpointId)
+    if ((await this.blobs.put(name, encodeManifest(manifest))) === 'exists') {
+      const before = await this.load(checkpointId)
+      if (before.job !== job || before.attempt !== attempt) throw this.#alreadyThere(name)
+    }
+    return { path: placeOf(this.root, `${CHECKPOINTS}${checkpointId}`) }
+  }
+
+  /** Takes over segments of another store, under their names. Throws what `readSegment` throws. */
+  async adopt(manifest: Manifest, from: CheckpointStore): Promise<void> {
+    // A name holds a nonce, so one that exists is the same segment from a copy that was cut short.
+    for (const ref of segmentsOf(manifest)) await this.blobs.put(ref.name, await from.readSegment(ref))
+  }
+
+  /**
    * Makes this store a savepoint that needs no other folder: copies the segments, then writes the manifest at the root.
    * Throws CHECKPOINT_FAILED when there is a savepoint already, and what `readSegment` throws.
    */

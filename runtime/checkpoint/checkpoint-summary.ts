@@ -50,7 +50,7 @@ export async function summarise(
   const reason = await firstFault(store, segments, verified)
   return {
     id: manifest.checkpointId,
-    kind,
+    kind: manifest.kind,
     path,
     createdAtMs: manifest.createdAtMs,
     job: manifest.job,

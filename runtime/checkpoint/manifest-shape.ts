@@ -22,6 +22,7 @@ function operatorFault(value: unknown, path: string): string | undefined {
 function subtaskFault(value: unknown, path: string): string | undefined {
   const subtask = value as Record<string, unknown>
   if (!isRecord(value) || !isCount(subtask.subtask)) return `${path} is not a subtask`
+  if (subtask.ended !== undefined && subtask.ended !== true) return `${path}.ended is ${String(subtask.ended)}`
   return (
     firstFault(subtask.keyed, `${path}.keyed`, segmentFault) ??
     firstFault(subtask.operatorState, `${path}.operatorState`, (state, at) => (typeof state === 'string' ? undefined : `${at} is not a text`))

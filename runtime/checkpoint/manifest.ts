@@ -15,6 +15,8 @@ export interface OperatorSubtaskState {
   readonly keyed: readonly SegmentRef[]
   /** Plain data; whatever the structural serialisation holds (bigint, Map, Date …). */
   readonly operatorState: readonly unknown[]
+  /** The subtask had processed all its input; absent otherwise. */
+  readonly ended?: true
 }
 
 export interface OperatorState {

@@ -23,15 +23,16 @@ export interface RetentionDecision {
 }
 
 /**
- * The newest `keep` readable checkpoints stay, and those newer than them that cannot be read; the rest goes. A segment goes
+ * The newest `keep` readable checkpoints stay, and those newer than them that cannot be read, and savepoints that stand among them; the rest
+ * goes. A segment goes
  * when nothing that stays names it, it is not in use, and it was written for a checkpoint no newer than the newest completed
  * one: newer ones may be of a checkpoint that is being written now.
  */
 export function decideRetention(facts: RetentionFacts): RetentionDecision {
   const newestFirst = facts.checkpoints.toSorted((a, b) => b.id - a.id)
-  const kept = new Set(newestFirst.filter((c) => c.manifest !== undefined).slice(0, facts.keep))
+  const kept = new Set(newestFirst.filter((c) => c.manifest?.kind === 'checkpoint').slice(0, facts.keep))
   const oldestKept = Math.min(...[...kept].map((c) => c.id))
-  const dropped = newestFirst.filter((c) => !kept.has(c) && (c.manifest !== undefined || c.id < oldestKept))
+  const dropped = newestFirst.filter((c) => !kept.has(c) && c.manifest?.kind !== 'savepoint' && (c.manifest !== undefined || c.id < oldestKept))
   const staying = newestFirst.filter((c) => !dropped.includes(c))
   const checkpoints = dropped.map((c) => c.id).reverse()
   // What an unreadable manifest names is not known, so nothing may go while it stays.

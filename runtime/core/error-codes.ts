@@ -38,6 +38,7 @@ export const ERROR_CODES = {
   CHECKPOINT_OTHER_JOB: user('A checkpoint belongs to another job, or the job no longer has an operator whose state it holds.'),
   CHECKPOINT_NOT_FOUND: user('There is no checkpoint to restore from.'),
   CHECKPOINT_DIR_IN_USE: user('Another running job uses this checkpoint folder.'),
+  ACTIVATION_REFUSED: external('A job was activated, restored or deployed by somebody else meanwhile.', false),
   CHECKPOINT_FAILED: external('A checkpoint could not be completed.'),
   STORAGE: external('Reading or writing files failed (disk full, permission, I/O error).'),
   SOURCE_FAILED: external('A source lost its outside system or could not read it.'),

@@ -10,6 +10,35 @@ export interface Sink<T, Committable = unknown, WriterState = unknown> {
   /** `restored` holds this subtask's share of the writer states in the checkpoint (empty at first start). */
   createWriter(context: SinkWriterContext, restored: readonly WriterState[]): SinkWriter<T, Committable, WriterState>
   createCommitter?(context: SinkWriterContext): Committer<Committable>
+  /** Present when the outside takes the records of one commit and its marker in one transaction: exactly once where each commit is durable (AWS). */
+  createTransactor?(context: SinkWriterContext): SinkTransactor<T>
+  /**
+   * Where each commit is durable (AWS): `onCommit` (the default) delivers at once what a commit has; `onCheckpoint` holds it in state until a
+   * checkpoint with it has completed, so that a restore never repeats what was seen outside.
+   */
+  readonly delivery?: 'onCommit' | 'onCheckpoint'
+}
+
+/** Says which commit of which subtask records are from. Of one writer, later ones have a greater (attempt, version). */
+export interface SinkMarker {
+  /** Names one subtask of one sink of one job. */
+  readonly writer: string
+  /** The job's run since its last restore. */
+  readonly attempt: number
+  readonly version: number
+}
+
+export interface SinkRecord<T> extends SinkElementContext {
+  readonly value: T
+}
+
+/** Writes commits to the outside, each once: record and marker in one transaction. */
+export interface SinkTransactor<T> {
+  /** Writes the records and the marker if the marker is later than the writer's stored one, else nothing: it has been applied before. */
+  apply(marker: SinkMarker, records: readonly SinkRecord<T>[]): Promise<void>
+  /** A restore: raises the writer's stored marker to (attempt, 0), so that instances of former attempts no longer write. */
+  fence(writer: string, attempt: number): Promise<void>
+  close?(): void | Promise<void>
 }
 
 /** Where a sink writer runs. */

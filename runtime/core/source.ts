@@ -72,6 +72,12 @@ export interface SourceReader<T, Split> {
   pollNext(out: ReaderOutput<T>): ReadStatus
   /** Resolves when `pollNext` may have something new; rejects when the source has failed. */
   available(): Promise<void>
+  /**
+   * For a reader whose next record is brought by time alone. Asked after `waiting`: in how many ms (fractions count) `pollNext` is to
+   * be called again, to a tenth of a millisecond or so; `available()` is then not asked. undefined: `available()` tells. The thread
+   * itself sleeps for what is due within a millisecond, so that I/O of the same thread is looked at only every few milliseconds.
+   */
+  dueInMs?(): number | undefined
   addSplits(splits: readonly Split[]): void
   notifyNoMoreSplits(): void
   /** The splits still to be read, with their positions: everything emitted before this call is before the positions. */

@@ -12,8 +12,17 @@ export interface WatermarkAlignment {
 /**
  * How a stream gets timestamps and watermarks (Flink's WatermarkStrategy). Immutable: each `with…` returns a new one.
  *
+ * The record type needs no type argument. Where the strategy is written into the call that takes it, it comes from there, as long as
+ * `withTimestampAssigner` stands last; a strategy in a constant takes it from the assigner's parameter.
+ *
  * @example
- * WatermarkStrategy.forBoundedOutOfOrderness<Access>(1_000).withTimestampAssigner(a => a.timestampMs).withIdleness(60_000)
+ * accesses.assignTimestampsAndWatermarks(
+ *   WatermarkStrategy.forBoundedOutOfOrderness(1_000).withIdleness(60_000).withTimestampAssigner((access) => access.timestampMs),
+ * )
+ *
+ * @example
+ * const byTime = WatermarkStrategy.forMonotonousTimestamps().withTimestampAssigner((access: Access) => access.timestampMs)
+ * accesses.assignTimestampsAndWatermarks(byTime)
  */
 export class WatermarkStrategy<T> {
   private constructor(

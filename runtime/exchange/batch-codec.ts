@@ -1,6 +1,6 @@
 import { MillraceError, NO_TIMESTAMP } from '../core/index.js'
 import { createPacker, structuralFault } from '../state/structural.js'
-import { type ColumnarBatch, fromColumns, toColumns } from './columns.js'
+import { type ColumnarBatch, fromColumns, isSmall, toColumns } from './columns.js'
 import { RecordBatch } from './record-batch.js'
 
 const packer = createPacker()
@@ -9,7 +9,7 @@ const packer = createPacker()
 export interface EncodedBatch {
   readonly size: number
   /** undefined when no record has one. */
-  readonly timestamps: Float64Array | undefined
+  readonly timestamps: Float64Array | readonly number[] | undefined
   /** Records of one shape with numbers and strings … */
   readonly columns: ColumnarBatch | undefined
   /** … and all others, as MessagePack. */
@@ -46,7 +46,13 @@ export function decodeBatch({ size, timestamps, columns, packed }: EncodedBatch)
   return RecordBatch.of(values, numbers(timestamps, size))
 }
 
-function doubles(timestamps: readonly number[], size: number): Float64Array | undefined {
+function doubles(timestamps: readonly number[], size: number): EncodedBatch['timestamps'] {
+  if (isSmall(size)) {
+    // Grown from empty, because one with holes is cloned slowly.
+    const few: number[] = []
+    for (let i = 0; i < size; i++) few.push(timestamps[i])
+    return few.some((timestamp) => timestamp !== NO_TIMESTAMP) ? few : undefined
+  }
   const copy = new Float64Array(size)
   let any = false
   for (let i = 0; i < size; i++) {
@@ -56,7 +62,7 @@ function doubles(timestamps: readonly number[], size: number): Float64Array | un
   return any ? copy : undefined
 }
 
-function numbers(doubles: Float64Array | undefined, size: number): number[] {
+function numbers(doubles: EncodedBatch['timestamps'], size: number): number[] {
   const timestamps = new Array<number>(size)
   for (let i = 0; i < size; i++) timestamps[i] = doubles === undefined ? NO_TIMESTAMP : doubles[i]
   return timestamps
@@ -64,13 +70,13 @@ function numbers(doubles: Float64Array | undefined, size: number): number[] {
 
 /** How much an encoded batch carries: timestamps, numbers, characters. */
 export function encodedBytes({ timestamps, columns, packed }: EncodedBatch): number {
-  return (timestamps?.byteLength ?? 0) + (columns?.bytes ?? 0) + (packed?.length ?? 0)
+  return (timestamps?.length ?? 0) * Float64Array.BYTES_PER_ELEMENT + (columns?.bytes ?? 0) + (packed?.length ?? 0)
 }
 
 /** Buffers that may be handed over instead of copied. */
 export function transferables({ timestamps, columns, packed }: EncodedBatch): ArrayBuffer[] {
   const buffers: ArrayBuffer[] = []
-  if (timestamps !== undefined) buffers.push(timestamps.buffer as ArrayBuffer)
+  if (timestamps instanceof Float64Array) buffers.push(timestamps.buffer as ArrayBuffer)
   if (packed !== undefined) buffers.push(packed.buffer as ArrayBuffer)
   for (const column of columns?.columns ?? []) if (column instanceof Float64Array) buffers.push(column.buffer as ArrayBuffer)
   return buffers

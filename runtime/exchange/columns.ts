@@ -10,8 +10,8 @@ export interface ShortStrings {
  */
 const SHORT = 12
 
-/** One field of a batch's records: numbers as doubles, strings together when all are short, else as they are. */
-export type Column = Float64Array | string[] | ShortStrings
+/** One field of a batch's records: numbers as doubles, strings together when all are short, else as they are; in a small batch plain arrays. */
+export type Column = Float64Array | number[] | string[] | ShortStrings
 
 /** A batch of records of one shape, field by field; `fields` is null for records that are themselves numbers or strings. */
 export interface ColumnarBatch {
@@ -19,6 +19,14 @@ export interface ColumnarBatch {
   readonly columns: readonly Column[]
   /** Bytes of the numbers and characters of the strings. */
   readonly bytes: number
+}
+
+/** Up to so many records plain arrays cross threads faster than buffers, each of which has to be allocated, handed over and collected. */
+const SMALL_BATCH = 32
+
+/** Whether a batch of so many records has its numbers and strings in plain arrays. */
+export function isSmall(size: number): boolean {
+  return size <= SMALL_BATCH
 }
 
 /** More fields than this are left to the general codec. */
@@ -37,7 +45,9 @@ export function toColumns(values: readonly unknown[], size: number): ColumnarBat
   const shape = shapeOf(values[0])
   if (shape === undefined) return undefined
   const { fields, kinds } = shape
-  const signature = JSON.stringify(shape)
+  const small = isSmall(size)
+  // Small batches have encoders of their own, so that each sees columns of one kind.
+  const signature = small ? `small ${JSON.stringify(shape)}` : JSON.stringify(shape)
   let encode = encoders.get(signature)
   if (encode === undefined) {
     encode = createEncoder(fields, kinds)
@@ -46,11 +56,15 @@ export function toColumns(values: readonly unknown[], size: number): ColumnarBat
   const columns = kinds.map(
     (kind): Column =>
       // An array grown from empty has no holes; one with holes is cloned many times slower.
-      kind === 'number' ? new Float64Array(size) : [],
+      kind === 'number' && !small ? new Float64Array(size) : [],
   )
   const characters = encode(values, size, columns)
   if (characters < 0) return undefined
-  return { fields, columns: columns.map(joinShort), bytes: characters + kinds.filter((kind) => kind === 'number').length * size * 8 }
+  return {
+    fields,
+    columns: small ? columns : columns.map(joinShort),
+    bytes: characters + kinds.filter((kind) => kind === 'number').length * size * 8,
+  }
 }
 
 export function fromColumns({ fields, columns }: ColumnarBatch, size: number): unknown[] {
@@ -67,13 +81,14 @@ export function fromColumns({ fields, columns }: ColumnarBatch, size: number): u
 
 function joinShort(column: Column): Column {
   if (!Array.isArray(column)) return column
-  const lengths = new Uint8Array(column.length)
-  for (let i = 0; i < column.length; i++) {
-    const { length } = column[i]
-    if (length > SHORT) return column
+  const strings = column as string[]
+  const lengths = new Uint8Array(strings.length)
+  for (let i = 0; i < strings.length; i++) {
+    const { length } = strings[i]
+    if (length > SHORT) return strings
     lengths[i] = length
   }
-  return { text: column.join(''), lengths }
+  return { text: strings.join(''), lengths }
 }
 
 function splitShort({ text, lengths }: ShortStrings): string[] {

@@ -1,4 +1,5 @@
 import { crc32, MillraceError } from '../core/index.js'
+import type { Compression, Successor } from '../ports/index.js'
 import { createPacker, structuralFault } from '../state/structural.js'
 import { RecordBatch } from './record-batch.js'
 
@@ -14,36 +15,91 @@ export interface Frame {
   readonly attempt: number
   /** Index of the edge in the plan. */
   readonly edge: number
-  readonly from: number
+  /** Name of the sending subtask: its index, or a source's split. */
+  readonly from: string
+  /** Index of the receiving subtask. */
   readonly to: number
   /** Counts the frames of the channel (edge, from, to) from 1, without gaps. */
   readonly seq: number
   /** The last checkpoint whose barrier lies before this frame: a higher epoch than that of the frame before is the barrier. */
   readonly epoch: number
+  /** That barrier is a stop: nothing but an abort goes on behind it. */
+  readonly stop: boolean
   readonly elements: readonly FrameElement[]
   /** Of the channel, behind the elements. */
   readonly watermark: number
   readonly idle: boolean
+  /** The channel ends behind the elements, and these go on in its place. */
+  readonly end: { readonly successors: readonly Successor[] } | null
 }
 
 const MAGIC = 0x4d5246 // MRF
-const VERSION = 1
-const PREFIX_BYTES = 4
+const VERSION = 2
+const HEAD_BYTES = 5
 const CRC_BYTES = 4
+
+/** Bits of the head's last byte. */
+const STOP = 1
+const IDLE = 2
+const END = 4
+const DEFLATED = 8
+
+/** A body that is smaller is not worth the time … */
+const SMALLEST_DEFLATED = 512
+/** … nor is one that stays larger than this part of itself. */
+const WORTH_DEFLATING = 0.9
+/** A body that claims to be larger is damaged. */
+const LARGEST_BODY = 16 * 1024 * 1024
 
 const packer = createPacker()
 
 type PackedElement = readonly ['r', unknown[], Uint8Array] | readonly ['w', number] | readonly ['s', boolean]
 
-/** Magic `MRF` and version, body, CRC-32 of all before it (little-endian). Throws RECORD_UNSERIALISABLE. */
-export function encodeFrame(frame: Frame): Uint8Array {
-  const { attempt, edge, from, to, seq, epoch, watermark, idle } = frame
-  const body = packed([attempt, edge, from, to, seq, epoch, watermark, idle, frame.elements.map(packElement)])
-  const bytes = new Uint8Array(PREFIX_BYTES + body.length + CRC_BYTES)
+/** What is empty is left out from the back, so that a frame that only carries a barrier or a watermark is about 30 bytes. */
+type Body = readonly [
+  attempt: number,
+  edge: number,
+  from: string,
+  to: number,
+  seq: number,
+  epoch: number,
+  watermark: number,
+  elements?: readonly PackedElement[],
+  successors?: readonly (readonly [splitId: string, parents: readonly string[]])[],
+]
+
+/**
+ * Magic `MRF`, version, flags; body as MessagePack, deflated where that saves a tenth; CRC-32 of all before it (little-endian).
+ * Throws RECORD_UNSERIALISABLE.
+ */
+export function encodeFrame(frame: Frame, compression?: Compression): Uint8Array {
+  const body = packed(bodyOf(frame))
+  const deflated = compression === undefined ? undefined : deflate(body, compression)
+  const flags = (frame.stop ? STOP : 0) | (frame.idle ? IDLE : 0) | (frame.end === null ? 0 : END) | (deflated === undefined ? 0 : DEFLATED)
+  return framed(flags, deflated ?? body)
+}
+
+function bodyOf({ attempt, edge, from, to, seq, epoch, watermark, elements, end }: Frame): Body {
+  const head = [attempt, edge, from, to, seq, epoch, watermark] as const
+  const successors = (end?.successors ?? []).map(({ splitId, parents }) => [splitId, parents] as const)
+  if (successors.length > 0) return [...head, elements.map(packElement), successors]
+  return elements.length > 0 ? [...head, elements.map(packElement)] : head
+}
+
+/** undefined when it is not worth it. */
+function deflate(body: Uint8Array, compression: Compression): Uint8Array | undefined {
+  if (body.length < SMALLEST_DEFLATED || body.length > LARGEST_BODY) return undefined
+  const deflated = compression.deflate(body)
+  return deflated.length <= body.length * WORTH_DEFLATING ? deflated : undefined
+}
+
+function framed(flags: number, body: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(HEAD_BYTES + body.length + CRC_BYTES)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, (MAGIC << 8) | VERSION)
-  bytes.set(body, PREFIX_BYTES)
-  const end = PREFIX_BYTES + body.length
+  view.setUint8(4, flags)
+  bytes.set(body, HEAD_BYTES)
+  const end = HEAD_BYTES + body.length
   view.setUint32(end, crc32(bytes.subarray(0, end)), true)
   return bytes
 }
@@ -67,18 +123,41 @@ function packed(body: readonly unknown[]): Uint8Array {
   }
 }
 
-/** Throws FRAME_CORRUPT for damaged or truncated bytes and for another version. `where` is for the message. */
-export function decodeFrame(bytes: Uint8Array, where: string): Frame {
-  if (bytes.length < PREFIX_BYTES + CRC_BYTES) throw corrupt(where, `it has only ${bytes.length} bytes`)
+/** Throws FRAME_CORRUPT for damaged or truncated bytes, for another version, and for deflated bytes without a way to inflate them. `where` is for the message. */
+export function decodeFrame(bytes: Uint8Array, where: string, compression?: Compression): Frame {
+  const { flags, rest } = checked(bytes, where)
+  let body: Body
+  try {
+    body = packer.unpack((flags & DEFLATED) === 0 ? rest : inflated(rest, where, compression)) as Body
+  } catch (thrown) {
+    if (thrown instanceof MillraceError) throw thrown
+    throw corrupt(where, 'it cannot be decoded', thrown)
+  }
+  const [attempt, edge, from, to, seq, epoch, watermark, elements = [], successors = []] = body
+  const end = (flags & END) === 0 ? null : { successors: successors.map(([splitId, parents]) => ({ splitId, parents })) }
+  const stop = (flags & STOP) !== 0
+  const idle = (flags & IDLE) !== 0
+  return { attempt, edge, from, to, seq, epoch, stop, elements: elements.map(unpackElement), watermark, idle, end }
+}
+
+function checked(bytes: Uint8Array, where: string): { readonly flags: number; readonly rest: Uint8Array } {
+  if (bytes.length < HEAD_BYTES + CRC_BYTES) throw corrupt(where, `it has only ${bytes.length} bytes`)
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const magic = view.getUint32(0)
   if (magic >>> 8 !== MAGIC) throw corrupt(where, 'it does not begin as a frame')
   const end = bytes.length - CRC_BYTES
   if (view.getUint32(end, true) !== crc32(bytes.subarray(0, end))) throw corrupt(where, 'its checksum does not match')
   if ((magic & 255) !== VERSION) throw corrupt(where, `it is of version ${magic & 255}, this function reads version ${VERSION}`)
-  const body = packer.unpack(bytes.subarray(PREFIX_BYTES, end)) as [number, number, number, number, number, number, number, boolean, PackedElement[]]
-  const [attempt, edge, from, to, seq, epoch, watermark, idle, elements] = body
-  return { attempt, edge, from, to, seq, epoch, watermark, idle, elements: elements.map(unpackElement) }
+  return { flags: view.getUint8(4), rest: bytes.subarray(HEAD_BYTES, end) }
+}
+
+function inflated(bytes: Uint8Array, where: string, compression: Compression | undefined): Uint8Array {
+  if (compression === undefined) throw corrupt(where, 'it is compressed, and this subtask has nothing to read that with')
+  try {
+    return compression.inflate(bytes, LARGEST_BODY)
+  } catch (thrown) {
+    throw corrupt(where, 'it cannot be inflated', thrown)
+  }
 }
 
 function unpackElement(element: PackedElement): FrameElement {
@@ -95,11 +174,12 @@ function unpackElement(element: PackedElement): FrameElement {
   }
 }
 
-function corrupt(where: string, why: string): MillraceError {
+function corrupt(where: string, why: string, cause?: unknown): MillraceError {
   return new MillraceError('FRAME_CORRUPT', {
     what: `a frame from another stage is damaged: ${why}`,
     where,
     todo: 'Nothing but this job may write to the streams between its stages. Restore the job from its last checkpoint.',
+    cause,
   })
 }
 

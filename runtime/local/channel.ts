@@ -12,6 +12,8 @@ import {
 
 /** Batches that may wait in a channel before its sender is held back. */
 const CAPACITY = 8
+/** Batches that are taken before the sender hears of them, in one message; less than CAPACITY, so that a sender held back does hear. */
+const TAKEN_TOGETHER = 4
 
 /** A queue between two subtasks of one thread, or the receiving end of a remote channel. */
 export class ChannelQueue implements ChannelSender {
@@ -104,6 +106,7 @@ export class RemoteChannelSender implements ChannelSender {
 export class RemoteChannelReceiver {
   bytes = 0
   readonly #items: (StreamElement | EncodedBatch)[] = []
+  #taken = 0
 
   constructor(
     readonly channel: string,
@@ -128,7 +131,10 @@ export class RemoteChannelReceiver {
   take(): StreamElement | undefined {
     const item = this.#items.shift()
     if (item === undefined || 'kind' in item || item instanceof RecordBatch) return item
-    this.post({ channel: this.channel, taken: 1 }, [])
+    if (++this.#taken === TAKEN_TOGETHER) {
+      this.#taken = 0
+      this.post({ channel: this.channel, taken: TAKEN_TOGETHER }, [])
+    }
     return decodeBatch(item)
   }
 }

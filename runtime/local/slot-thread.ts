@@ -51,12 +51,16 @@ export interface ThreadEnvironment {
   postToPeer(thread: number): PostToPeer
   /** Messages of peers that have arrived and were not delivered yet; called at the start of each turn. */
   pollPeers(deliver: (message: PeerMessage) => void): void
+  /** Blocks the thread for at most `ms`; less when a peer posts something, or has since `pollPeers`. */
+  sleep(ms: number): void
   /** Resolves after pending I/O callbacks have run. */
   yieldToIo(): Promise<void>
 }
 
 /** Longest time between two looks at I/O, ms. */
 const IO_INTERVAL_MS = 4
+/** Timers of the event loop are up to a millisecond late; for what a source has due sooner than this the thread itself sleeps, ms. */
+const LONGEST_SLEEP_MS = 1.5
 
 /** One thread of the embedded cluster with its slots: subtask i of every vertex runs in slot i. */
 export class SlotThread {
@@ -252,18 +256,20 @@ export class SlotThread {
   async #run(): Promise<void> {
     const { clock } = this.environment
     for (const message of this.#early.splice(0)) this.#deliver(message)
+    const deliver = (message: PeerMessage) => this.#deliver(message)
     let lastIo = clock.monotonic()
     let lastFlush = lastIo
     while (!this.#closing) {
-      this.environment.pollPeers((message) => this.#deliver(message))
+      this.environment.pollPeers(deliver)
       let progressed = false
-      for (const subtask of this.#subtasks) if (subtask.turn()) progressed = true
+      // What has arrived is processed, last vertex first, before a source reads on.
+      for (let i = this.#subtasks.length - 1; i >= 0; i--) if (this.#subtasks[i].turn()) progressed = true
       const now = clock.monotonic()
       if (!progressed || now - lastFlush >= this.deployment.bufferTimeoutMs) {
         lastFlush = now
         for (const subtask of this.#subtasks) if (subtask.flush()) progressed = true
       }
-      if (!progressed) await this.#waitForWork()
+      if (!progressed && !this.#sleep()) await this.#waitForWork()
       else if (now - lastIo >= IO_INTERVAL_MS) {
         await this.environment.yieldToIo()
         lastIo = clock.monotonic()
@@ -271,10 +277,32 @@ export class SlotThread {
     }
   }
 
+  /** Sleeps until the record of a source is due, if that is so soon that a timer would be late; a peer's message ends the sleep. */
+  #sleep(): boolean {
+    const untilDue = this.#untilDue()
+    if (untilDue > LONGEST_SLEEP_MS) return false
+    const sleepMs = Math.min(untilDue, this.#untilTimer())
+    if (sleepMs > 0) this.environment.sleep(sleepMs)
+    return true
+  }
+
+  /** How long until a source's next record is due, ms. */
+  #untilDue(): number {
+    let dueMs = Number.POSITIVE_INFINITY
+    for (const subtask of this.#subtasks) dueMs = Math.min(dueMs, subtask.dueMs)
+    return dueMs - this.environment.clock.monotonic()
+  }
+
+  /** How long until the next processing-time callback is due, ms. */
+  #untilTimer(): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const time of this.#processingTimes) next = Math.min(next, time.nextTime)
+    return next - this.environment.clock.now()
+  }
+
   #waitForWork(): Promise<void> {
-    const next = Math.min(...this.#processingTimes.map((time) => time.nextTime))
     return new Promise((resolve) => {
-      const wait = Math.min(next - this.environment.clock.now(), 1_000)
+      const wait = Math.min(this.#untilTimer(), this.#untilDue() - LONGEST_SLEEP_MS, 1_000)
       const timer = setTimeout(() => this.wake(), Math.max(0, wait))
       this.#wake = () => {
         clearTimeout(timer)

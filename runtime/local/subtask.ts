@@ -51,6 +51,7 @@ export class Subtask {
   #ended = false
   readonly #opened: ChainedOperator[] = []
   #backPressured = false
+  #dueMs = Number.POSITIVE_INFINITY
   #lastTurnEnd: number
 
   constructor(readonly options: SubtaskOptions) {
@@ -66,6 +67,10 @@ export class Subtask {
 
   get source(): SourceOperator<unknown, never> | undefined {
     return this.#source
+  }
+  /** When the source wants to be polled, by the monotonic clock; Infinity when something else will tell. */
+  get dueMs(): number {
+    return this.#dueMs
   }
   get bytesIn(): number {
     return this.options.channels.reduce((sum, channel) => sum + channel.bytes, 0)
@@ -94,6 +99,7 @@ export class Subtask {
     const waited = start - this.#lastTurnEnd
     if (this.#backPressured) this.backPressuredMs += waited
     else this.idleMs += waited
+    this.#dueMs = Number.POSITIVE_INFINITY
     let progressed = processingTime.fireDue()
     this.#backPressured = !this.#writable
     if (!this.#backPressured) {
@@ -131,6 +137,11 @@ export class Subtask {
       this.#sourceState = 'ended'
       this.#endInput()
       return true
+    }
+    const dueInMs = source.dueInMs()
+    if (dueInMs !== undefined) {
+      this.#dueMs = this.options.processingTime.clock.monotonic() + dueInMs
+      return false
     }
     this.#sourceState = 'waiting'
     source.available().then(

@@ -7,6 +7,7 @@ import type { OpenBlobStore } from './checkpoint-folder.js'
 import type { FromThread, ToThread } from './messages.js'
 import { SlotThread, type ThreadDeployment } from './slot-thread.js'
 import { systemClock } from './system-clock.js'
+import { ThreadSignal } from './thread-signal.js'
 
 /** The coordinator's end of a slot thread. */
 export interface ThreadHandle {
@@ -24,10 +25,13 @@ export interface WorkerInput {
   readonly deployment: ThreadDeployment
   /** Port to each peer, by thread index; undefined for itself. */
   readonly peers: readonly (MessagePort | undefined)[]
+  /** Shared by all threads. */
+  readonly signals: Int32Array
 }
 
 /** All slots in the calling thread. */
 export function startInCallingThread(job: Job, deployment: ThreadDeployment, onMessage: OnMessage, openStore: OpenBlobStore): ThreadHandle {
+  const signal = new ThreadSignal(ThreadSignal.words(1), 0)
   const closing = new Closing()
   const thread = new SlotThread(job, deployment, {
     clock: systemClock,
@@ -44,6 +48,7 @@ export function startInCallingThread(job: Job, deployment: ThreadDeployment, onM
       throw new Error('a single thread has no peers')
     },
     pollPeers: () => {},
+    sleep: (ms) => signal.sleep(ms),
     yieldToIo: () => new Promise((resolve) => setImmediate(resolve)),
   })
   void thread.start()
@@ -66,11 +71,18 @@ export function startWorkers(jobUrl: string, deployments: readonly ThreadDeploym
       ports[b][a] = port2
     }
   }
-  return deployments.map((deployment, index) => startWorker(jobUrl, deployment, ports[index], onMessage))
+  const signals = ThreadSignal.words(deployments.length)
+  return deployments.map((deployment, index) => startWorker(jobUrl, deployment, ports[index], signals, onMessage))
 }
 
-function startWorker(jobUrl: string, deployment: ThreadDeployment, peers: readonly (MessagePort | undefined)[], onMessage: OnMessage): ThreadHandle {
-  const input: WorkerInput = { jobUrl, deployment, peers }
+function startWorker(
+  jobUrl: string,
+  deployment: ThreadDeployment,
+  peers: readonly (MessagePort | undefined)[],
+  signals: Int32Array,
+  onMessage: OnMessage,
+): ThreadHandle {
+  const input: WorkerInput = { jobUrl, deployment, peers, signals }
   const worker = new Worker(new URL('./worker-main.js', import.meta.url), {
     name: `millrace-slots-${deployment.thread}`,
     workerData: input,

@@ -7,9 +7,11 @@ import type { FromThread, ToThread } from './messages.js'
 import { SlotThread } from './slot-thread.js'
 import { systemClock } from './system-clock.js'
 import { nonce, type WorkerInput } from './thread-handle.js'
+import { ThreadSignal } from './thread-signal.js'
 
 /** Entry of a worker thread: imports the job module and runs this thread's slots. */
-const { jobUrl, deployment, peers } = workerData as WorkerInput
+const { jobUrl, deployment, peers, signals } = workerData as WorkerInput
+const signal = new ThreadSignal(signals, deployment.thread)
 const coordinator = parentPort as MessagePort
 const send = (message: FromThread) => coordinator.postMessage(message)
 const arrived: PeerMessage[] = []
@@ -29,11 +31,15 @@ coordinator.on('message', (message: ToThread) => {
 
 function postToPeer(index: number): PostToPeer {
   const port = peers[index] as MessagePort
-  return (message, transfer) => port.postMessage(message, transfer as ArrayBuffer[])
+  return (message, transfer) => {
+    port.postMessage(message, transfer as ArrayBuffer[])
+    signal.ring(index)
+  }
 }
 
 function pollPeers(deliver: (message: PeerMessage) => void): void {
-  for (const message of arrived.splice(0)) deliver(message)
+  signal.look()
+  if (arrived.length > 0) for (const message of arrived.splice(0)) deliver(message)
   for (const peer of peers) {
     if (peer === undefined) continue
     for (let received = receiveMessageOnPort(peer); received !== undefined; received = receiveMessageOnPort(peer)) deliver(received.message)
@@ -50,6 +56,7 @@ try {
     send,
     postToPeer,
     pollPeers,
+    sleep: (ms) => signal.sleep(ms),
     yieldToIo: () => new Promise((resolve) => setImmediate(resolve)),
   })
   for (const message of early) thread.handle(message)

@@ -3,6 +3,7 @@ import { BroadcastStateStore } from '../state/index.js'
 import { BroadcastElementContext, ElementContext } from './broadcast-contexts.js'
 import { CoFunctionOperator } from './co-function-operator.js'
 import { TimestampedCollector } from './function-operator.js'
+import { namedChanges } from './function-state.js'
 import { UnkeyedTimerService } from './process-operator.js'
 import { userError } from './user-error.js'
 
@@ -58,5 +59,9 @@ export class CoBroadcastOperator<In, B, Out> extends CoFunctionOperator<In, B, O
 
   override snapshotState(checkpointId: number): readonly unknown[] {
     return [...super.snapshotState(checkpointId), ...this.#store.snapshot()]
+  }
+
+  override takeStateChanges(checkpointId: number): unknown {
+    return namedChanges(this.takeFunctionChanges(checkpointId), this.#store.takeChanges())
   }
 }

@@ -1,5 +1,6 @@
 import type { RichFunction } from '../core/index.js'
-import { FunctionState } from './function-state.js'
+import type { NamedStateChange } from '../state/index.js'
+import { type FunctionState, namedChanges, openFunction } from './function-state.js'
 import { TwoInputOperator } from './two-input-operator.js'
 
 /** Base of two-input operators around one user function: opens and closes it, and keeps its operator state. */
@@ -11,15 +12,23 @@ export abstract class CoFunctionOperator<In1, In2, Out, F extends RichFunction> 
   }
 
   override open(restored: readonly unknown[]): void {
-    this.#state = FunctionState.of(this.fn, this.context, restored)
-    this.fn.open?.(this.context.runtime)
+    this.#state = openFunction(this.fn, this.context, restored)
   }
 
   override snapshotState(checkpointId: number): readonly unknown[] {
     return this.#state?.snapshot(checkpointId) ?? []
   }
 
+  override takeStateChanges(checkpointId: number): unknown {
+    return namedChanges(this.takeFunctionChanges(checkpointId))
+  }
+
+  protected takeFunctionChanges(checkpointId: number): readonly NamedStateChange[] {
+    return this.#state?.takeChanges(checkpointId) ?? []
+  }
+
   override close(): void {
+    this.sweep?.close()
     this.fn.close?.()
   }
 }

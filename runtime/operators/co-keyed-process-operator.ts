@@ -1,31 +1,30 @@
-import { type KeyedCoProcessFunction, NO_TIMESTAMP, type OnTimerContext, type StateDeclaration } from '../core/index.js'
-import type { KeyedStateBackend, Timer } from '../state/index.js'
+import type { KeyedCoProcessFunction, StateDeclaration } from '../core/index.js'
 import { CoFunctionOperator } from './co-function-operator.js'
 import { TimestampedCollector } from './function-operator.js'
-import { declaredStates, KeyedRecordContext, KeyedTimerService } from './keyed-process-operator.js'
-import { TimerSweep, type TimerTarget } from './timer-sweep.js'
+import { declaredStates, KeyedRecordContext } from './keyed-process-operator.js'
+import { KeyedTimerFiring } from './keyed-timer-firing.js'
 import { userError } from './user-error.js'
 
 type Fn<K, In1, In2, Out> = KeyedCoProcessFunction<K, In1, In2, Out, StateDeclaration>
 
 /** KeyedCoProcessFunction: both inputs share state and timers by key. */
-export class CoKeyedProcessOperator<K, In1, In2, Out> extends CoFunctionOperator<In1, In2, Out, Fn<K, In1, In2, Out>> implements TimerTarget {
+export class CoKeyedProcessOperator<K, In1, In2, Out> extends CoFunctionOperator<In1, In2, Out, Fn<K, In1, In2, Out>> {
   #collector!: TimestampedCollector<Out>
   #userContext!: KeyedRecordContext<K>
-  #timers!: TimerSweep
 
   override open(restored: readonly unknown[]): void {
-    const backend = this.context.keyed as KeyedStateBackend
-    this.#collector = new TimestampedCollector(this.output)
-    this.#timers = new TimerSweep(backend, this.context.processingTime, this)
-    this.#timers.open()
-    this.#userContext = new KeyedRecordContext(
-      this.#collector,
-      this.output,
-      new KeyedTimerService(backend, this.#timers),
-      backend,
-      declaredStates(backend, this.fn.state ?? {}),
+    const { keyed, output } = this
+    const collector = new TimestampedCollector(output)
+    const handles = declaredStates(keyed, this.fn.state ?? {})
+    this.#collector = collector
+    const timers = new KeyedTimerFiring<KeyedRecordContext<K>, Out>(
+      this.fn,
+      this.context,
+      collector,
+      (time) => new KeyedRecordContext(collector, output, time, keyed, handles),
     )
+    this.sweep = timers.sweep
+    this.#userContext = timers.userContext
     super.open(restored)
   }
 
@@ -45,36 +44,5 @@ export class CoKeyedProcessOperator<K, In1, In2, Out> extends CoFunctionOperator
     } catch (thrown) {
       throw userError(thrown, this.context, 'processElement2')
     }
-  }
-
-  override processWatermark(watermark: number): void {
-    this.#timers.advanceWatermark(watermark)
-    this.output.emitWatermark(watermark)
-  }
-
-  onEventTime(timer: Timer): void {
-    this.#fire(timer, timer.time, 'event-time')
-  }
-
-  /** Results of processing-time timers carry no timestamp, as in Flink. */
-  onProcessingTime(timer: Timer): void {
-    this.#fire(timer, NO_TIMESTAMP, 'processing-time')
-  }
-
-  #fire(timer: Timer, timestamp: number, timeDomain: OnTimerContext<K>['timeDomain']): void {
-    this.#collector.timestamp = timestamp
-    this.#userContext.enterTimer(timer.time, timeDomain)
-    try {
-      this.fn.onTimer?.(timer.time, this.#userContext, this.#collector)
-    } catch (thrown) {
-      throw userError(thrown, this.context, 'onTimer')
-    } finally {
-      this.#userContext.leaveTimer()
-    }
-  }
-
-  override close(): void {
-    this.#timers?.close()
-    super.close()
   }
 }

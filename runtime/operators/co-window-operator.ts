@@ -1,3 +1,4 @@
+import { MIN_WATERMARK } from '../core/index.js'
 import type { OperatorContext, Output, StreamOperator } from './stream-operator.js'
 import { TwoInputOperator } from './two-input-operator.js'
 import { WatermarkValve } from './watermark-valve.js'
@@ -12,9 +13,10 @@ export type TaggedUnion<T1, T2> = { readonly input: 1; readonly value: T1 } | { 
 export class CoWindowOperator<In1, In2, Out> extends TwoInputOperator<In1, In2, Out> {
   readonly #union = new WatermarkValve(
     2,
-    { emitWatermark: (watermark) => this.windows.processWatermark(watermark), emitStatus: (idle) => this.windows.processStatus(idle) },
+    { emitWatermark: (watermark) => this.#pass(watermark), emitStatus: (idle) => this.windows.processStatus(idle) },
     [0, 1],
   )
+  #watermark = MIN_WATERMARK
 
   constructor(readonly windows: StreamOperator<TaggedUnion<In1, In2>, Out>) {
     super()
@@ -37,8 +39,19 @@ export class CoWindowOperator<In1, In2, Out> extends TwoInputOperator<In1, In2, 
     this.windows.processElement({ input: 2, value }, timestamp)
   }
 
+  #pass(watermark: number): void {
+    this.#watermark = watermark
+    this.windows.processWatermark(watermark)
+  }
+
   override processWatermarkOf(input: number, watermark: number): void {
+    // The valve would stop a watermark that it has seen.
+    if (this.context.keyed?.sweeps.eventTimePending === true) this.windows.processWatermark(this.#watermark)
     this.#union.inputWatermark(input, watermark)
+  }
+
+  override resumeSweep(): void {
+    this.windows.resumeSweep()
   }
 
   override processStatusOf(input: number, idle: boolean): void {

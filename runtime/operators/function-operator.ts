@@ -1,5 +1,5 @@
 import type { Collector, RichFunction } from '../core/index.js'
-import { FunctionState } from './function-state.js'
+import { type FunctionState, namedChanges, openFunction } from './function-state.js'
 import { type Output, StreamOperator } from './stream-operator.js'
 
 /** Base of operators around one user function: opens and closes it, and keeps its operator state. */
@@ -11,15 +11,19 @@ export abstract class FunctionOperator<In, Out, F extends RichFunction> extends 
   }
 
   override open(restored: readonly unknown[]): void {
-    this.#state = FunctionState.of(this.fn, this.context, restored)
-    this.fn.open?.(this.context.runtime)
+    this.#state = openFunction(this.fn, this.context, restored)
   }
 
   override snapshotState(checkpointId: number): readonly unknown[] {
     return this.#state?.snapshot(checkpointId) ?? []
   }
 
+  override takeStateChanges(checkpointId: number): unknown {
+    return namedChanges(this.#state?.takeChanges(checkpointId) ?? [])
+  }
+
   override close(): void {
+    this.sweep?.close()
     this.fn.close?.()
   }
 }

@@ -1,5 +1,5 @@
 import type { CheckpointedFunction, FunctionInitializationContext, RichFunction } from '../core/index.js'
-import { isFunctionState, OperatorStateBackend } from '../state/index.js'
+import { isFunctionState, type NamedStateChange, OperatorStateBackend, type OperatorStateChanges } from '../state/index.js'
 import type { OperatorContext } from './stream-operator.js'
 import { userError } from './user-error.js'
 
@@ -35,13 +35,39 @@ export class FunctionState {
 
   /** The elements of all its states. Throws STATE_UNSERIALISABLE, and USER_FUNCTION for what the function throws. */
   snapshot(checkpointId: number): readonly unknown[] {
+    return this.#afterHook(checkpointId, () => this.#backend.snapshot())
+  }
+
+  /** What changed in its states since the last call, or since it was initialised. Throws as `snapshot` does. */
+  takeChanges(checkpointId: number): readonly NamedStateChange[] {
+    return this.#afterHook(checkpointId, () => this.#backend.takeChanges())
+  }
+
+  #afterHook<R>(checkpointId: number, take: () => R): R {
     try {
       this.fn.snapshotState?.(withStore(this.#backend, { checkpointId }))
-      return this.#backend.snapshot()
+      return take()
     } catch (thrown) {
       throw userError(thrown, this.context, 'snapshotState')
     }
   }
+}
+
+/** Changes of the named states that make up an operator's state, as `StreamOperator.takeStateChanges` gives them. */
+export function namedChanges(...changes: readonly (readonly NamedStateChange[])[]): OperatorStateChanges | undefined {
+  const named = changes.flat()
+  return named.length === 0 ? undefined : { named }
+}
+
+/** Gives a user function its operator state, then opens it. */
+export function openFunction(
+  fn: RichFunction & Partial<CheckpointedFunction>,
+  context: OperatorContext,
+  restored: readonly unknown[],
+): FunctionState | undefined {
+  const state = FunctionState.of(fn, context, restored)
+  fn.open?.(context.runtime)
+  return state
 }
 
 function withStore<C extends object>(backend: OperatorStateBackend, fields: Omit<C, keyof OperatorStateBackend>): C {

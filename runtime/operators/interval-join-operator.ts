@@ -7,7 +7,7 @@ import {
   type ProcessJoinFunction,
   type Window,
 } from '../core/index.js'
-import type { KeyedStateBackend, StateTable, Timer } from '../state/index.js'
+import type { StateTable, Timer } from '../state/index.js'
 import { CoFunctionOperator } from './co-function-operator.js'
 import { TimestampedCollector } from './function-operator.js'
 import type { Output } from './stream-operator.js'
@@ -44,7 +44,6 @@ export class IntervalJoinOperator<In1, In2, Out>
 {
   #left!: StateTable<Buffer>
   #right!: StateTable<Buffer>
-  #timers!: TimerSweep
   #pair!: PairContext
   #collector!: TimestampedCollector<Out>
 
@@ -55,17 +54,13 @@ export class IntervalJoinOperator<In1, In2, Out>
     super(fn)
   }
 
-  get #backend(): KeyedStateBackend {
-    return this.context.keyed as KeyedStateBackend
-  }
-
   override open(restored: readonly unknown[]): void {
-    const backend = this.#backend
+    const backend = this.keyed
     backend.namespaceCodec = { toData: (side) => side.id, fromData: (id) => (id === 'left' ? LEFT : RIGHT) }
     this.#left = backend.table(new MapStateDescriptor('left')) as StateTable<Buffer>
     this.#right = backend.table(new MapStateDescriptor('right')) as StateTable<Buffer>
-    this.#timers = new TimerSweep(backend, this.context.processingTime, this)
-    this.#timers.open()
+    this.sweep = new TimerSweep(backend, this.context.processingTime, this, this.output)
+    this.sweep.open()
     this.#collector = new TimestampedCollector(this.output)
     this.#pair = new PairContext(this.output)
     super.open(restored)
@@ -101,7 +96,7 @@ export class IntervalJoinOperator<In1, In2, Out>
 
   #isLate(timestamp: number): boolean {
     if (timestamp === NO_TIMESTAMP) throw this.#timestampMissing()
-    return timestamp < this.#timers.currentWatermark
+    return timestamp < (this.sweep as TimerSweep).currentWatermark
   }
 
   #timestampMissing(): MillraceError {
@@ -120,11 +115,11 @@ export class IntervalJoinOperator<In1, In2, Out>
   }
 
   #buffer(table: StateTable<Buffer>): Iterable<[number, unknown[]]> {
-    return table.get(this.#backend.currentKey, null)?.value ?? []
+    return table.get(this.keyed.currentKey, null)?.value ?? []
   }
 
   #add(table: StateTable<Buffer>, value: unknown, timestamp: number): void {
-    const key = this.#backend.currentKey
+    const key = this.keyed.currentKey
     const entry = table.get(key, null)
     if (entry === null) {
       table.insert(key, null, new Map([[timestamp, [value]]]))
@@ -133,12 +128,12 @@ export class IntervalJoinOperator<In1, In2, Out>
     const same = entry.value.get(timestamp)
     if (same === undefined) entry.value.set(timestamp, [value])
     else same.push(value)
-    table.touch(entry)
+    table.touchPut(entry, timestamp)
   }
 
   /** The last moment at which the other side can have a partner that is not late: `reachMs` after the element, if that is after it. */
   #registerCleanup(timestamp: number, reachMs: number, side: SideNamespace): void {
-    this.#backend.eventTimers.register(timestamp + Math.max(0, reachMs), this.#backend.currentKey, side)
+    this.keyed.eventTimers.register(timestamp + Math.max(0, reachMs), this.keyed.currentKey, side)
   }
 
   #join(left: In1, right: In2, leftTimestamp: number, rightTimestamp: number): void {
@@ -154,11 +149,6 @@ export class IntervalJoinOperator<In1, In2, Out>
     }
   }
 
-  override processWatermark(watermark: number): void {
-    this.#timers.advanceWatermark(watermark)
-    this.output.emitWatermark(watermark)
-  }
-
   onEventTime({ time, namespace }: Timer): void {
     const { lowerBoundMs, upperBoundMs } = this.options
     if (namespace?.id === LEFT.id) this.#forget(this.#left, time - Math.max(0, upperBoundMs))
@@ -166,18 +156,13 @@ export class IntervalJoinOperator<In1, In2, Out>
   }
 
   #forget(table: StateTable<Buffer>, timestamp: number): void {
-    const entry = table.get(this.#backend.currentKey, null)
+    const entry = table.get(this.keyed.currentKey, null)
     if (entry === null || !entry.value.delete(timestamp)) return
     if (entry.value.size === 0) table.remove(entry)
-    else table.touch(entry)
+    else table.touchRemoved(entry, timestamp)
   }
 
   onProcessingTime(): void {}
-
-  override close(): void {
-    this.#timers?.close()
-    super.close()
-  }
 }
 
 class PairContext implements JoinContext {

@@ -106,6 +106,11 @@ export class SourceOperator<T, Split extends SourceSplit> extends StreamOperator
     return this.#reader.available()
   }
 
+  /** After `waiting`: in how many ms the reader is to be polled again; undefined when `available` tells. */
+  dueInMs(): number | undefined {
+    return this.#reader.dueInMs?.()
+  }
+
   addSplits(splits: readonly Split[]): void {
     for (const split of splits) this.#watermarks.register(split.splitId)
     this.#reader.addSplits(splits)

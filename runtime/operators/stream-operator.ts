@@ -1,7 +1,9 @@
 import type { ClientBatch, RuntimeContext } from '../core/index.js'
 import type { Clock } from '../ports/index.js'
 import type { KeyedStateBackend } from '../state/keyed-state-backend.js'
+import { WholeState } from '../state/operator-state-changes.js'
 import type { OperatorMetrics } from './operator-metrics.js'
+import type { TimerSweep } from './timer-sweep.js'
 
 /** Where an operator's results go: the next operator of the chain, or the subtask's channels. */
 export interface Output<T> {
@@ -58,6 +60,9 @@ export interface OperatorContext {
 export abstract class StreamOperator<In, Out> {
   protected context!: OperatorContext
   protected output!: Output<Out>
+  readonly #whole = new WholeState()
+  /** The timers of an operator that has any; watermarks pass through their sweep. */
+  protected sweep: TimerSweep | undefined
 
   setup(context: OperatorContext, output: Output<Out>): void {
     this.context = context
@@ -69,13 +74,34 @@ export abstract class StreamOperator<In, Out> {
 
   abstract processElement(value: In, timestamp: number): void
 
-  /** Watermarks never go back. */
+  /** State and timers of an operator on keyed streams: the subtask sets the key before each element. */
+  protected get keyed(): KeyedStateBackend {
+    return this.context.keyed as KeyedStateBackend
+  }
+
+  /** Watermarks never go back. While a sweep is pending the same one again goes on with it. */
   processWatermark(watermark: number): void {
-    this.output.emitWatermark(watermark)
+    if (this.sweep === undefined) this.output.emitWatermark(watermark)
+    else this.sweep.processWatermark(watermark)
   }
 
   processStatus(idle: boolean): void {
-    this.output.emitStatus(idle)
+    if (this.sweep === undefined) this.output.emitStatus(idle)
+    else this.sweep.processStatus(idle)
+  }
+
+  /**
+   * A sweep of its timers stopped because the backend's budget was used up (`KeyedStateBackend.sweepBudget`). The watermark that caused it
+   * has not passed: no element and no later watermark may come before the sweep has gone on to its end. What has fired is gone from the
+   * state, so a snapshot in between is one like any other.
+   */
+  get sweepPending(): boolean {
+    return this.context.keyed?.sweepPending ?? false
+  }
+
+  /** Goes on with a sweep that stopped, of event timers, processing timers or both, as far as the budget goes. */
+  resumeSweep(): void {
+    this.sweep?.resume(this)
   }
 
   /** Present when it may hold back its input or its end. The same object at every call. */
@@ -91,15 +117,19 @@ export abstract class StreamOperator<In, Out> {
     return []
   }
 
+  /**
+   * What changed in the operator's state since the last call, as plain data for `applyOperatorStateChanges`; undefined when nothing did. The
+   * first call tells what changed since `open(restored)`, given again here; without it an operator may tell all its state. It is a
+   * snapshot, made by `snapshotState` or as that does, so it stands in the place of one. A promise is to be waited for before the next call.
+   */
+  takeStateChanges(checkpointId: number, restored?: readonly unknown[]): unknown {
+    const elements = this.snapshotState(checkpointId)
+    if (elements instanceof Promise) return elements.then((settled) => this.#whole.changes(settled, restored))
+    return this.#whole.changes(elements as readonly unknown[], restored)
+  }
+
   notifyCheckpointComplete(_checkpointId: number): void | Promise<void> {}
 
   /** After the last call; also when the job fails. */
   close(): void | Promise<void> {}
-}
-
-/** An operator whose input is keyed: the subtask sets the key before each element. */
-export abstract class KeyedStreamOperator<In, Out> extends StreamOperator<In, Out> {
-  protected get keyed(): KeyedStateBackend {
-    return this.context.keyed as KeyedStateBackend
-  }
 }

@@ -37,10 +37,11 @@ export abstract class TwoInputOperator<In1, In2, Out> extends StreamOperator<In1
       active = true
       if (watermark < least) least = watermark
     }
-    if (!active || least <= this.#combined) return
-    this.#combined = least
-    this.context.metrics.watermark = least
-    this.processWatermark(least)
+    if (active && least > this.#combined) {
+      this.#combined = least
+      this.context.metrics.watermark = least
+    } else if (this.context.keyed?.sweeps.eventTimePending !== true) return
+    this.processWatermark(this.#combined)
   }
 
   /** One input is over; `endInput` follows when both are. */

@@ -1,6 +1,8 @@
 import { type MapState, type MapStateDescriptor, MillraceError } from '../core/index.js'
 import { fromInternalKey, type InternalKey, toInternalKey } from './keys.js'
+import { type NamedStateChange, stateKey } from './operator-state-changes.js'
 import { elementOf, redistributed, redistributionOf } from './redistribution.js'
+import { changeToData, MapChange } from './row-change.js'
 import { codecOf, readerOf, type StateCodec } from './state-codec.js'
 import { pack, unpack } from './structural.js'
 
@@ -30,7 +32,7 @@ export class BroadcastStateStore {
 
   #fill({ broadcastState, serde, data }: StoredState): boolean {
     const state = this.#states.get(broadcastState)
-    state?.fill(readerOf(state.codec, serde, broadcastState)(unpack(data)))
+    state?.fill(readerOf(state.codec, serde, broadcastState)(unpack(data)), serde)
     return state !== undefined
   }
 
@@ -46,11 +48,20 @@ export class BroadcastStateStore {
 
   /** As elements of operator state. Throws STATE_UNSERIALISABLE. */
   snapshot(): unknown[] {
-    const elements = [...this.#states].map(([name, { codec, entriesByKey }]): StoredState => {
-      return { broadcastState: name, serde: codec.serdeId, data: pack(codec.toData(entriesByKey)) }
-    })
-    return [...elements.map((element) => redistributed('broadcast', element)), ...this.#unclaimed]
+    return [...[...this.#states].map(([name, state]) => storedState(name, state)), ...this.#unclaimed]
   }
+
+  /** What changed since the last call, or since the states were restored. Throws STATE_UNSERIALISABLE. */
+  takeChanges(): NamedStateChange[] {
+    return [...this.#states].flatMap(([name, state]) => {
+      const change = state.takeChange(() => storedState(name, state))
+      return change === undefined ? [] : [{ state: stateKey('broadcastState', name), ...change }]
+    })
+  }
+}
+
+function storedState(broadcastState: string, { codec, entriesByKey }: HeapBroadcastState): unknown {
+  return redistributed('broadcast', { broadcastState, serde: codec.serdeId, data: pack(codec.toData(entriesByKey)) } satisfies StoredState)
 }
 
 function isStored(element: unknown): boolean {
@@ -60,10 +71,36 @@ function isStored(element: unknown): boolean {
 /** A map of operator state. */
 export class HeapBroadcastState implements MapState<unknown, unknown> {
   readonly entriesByKey = new Map<InternalKey, unknown>()
+  /** Since the last `takeChange`. A map that was not restored is new as a whole. */
+  #change: MapChange | 'all' | undefined = 'all'
+  #restored = false
   constructor(readonly codec: StateCodec<unknown>) {}
 
-  fill(restored: unknown): void {
+  fill(restored: unknown, serde: string): void {
     for (const [key, value] of restored as Map<InternalKey, unknown>) this.entriesByKey.set(key, value)
+    // Several that become one, or another version of the serde: no restored element says what the map is now.
+    this.#change = this.#restored || serde !== this.codec.serdeId ? 'all' : undefined
+    this.#restored = true
+  }
+
+  changedWhole(): void {
+    this.#change = 'all'
+  }
+
+  /** The map's element, or what changed in its entries; undefined when nothing did. */
+  takeChange(element: () => unknown): { readonly elements: readonly unknown[] } | { readonly entries: unknown } | undefined {
+    const change = this.#change
+    if (change === undefined) return undefined
+    const taken = change === 'all' ? { elements: [element()] } : { entries: unpack(pack(changeToData(this.codec, this.entriesByKey, change))) }
+    this.#change = undefined
+    return taken
+  }
+
+  #note(change: (noted: MapChange) => void): void {
+    if (this.#change === 'all') return
+    this.#change ??= new MapChange()
+    change(this.#change)
+    if (this.#change.isMostOf(this.entriesByKey)) this.#change = 'all'
   }
 
   get(key: unknown): unknown {
@@ -73,13 +110,16 @@ export class HeapBroadcastState implements MapState<unknown, unknown> {
     return this.entriesByKey.has(toInternalKey(key))
   }
   put(key: unknown, value: unknown): void {
-    this.entriesByKey.set(toInternalKey(key), value)
+    const internalKey = toInternalKey(key)
+    this.entriesByKey.set(internalKey, value)
+    this.#note((noted) => noted.notePut(internalKey))
   }
   putAll(entries: Iterable<readonly [unknown, unknown]>): void {
     for (const [key, value] of entries) this.put(key, value)
   }
   remove(key: unknown): void {
-    this.entriesByKey.delete(toInternalKey(key))
+    const internalKey = toInternalKey(key)
+    if (this.entriesByKey.delete(internalKey)) this.#note((noted) => noted.noteRemove(internalKey))
   }
   *entries(): IterableIterator<[unknown, unknown]> {
     for (const [key, value] of this.entriesByKey) yield [fromInternalKey(key), value]
@@ -94,6 +134,7 @@ export class HeapBroadcastState implements MapState<unknown, unknown> {
     return this.entriesByKey.size === 0
   }
   clear(): void {
+    if (this.entriesByKey.size > 0) this.changedWhole()
     this.entriesByKey.clear()
   }
 }

@@ -60,7 +60,7 @@ export class ExpiredRows {
       if (this.ttl.expired(timed)) {
         map.delete(key)
         if (map.size === 0) this.table.remove(entry)
-        else this.table.touch(entry)
+        else this.table.touchRemoved(entry as StateEntry<unknown>, key)
       }
       yield
     }

@@ -4,12 +4,20 @@ export * from './key-groups.js'
 export * from './keyed-state-backend.js'
 export * from './keys.js'
 export * from './operator-state-backend.js'
+export {
+  applyOperatorStateChanges,
+  foldOperatorStateChanges,
+  type NamedStateChange,
+  type OperatorStateChanges,
+  WholeState,
+} from './operator-state-changes.js'
 export * from './redistribution.js'
 export * from './segment.js'
 export * from './state-codec.js'
 export * from './state-handles.js'
 export * from './state-table.js'
 export * from './structural.js'
+export * from './sweep-budget.js'
 export * from './time-heap.js'
 export * from './time-to-live.js'
 export * from './timed-codec.js'

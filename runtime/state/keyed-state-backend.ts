@@ -1,11 +1,15 @@
-import { type AnyStateDescriptor, MillraceError, type Window } from '../core/index.js'
-import { type KeyGroupRange, keyGroupOf } from './key-groups.js'
+import { type AnyStateDescriptor, assert, MillraceError, type Window } from '../core/index.js'
+import type { KeyGroupRange } from './key-groups.js'
 import { fromInternalKey, type InternalKey, toInternalKey } from './keys.js'
+import { RestoredRows } from './restored-rows.js'
+import { applyToValue, changeToData } from './row-change.js'
+import { Groups, NamespaceData } from './row-groups.js'
 import { type DecodedSegment, encodeSegment, type RowBlock, type StateInfo } from './segment.js'
 import { codecOf, readerOf, type StateCodec } from './state-codec.js'
 import { type Namespace, StateTable } from './state-table.js'
+import { SweepBudget } from './sweep-budget.js'
 import { TimeToLive } from './time-to-live.js'
-import { dropExpired, isTimed, liveRows, timedCodec, untimedCodec } from './timed-codec.js'
+import { dropExpired, isTimed, liveRows, timedCodec, untimedCodec, untimedSerdeId } from './timed-codec.js'
 import { TimerQueue } from './timer-queue.js'
 
 /** Turns namespaces (windows) into plain data and back; from the window assigner. */
@@ -19,7 +23,7 @@ const PROCESSING_TIMERS = '(processing timers)'
 
 interface RegisteredTable {
   readonly table: StateTable<unknown>
-  readonly codec: StateCodec<unknown>
+  codec: StateCodec<unknown>
 }
 
 /**
@@ -28,8 +32,10 @@ interface RegisteredTable {
  */
 export class KeyedStateBackend {
   currentKey: InternalKey = ''
-  readonly eventTimers = new TimerQueue()
-  readonly processingTimers = new TimerQueue()
+  /** What the sweeps of its timers may fire; see the accessors below. */
+  readonly sweeps = new SweepBudget()
+  readonly eventTimers = new TimerQueue(this.sweeps)
+  readonly processingTimers = new TimerQueue(this.sweeps)
   namespaceCodec: NamespaceCodec | undefined
   /** The subtask's processing time, epoch ms, for state with a time to live. */
   readonly now: () => number
@@ -52,6 +58,30 @@ export class KeyedStateBackend {
     for (const { table } of this.#tables.values()) table.tracking = on
     this.eventTimers.tracking = on
     this.processingTimers.tracking = on
+  }
+
+  /** How many timers may still fire before a sweep stops; Infinity unless set. Each that fires takes one. */
+  get sweepBudget(): number {
+    return this.sweeps.left
+  }
+  set sweepBudget(timers: number) {
+    this.sweeps.left = timers
+  }
+
+  /** A sweep stopped because the budget was used up; `StreamOperator.resumeSweep` goes on with it. */
+  get sweepPending(): boolean {
+    return this.sweeps.eventTimePending || this.sweeps.processingTimePending
+  }
+
+  /**
+   * While true no timer fires and a watermark passes as if all had: after a restore it tells operators how far their watermark had come,
+   * without firing what waits for the next one.
+   */
+  get timersSuspended(): boolean {
+    return this.sweeps.suspended
+  }
+  set timersSuspended(suspended: boolean) {
+    this.sweeps.suspended = suspended
   }
 
   /** Throws KEY_INVALID. */
@@ -89,14 +119,15 @@ export class KeyedStateBackend {
     if (known !== undefined) {
       if (known.codec.kind !== codec.kind) throw twoKinds(name, known.codec.kind, codec.kind)
       if (isTimed(known.codec.serdeId) !== isTimed(codec.serdeId)) throw twoKinds(name, codec.kind, `${codec.kind} (with another time to live)`)
+      // An operator of a new chain: the former one is not to be kept alive by its codec.
+      if (known.codec.serdeId === codec.serdeId) known.codec = codec as StateCodec<unknown>
       return known.table as StateTable<V>
     }
     const table = new StateTable<V>()
     const restored = this.#unclaimed.get(name)
     if (restored !== undefined) {
       this.#unclaimed.delete(name)
-      if (restored.info.kind !== codec.kind) throw twoKinds(name, restored.info.kind, codec.kind)
-      restored.fill(table, readerOf(codec, restored.info.serde, name), (data) => this.#namespaceFromData(data))
+      this.#fill(table, codec, restored)
       if (codec.live !== undefined) dropExpired(table, codec)
     }
     table.tracking = this.#tracking
@@ -104,11 +135,20 @@ export class KeyedStateBackend {
     return table
   }
 
+  /** A base may have been written while nobody had asked for these rows, so each counts as persisted: its removal leaves a tombstone. */
+  #fill<V>(table: StateTable<V>, codec: StateCodec<V>, restored: RestoredRows): void {
+    const readers = new Readers(codec, restored.info.name)
+    restored.each((key, namespace, value, info) => {
+      table.insert(key, this.#namespaceFromData(namespace), readers.of(info)(value)).persisted = true
+      if (info.serde !== codec.serdeId) table.wholeRows = true
+    })
+  }
+
   /** Everything, as one base segment; from here `snapshotChanges` counts from this point. Undefined when there is nothing. */
   snapshotAll(): Uint8Array | undefined {
     return this.#encode(
       'base',
-      (table) => ({ rows: table.takeAll(), tombstones: [] }),
+      (table) => ({ rows: table.takeAll(), notes: [], tombstones: [] }),
       (timers) => ({ rows: timers.takeAll(), tombstones: [] }),
     )
   }
@@ -132,16 +172,21 @@ export class KeyedStateBackend {
     const namespaces = new NamespaceData(this.namespaceCodec)
     for (const [name, { table, codec }] of this.#tables) {
       const state = states.push({ name, kind: codec.kind, serde: codec.serdeId }) - 1
-      const { rows, tombstones } = takeRows(table)
+      const { rows, notes, tombstones } = takeRows(table)
       for (const row of tombstones) groups.remove(state, row.key, namespaces.of(row.namespace))
-      for (const row of kind === 'base' && codec.live !== undefined ? liveRows(rows, codec) : rows)
-        groups.put(state, row.key, namespaces.of(row.namespace), codec.toData(row.value))
+      if (kind === 'base' && codec.live !== undefined) {
+        for (const row of liveRows(rows, codec)) groups.put(state, row.key, namespaces.of(row.namespace), codec.toData(row.value))
+        continue
+      }
+      for (let i = 0; i < rows.length; i++) {
+        const { key, namespace, value } = rows[i]
+        const change = i < notes.length ? notes[i] : undefined
+        if (change === undefined) groups.put(state, key, namespaces.of(namespace), codec.toData(value))
+        else groups.change(state, key, namespaces.of(namespace), changeToData(codec, value, change))
+      }
     }
-    for (const restored of this.#unclaimed.values()) {
-      // State of an operator that has not asked for it: kept as it was restored.
-      const state = states.push(restored.info) - 1
-      if (kind === 'base') restored.each((key, namespace, value) => groups.put(state, key, namespace, value))
-    }
+    // State of an operator that has not asked for it: kept as it was restored.
+    if (kind === 'base') for (const restored of [...this.#unclaimed.values(), ...this.#unopenedTimers.values()]) putRestored(restored, states, groups)
     for (const [name, timers] of [[EVENT_TIMERS, this.eventTimers] as const, [PROCESSING_TIMERS, this.processingTimers] as const]) {
       const state = states.push({ name, kind: 'timers', serde: 'structural' }) - 1
       const { rows, tombstones } = takeTimers(timers)
@@ -157,36 +202,81 @@ export class KeyedStateBackend {
    * or several former subtasks. To be called before any table is asked for.
    */
   restore(segments: readonly DecodedSegment[]): void {
-    const timers = new Map([
-      [EVENT_TIMERS, new RestoredRows({ name: EVENT_TIMERS, kind: 'timers', serde: 'structural' })],
-      [PROCESSING_TIMERS, new RestoredRows({ name: PROCESSING_TIMERS, kind: 'timers', serde: 'structural' })],
-    ])
     for (const segment of segments) {
-      for (const { block } of segment.blocks(this.range.first, this.range.last)) {
-        const info = segment.header.states[block.state]
-        let rows = timers.get(info.name) ?? this.#unclaimed.get(info.name)
-        if (rows === undefined) {
-          rows = new RestoredRows(info)
-          this.#unclaimed.set(info.name, rows)
-        }
-        rows.apply(block)
-      }
+      for (const { block } of segment.blocks(this.range.first, this.range.last)) this.#replay(block, segment.header.states[block.state])
     }
-    // Timers of windows need the namespace codec, which the operator sets when it opens.
-    this.#restoredTimers = timers
   }
 
-  #restoredTimers: ReadonlyMap<string, RestoredRows> = new Map()
+  /** Keeps rows for whoever will ask for them. */
+  #replay(block: RowBlock, info: StateInfo): void {
+    const unasked = isTimers(info) ? this.#unopenedTimers : this.#unclaimed
+    let rows = unasked.get(info.name)
+    if (rows === undefined) {
+      rows = new RestoredRows(info)
+      unasked.set(info.name, rows)
+    }
+    rows.apply(block, info)
+  }
 
-  /** Puts restored timers into the queues; the operator calls it in `open`, once it has set `namespaceCodec`. */
+  /**
+   * Takes over what another instance of this subtask committed behind the last snapshot of this one: a delta, of this backend's key groups.
+   * What it says counts as written. Nothing may have changed here since that snapshot ({@link changed}). The operators over this backend are
+   * to be built anew afterwards, as after a restore; they find the tables and timers as the delta leaves them. Throws STATE_DESCRIPTOR.
+   */
+  applyChanges(segment: DecodedSegment): void {
+    assert(segment.header.kind === 'delta', 'a base is restored, not applied to what is there')
+    assert(!this.changed, 'changes of others are applied to state that has none of its own')
+    const { states } = segment.header
+    const namespaces = new Map<unknown, Namespace>()
+    const namespaceOf = (data: unknown): Namespace => {
+      let namespace = namespaces.get(data)
+      if (namespace === undefined) {
+        namespace = this.#namespaceFromData(data)
+        namespaces.set(data, namespace)
+      }
+      return namespace
+    }
+    for (const { block } of segment.blocks(this.range.first, this.range.last)) {
+      const info = states[block.state]
+      const registered = this.#tables.get(info.name)
+      const timers = isTimers(info) ? this.#openTimers(info.name) : undefined
+      if (timers !== undefined) applyToTimers(timers, block, namespaceOf)
+      else if (registered !== undefined) applyToTable(registered, new Readers(registered.codec, info.name), block, info, namespaceOf)
+      else this.#replay(block, info)
+    }
+  }
+
+  /** Whether something changed since the last snapshot. */
+  get changed(): boolean {
+    for (const { table } of this.#tables.values()) if (table.changed) return true
+    return this.eventTimers.changed || this.processingTimers.changed
+  }
+
+  /** Timers of windows need the namespace codec, which the operator sets when it opens. */
+  readonly #unopenedTimers = new Map<string, RestoredRows>()
+  #timersOpened = false
+
+  #openTimers(name: string): TimerQueue | undefined {
+    if (!this.#timersOpened) return undefined
+    return name === EVENT_TIMERS ? this.eventTimers : this.processingTimers
+  }
+
+  /**
+   * Puts restored timers into the queues, where they count as written; each operator that is built over this backend calls it in `open`,
+   * once it has set `namespaceCodec`. A sweep that a former one had not finished is not this one's.
+   */
   openTimers(): void {
-    for (const [name, queue] of [[EVENT_TIMERS, this.eventTimers] as const, [PROCESSING_TIMERS, this.processingTimers] as const]) {
-      this.#restoredTimers.get(name)?.each((key, namespace) => {
+    this.#timersOpened = true
+    this.sweeps.eventTimePending = false
+    this.sweeps.processingTimePending = false
+    for (const [name, restored] of this.#unopenedTimers) {
+      const queue = name === EVENT_TIMERS ? this.eventTimers : this.processingTimers
+      restored.each((key, namespace) => {
         const [time, window] = namespace as [number, unknown]
-        queue.register(time, key, this.#namespaceFromData(window))
+        queue.registerWritten(time, key, this.#namespaceFromData(window))
       })
     }
-    this.#restoredTimers = new Map()
+    this.#unopenedTimers.clear()
   }
 
   #namespaceFromData(data: unknown): Namespace {
@@ -205,111 +295,79 @@ function twoKinds(name: string, before: string, now: string): MillraceError {
   })
 }
 
-/** Namespaces as data, one object for each, so that a segment holds it once however many rows are under it. */
-class NamespaceData {
-  readonly #windows = new Map<Namespace, unknown>([[null, null]])
-  readonly #timers = new Map<Namespace, Map<number, unknown>>()
-  constructor(readonly codec: NamespaceCodec | undefined) {}
+/** A table's readers, one for each serde that rows were written with. */
+class Readers<V> {
+  readonly #readers = new Map<string, (data: unknown) => V>()
+  constructor(
+    readonly codec: StateCodec<V>,
+    readonly name: string,
+  ) {}
 
-  of(namespace: Namespace): unknown {
-    let data = this.#windows.get(namespace)
-    if (data === undefined) {
-      data = (this.codec as NamespaceCodec).toData(namespace as Window)
-      this.#windows.set(namespace, data)
+  /** Throws STATE_DESCRIPTOR. */
+  of({ kind, serde }: StateInfo): (data: unknown) => V {
+    let reader = this.#readers.get(serde)
+    if (reader === undefined) {
+      if (kind !== this.codec.kind) throw twoKinds(this.name, kind, this.codec.kind)
+      reader = readerOf(this.codec, serde, this.name)
+      this.#readers.set(serde, reader)
     }
-    return data
-  }
-
-  /** A timer stands under its time and its namespace. */
-  ofTimer(time: number, namespace: Namespace): unknown {
-    let times = this.#timers.get(namespace)
-    if (times === undefined) {
-      times = new Map()
-      this.#timers.set(namespace, times)
-    }
-    let data = times.get(time)
-    if (data === undefined) {
-      data = [time, this.of(namespace)]
-      times.set(time, data)
-    }
-    return data
+    return reader
   }
 }
 
-/** Sorts rows into key groups for a segment. */
-class Groups {
-  readonly blocks = new Map<number, RowBlock[]>()
-  rows = 0
-  constructor(readonly maxParallelism: number) {}
-
-  put(state: number, key: InternalKey, namespace: unknown, value: unknown): void {
-    const block = this.#block(state, key)
-    block.keys.push(key)
-    block.namespaces.push(namespace)
-    block.values.push(value)
-    this.rows++
-  }
-
-  remove(state: number, key: InternalKey, namespace: unknown): void {
-    const block = this.#block(state, key)
-    block.removedKeys.push(key)
-    block.removedNamespaces.push(namespace)
-    this.rows++
-  }
-
-  #block(state: number, key: InternalKey): RowBlock {
-    const keyGroup = keyGroupOf(key, this.maxParallelism)
-    let blocks = this.blocks.get(keyGroup)
-    if (blocks === undefined) {
-      blocks = []
-      this.blocks.set(keyGroup, blocks)
-    }
-    let block = blocks.at(-1)
-    if (block === undefined || block.state !== state) {
-      block = { state, removedKeys: [], removedNamespaces: [], keys: [], namespaces: [], values: [] }
-      blocks.push(block)
-    }
-    return block
-  }
+function isTimers({ name }: StateInfo): boolean {
+  return name === EVENT_TIMERS || name === PROCESSING_TIMERS
 }
 
-/** Rows of one state while segments are replayed: later ones win, tombstones remove. */
-class RestoredRows {
-  readonly #rows = new Map<InternalKey, Map<string, { readonly namespace: unknown; readonly value: unknown }>>()
-  constructor(readonly info: StateInfo) {}
-
-  apply(block: RowBlock): void {
-    for (let i = 0; i < block.removedKeys.length; i++) {
-      this.#rows.get(block.removedKeys[i] as InternalKey)?.delete(namespaceId(block.removedNamespaces[i]))
+/** Rows as they were written; of one state they may have been written with several versions of a serde. */
+function putRestored(restored: RestoredRows, states: StateInfo[], groups: Groups): void {
+  const numbers = new Map<string, number>()
+  restored.each((key, namespace, value, info) => {
+    let state = numbers.get(info.serde)
+    if (state === undefined) {
+      state = states.push(info) - 1
+      numbers.set(info.serde, state)
     }
-    for (let i = 0; i < block.keys.length; i++) {
-      const key = block.keys[i] as InternalKey
-      let rows = this.#rows.get(key)
-      if (rows === undefined) {
-        rows = new Map()
-        this.#rows.set(key, rows)
-      }
-      rows.set(namespaceId(block.namespaces[i]), { namespace: block.namespaces[i], value: block.values[i] })
-    }
-  }
-
-  each(visit: (key: InternalKey, namespace: unknown, value: unknown) => void): void {
-    for (const [key, rows] of this.#rows) for (const { namespace, value } of rows.values()) visit(key, namespace, value)
-  }
-
-  /** A base may have been written while nobody had asked for these rows, so each counts as persisted: its removal leaves a tombstone. */
-  fill<V>(table: StateTable<V>, fromData: (data: unknown) => V, namespaceFromData: (data: unknown) => Namespace): void {
-    this.each((key, namespace, value) => {
-      table.insert(key, namespaceFromData(namespace), fromData(value)).persisted = true
-    })
-  }
+    groups.put(state, key, namespace, value)
+  })
 }
 
-function namespaceId(data: unknown): string {
-  return data === null ? '' : JSON.stringify(data, exactly)
+function applyToTable(
+  { table, codec }: RegisteredTable,
+  readers: Readers<unknown>,
+  { removedKeys, removedNamespaces, keys, namespaces, values, changed }: RowBlock,
+  info: StateInfo,
+  namespaceOf: (data: unknown) => Namespace,
+): void {
+  removedKeys.forEach((key, i) => {
+    table.removeWritten(key as InternalKey, namespaceOf(removedNamespaces[i]))
+  })
+  const read = readers.of(info)
+  keys.forEach((key, i) => {
+    table.putWritten(key as InternalKey, namespaceOf(namespaces[i]), read(values[i]))
+  })
+  if (changed === undefined) return
+  const readKey = codec.mapKeys?.readerOf(untimedSerdeId(info.serde))
+  changed.keys.forEach((key, i) => {
+    const namespace = namespaceOf(changed.namespaces[i])
+    const value = applyToValue(table.get(key as InternalKey, namespace)?.value, changed.changes[i], read, readKey)
+    // A map of which this instance had dropped expired entries that the other one had not.
+    if (value instanceof Map && value.size === 0) table.removeWritten(key as InternalKey, namespace)
+    else table.putWritten(key as InternalKey, namespace, value)
+  })
 }
 
-/** What JSON would make equal (infinite times) or refuse (bigint) as text. */
-function exactly(_field: string, value: unknown): unknown {
-  return typeof value === 'bigint' || (typeof value === 'number' && !Number.isFinite(value)) ? `${typeof value} ${value}` : value
+function applyToTimers(
+  queue: TimerQueue,
+  { removedKeys, removedNamespaces, keys, namespaces }: RowBlock,
+  namespaceOf: (data: unknown) => Namespace,
+): void {
+  removedKeys.forEach((key, i) => {
+    const [time, window] = removedNamespaces[i] as [number, unknown]
+    queue.deleteWritten(time, key as InternalKey, namespaceOf(window))
+  })
+  keys.forEach((key, i) => {
+    const [time, window] = namespaces[i] as [number, unknown]
+    queue.registerWritten(time, key as InternalKey, namespaceOf(window))
+  })
 }

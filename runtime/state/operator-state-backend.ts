@@ -8,6 +8,7 @@ import {
   type OperatorStateStore,
 } from '../core/index.js'
 import { HeapBroadcastState } from './broadcast-state.js'
+import { type NamedStateChange, sameBytes, stateKey } from './operator-state-changes.js'
 import { elementOf, type Redistribution, redistributed, redistributionOf } from './redistribution.js'
 import { codecOf, readerOf, type StateCodec } from './state-codec.js'
 import { pack, unpack } from './structural.js'
@@ -22,7 +23,22 @@ interface StoredElement {
 interface Registered {
   readonly mode: Redistribution
   readonly codec: StateCodec<unknown>
-  readonly content: unknown[] | HeapBroadcastState
+  readonly content: ListContent | HeapBroadcastState
+}
+
+/** A list, which every handle of it shares. */
+class ListContent {
+  /** Whether a handle changed it since the last `takeChanges`. */
+  touched: boolean
+  /** Its elements, packed, when they were last told as a change: functions set their lists at every snapshot. */
+  told: Uint8Array | undefined
+
+  constructor(
+    readonly list: unknown[],
+    touched: boolean,
+  ) {
+    this.touched = touched
+  }
 }
 
 /** Whether an element of operator state is one of {@link OperatorStateBackend.snapshot}. */
@@ -60,7 +76,7 @@ export class OperatorStateBackend implements OperatorStateStore {
   }
 
   #list<T>(descriptor: ListStateDescriptor<T>, mode: Redistribution): ListState<T> {
-    return new OperatorListState<T>(this.#register(descriptor, mode).content as T[])
+    return new OperatorListState<T>(this.#register(descriptor, mode).content as ListContent)
   }
 
   #register(descriptor: AnyStateDescriptor, mode: Redistribution): Registered {
@@ -75,34 +91,60 @@ export class OperatorStateBackend implements OperatorStateStore {
     const restored = this.#unclaimed.get(name) ?? []
     if (restored.some((stored) => redistributionOf(stored) !== mode)) throw usedInTwoWays(name)
     this.#unclaimed.delete(name)
-    const values = restored.map((stored) => {
-      const { serde, data } = elementOf(stored) as StoredElement
-      return readerOf(codec, serde, name)(data)
-    })
-    const registered = { mode, codec, content: kind === 'map' ? mapOf(codec, values) : values.flat(1) }
+    const elements = restored.map((stored) => elementOf(stored) as StoredElement)
+    const registered = { mode, codec, content: kind === 'map' ? mapOf(codec, elements, name) : listOf(codec, elements, name) }
     this.#registered.set(name, registered)
     return registered
   }
 
   /** Throws STATE_UNSERIALISABLE. */
   snapshot(): unknown[] {
-    const elements = [...this.#unclaimed.values()].flat()
-    for (const [operatorState, { mode, codec, content }] of this.#registered) {
-      // A list's codec is for whole lists: each element as a list of one.
-      const values = Array.isArray(content) ? content.map((value) => [value]) : [content.entriesByKey]
-      // A copy: what is in the state may change while the checkpoint is being written.
-      for (const value of values) {
-        elements.push(redistributed(mode, unpack(pack({ operatorState, serde: codec.serdeId, data: codec.toData(value) } satisfies StoredElement))))
-      }
-    }
-    return elements
+    return [...[...this.#unclaimed.values()].flat(), ...[...this.#registered].flatMap(([name, registered]) => elementsOf(name, registered))]
+  }
+
+  /** What changed since the last call, or since the state was restored. Throws STATE_UNSERIALISABLE. */
+  takeChanges(): NamedStateChange[] {
+    return [...this.#registered].flatMap(([name, registered]) => {
+      const { content } = registered
+      const elements = () => elementsOf(name, registered)
+      const change = content instanceof ListContent ? listChange(content, elements) : content.takeChange(() => elements()[0])
+      return change === undefined ? [] : [{ state: stateKey('operatorState', name), ...change }]
+    })
   }
 }
 
+/** The elements of one state; copies, since what is in the state may change while the checkpoint is being written. */
+function elementsOf(operatorState: string, { mode, codec, content }: Registered): unknown[] {
+  // A list's codec is for whole lists: each element as a list of one.
+  const values = content instanceof ListContent ? content.list.map((value) => [value]) : [content.entriesByKey]
+  return values.map((value) =>
+    redistributed(mode, unpack(pack({ operatorState, serde: codec.serdeId, data: codec.toData(value) } satisfies StoredElement))),
+  )
+}
+
+function listChange(content: ListContent, elementsNow: () => unknown[]): { readonly elements: readonly unknown[] } | undefined {
+  if (!content.touched) return undefined
+  const elements = elementsNow()
+  const told = pack(elements)
+  const same = content.told !== undefined && sameBytes(content.told, told)
+  content.touched = false
+  content.told = told
+  return same ? undefined : { elements }
+}
+
+function listOf(codec: StateCodec<unknown>, restored: readonly StoredElement[], name: string): ListContent {
+  const list = restored.flatMap(({ serde, data }) => readerOf(codec, serde, name)(data) as unknown[])
+  return new ListContent(
+    list,
+    restored.some(({ serde }) => serde !== codec.serdeId),
+  )
+}
+
 /** Each subtask gets one of the maps that were written, which are alike. */
-function mapOf(codec: StateCodec<unknown>, restored: readonly unknown[]): HeapBroadcastState {
+function mapOf(codec: StateCodec<unknown>, restored: readonly StoredElement[], name: string): HeapBroadcastState {
   const map = new HeapBroadcastState(codec)
-  if (restored.length > 0) map.fill(restored[0])
+  if (restored.length > 0) map.fill(readerOf(codec, restored[0].serde, name)(restored[0].data), restored[0].serde)
+  if (restored.length > 1) map.changedWhole()
   return map
 }
 
@@ -114,16 +156,17 @@ function usedInTwoWays(name: string): MillraceError {
 }
 
 class OperatorListState<T> implements ListState<T> {
-  constructor(readonly content: T[]) {}
+  constructor(readonly content: ListContent) {}
 
   get(): Iterable<T> {
-    return this.content.values()
+    return (this.content.list as T[]).values()
   }
   add(value: T): void {
-    this.content.push(value)
+    this.content.list.push(value)
+    this.content.touched = true
   }
   addAll(values: Iterable<T>): void {
-    for (const value of [...values]) this.content.push(value)
+    for (const value of [...values]) this.add(value)
   }
   update(values: Iterable<T>): void {
     const list = [...values]
@@ -131,6 +174,7 @@ class OperatorListState<T> implements ListState<T> {
     this.addAll(list)
   }
   clear(): void {
-    this.content.length = 0
+    this.content.list.length = 0
+    this.content.touched = true
   }
 }

@@ -10,6 +10,15 @@ export interface RowBlock {
   readonly keys: unknown[]
   readonly namespaces: unknown[]
   readonly values: unknown[]
+  /** Rows of which only a part changed; in deltas of lists and maps. */
+  changed?: ChangedRows
+}
+
+/** Column by column; what a change is says `state/row-change.ts`. */
+export interface ChangedRows {
+  readonly keys: unknown[]
+  readonly namespaces: unknown[]
+  readonly changes: unknown[]
 }
 
 export interface StateInfo {
@@ -37,9 +46,14 @@ type PackedBlock = readonly [
   keys: unknown[],
   namespaces: number[],
   values: unknown[],
+  ...changed: [] | ChangedColumns,
 ]
 
+type ChangedColumns = [keys: unknown[], namespaces: number[], changes: unknown[]]
+
 const MAGIC = 0x4d525331 // MRS1: segment format 1
+/** MRS2: format 1 with rows of which only a part changed; written when there are any. */
+const MAGIC_WITH_CHANGES = 0x4d525332
 const PREFIX_BYTES = 8
 const CRC_BYTES = 4
 
@@ -50,16 +64,15 @@ export function encodeSegment(header: Omit<SegmentHeader, 'groups' | 'namespaces
   const index: [number, number, number][] = []
   const blocks: Uint8Array[] = []
   let offset = 0
+  let magic = MAGIC
   for (const keyGroup of [...groups.keys()].sort((a, b) => a - b)) {
     const block = packer.pack(
-      (groups.get(keyGroup) as RowBlock[]).map((b) => [
-        b.state,
-        b.removedKeys,
-        namespaces.of(b.removedNamespaces),
-        b.keys,
-        namespaces.of(b.namespaces),
-        b.values,
-      ]),
+      (groups.get(keyGroup) as RowBlock[]).map((b): PackedBlock => {
+        const rows = [b.state, b.removedKeys, namespaces.of(b.removedNamespaces), b.keys, namespaces.of(b.namespaces), b.values] as const
+        if (b.changed === undefined) return rows
+        magic = MAGIC_WITH_CHANGES
+        return [...rows, b.changed.keys, namespaces.of(b.changed.namespaces), b.changed.changes]
+      }),
     )
     blocks.push(block)
     index.push([keyGroup, offset, block.length])
@@ -68,7 +81,7 @@ export function encodeSegment(header: Omit<SegmentHeader, 'groups' | 'namespaces
   const head = packer.pack({ ...header, namespaces: namespaces.list, groups: index })
   const bytes = new Uint8Array(PREFIX_BYTES + head.length + offset + CRC_BYTES)
   const view = new DataView(bytes.buffer)
-  view.setUint32(0, MAGIC)
+  view.setUint32(0, magic)
   view.setUint32(4, head.length, true)
   bytes.set(head, PREFIX_BYTES)
   let at = PREFIX_BYTES + head.length
@@ -92,14 +105,15 @@ export function decodeSegment(bytes: Uint8Array, name: string): DecodedSegment {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (bytes.length < PREFIX_BYTES + CRC_BYTES) throw corrupt(name, `it has only ${bytes.length} bytes`)
   const magic = view.getUint32(0)
-  if (magic >>> 8 === MAGIC >>> 8 && magic !== MAGIC) {
+  const known = magic === MAGIC || magic === MAGIC_WITH_CHANGES
+  if (magic >>> 8 === MAGIC >>> 8 && !known) {
     throw new MillraceError('CHECKPOINT_VERSION', {
-      what: `segment format ${String.fromCharCode(magic & 255)} is not the format 1 that this version reads`,
+      what: `segment format ${String.fromCharCode(magic & 255)} is none of the formats 1 and 2 that this version reads`,
       where: name,
       todo: 'Restore it with the version of Millrace that wrote it.',
     })
   }
-  if (magic !== MAGIC) throw corrupt(name, 'it does not begin as a segment')
+  if (!known) throw corrupt(name, 'it does not begin as a segment')
   const end = bytes.length - CRC_BYTES
   if (view.getUint32(end, true) !== crc32(bytes.subarray(0, end))) throw corrupt(name, 'its checksum does not match')
   const packer = createPacker()
@@ -111,17 +125,19 @@ export function decodeSegment(bytes: Uint8Array, name: string): DecodedSegment {
     *blocks(first, last) {
       for (const [keyGroup, offset, length] of header.groups) {
         if (keyGroup < first || keyGroup > last) continue
-        const block = bytes.subarray(start + offset, start + offset + length)
-        for (const [state, removedKeys, removedNamespaces, keys, namespaces, values] of packer.unpack(block) as PackedBlock[]) {
+        const packed = bytes.subarray(start + offset, start + offset + length)
+        for (const [state, removedKeys, removedNamespaces, keys, namespaces, values, ...changed] of packer.unpack(packed) as PackedBlock[]) {
           const named = (numbers: readonly number[]) => numbers.map((number) => header.namespaces[number])
-          yield {
-            keyGroup,
-            block: { state, removedKeys, removedNamespaces: named(removedNamespaces), keys, namespaces: named(namespaces), values },
-          }
+          const rows = { state, removedKeys, removedNamespaces: named(removedNamespaces), keys, namespaces: named(namespaces), values }
+          yield { keyGroup, block: changed.length === 0 ? rows : { ...rows, changed: changedRows(changed as ChangedColumns, named) } }
         }
       }
     },
   }
+}
+
+function changedRows([keys, namespaces, changes]: ChangedColumns, named: (numbers: readonly number[]) => unknown[]): ChangedRows {
+  return { keys, namespaces: named(namespaces), changes }
 }
 
 /** Numbers namespaces in order of appearance; equal ones are one object (or null). */

@@ -11,6 +11,11 @@ export interface StateCodec<V> {
   fromData(data: unknown): V
   /** The same for data written under another `serdeId`: undefined when that is not a version of this codec's serdes. */
   readerOf?(serdeId: string): ((data: unknown) => V) | undefined
+  /** Map state: its keys alone, for entries that were removed. `readerOf` takes a `serdeId` without its mark of a time to live. */
+  readonly mapKeys?: {
+    toData(key: InternalKey): unknown
+    readerOf(serdeId: string): ((data: unknown) => InternalKey) | undefined
+  }
   /** State with a time to live: the value without what has expired, undefined when nothing is left. */
   live?(value: V): V | undefined
 }
@@ -82,22 +87,34 @@ function mapCodec(value: ElementCodec, key: ElementCodec): StateCodec<unknown> {
       const [keys, values] = data as [unknown[], unknown[]]
       return new Map(keys.map((k, i) => [toInternalKey(readKey(k)), readValue(values[i])]))
     }
+  const keyToData = (internalKey: InternalKey) => key.toData(fromInternalKey(internalKey))
+  const readersOf = (serdeId: string) => {
+    // A serde's id may have commas of its own.
+    for (let comma = serdeId.indexOf(','); comma >= 0; comma = serdeId.indexOf(',', comma + 1)) {
+      const readKey = key.readerOf(serdeId.slice(0, comma))
+      const readValue = value.readerOf(serdeId.slice(comma + 1))
+      if (readKey !== undefined && readValue !== undefined) return { readKey, readValue }
+    }
+    return undefined
+  }
   return {
     kind: 'map',
     serdeId: `${key.id},${value.id}`,
     toData: (map) => {
       const entries = [...(map as Map<InternalKey, unknown>)]
-      return [entries.map(([k]) => key.toData(fromInternalKey(k))), entries.map(([, v]) => value.toData(v))]
+      return [entries.map(([k]) => keyToData(k)), entries.map(([, v]) => value.toData(v))]
     },
     fromData: from(key.fromData, value.fromData),
     readerOf: (serdeId) => {
-      // A serde's id may have commas of its own.
-      for (let comma = serdeId.indexOf(','); comma >= 0; comma = serdeId.indexOf(',', comma + 1)) {
-        const readKey = key.readerOf(serdeId.slice(0, comma))
-        const readValue = value.readerOf(serdeId.slice(comma + 1))
-        if (readKey !== undefined && readValue !== undefined) return from(readKey, readValue)
-      }
-      return undefined
+      const readers = readersOf(serdeId)
+      return readers && from(readers.readKey, readers.readValue)
+    },
+    mapKeys: {
+      toData: keyToData,
+      readerOf: (serdeId) => {
+        const readKey = readersOf(serdeId)?.readKey
+        return readKey && ((data) => toInternalKey(readKey(data)))
+      },
     },
   }
 }

@@ -129,7 +129,7 @@ class HeapListState<T> extends HeapState<T[]> implements ListState<T> {
     if (entry === null) this.store([value])
     else {
       entry.value.push(value)
-      this.table.touch(entry)
+      this.table.touchAppended(entry)
     }
   }
 
@@ -156,12 +156,13 @@ class HeapMapState<K, V> extends HeapState<Map<InternalKey, V>> implements MapSt
 
   put(key: K, value: V): void {
     const entry = this.entry()
+    const internalKey = toInternalKey(key)
     if (entry === null) {
-      this.store(new Map([[toInternalKey(key), value]]))
+      this.store(new Map([[internalKey, value]]))
       return
     }
-    entry.value.set(toInternalKey(key), value)
-    this.table.touch(entry)
+    entry.value.set(internalKey, value)
+    this.table.touchPut(entry, internalKey)
   }
 
   putAll(entries: Iterable<readonly [K, V]>): void {
@@ -170,9 +171,10 @@ class HeapMapState<K, V> extends HeapState<Map<InternalKey, V>> implements MapSt
 
   remove(key: K): void {
     const entry = this.entry()
-    if (entry === null || !entry.value.delete(toInternalKey(key))) return
+    const internalKey = toInternalKey(key)
+    if (entry === null || !entry.value.delete(internalKey)) return
     if (entry.value.size === 0) this.clear()
-    else this.table.touch(entry)
+    else this.table.touchRemoved(entry, internalKey)
   }
 
   *entries(): IterableIterator<[K, V]> {

@@ -1,6 +1,7 @@
 import type { Window } from '../core/index.js'
 import { ChangeList, CLEAN, type Listed, REMOVED } from './change-list.js'
 import type { InternalKey } from './keys.js'
+import { MapChange, type RowChange } from './row-change.js'
 
 /** What state is kept under beside the key: a window, or null for the key alone. */
 export type Namespace = Window | null
@@ -23,6 +24,13 @@ export interface Tombstone {
   readonly namespace: Namespace
 }
 
+/** What changed; `notes` says of the row at the same index which part did, if not all of it. */
+export interface TakenRows<V> {
+  readonly rows: StateEntry<V>[]
+  readonly notes: readonly (RowChange | undefined)[]
+  readonly tombstones: Tombstone[]
+}
+
 const CHAIN_LIMIT = 8
 
 /**
@@ -31,13 +39,16 @@ const CHAIN_LIMIT = 8
  *
  * Changes are tracked when `tracking` is on: `touch` notes a row as changed since the last `takeChanges`, removals
  * of rows that were written before leave tombstones. A row that came and went between two snapshots costs nothing there.
+ * Of a list or map that was written before, `touchAppended`, `touchPut` and `touchRemoved` note only the part that changed.
  */
 export class StateTable<V> {
   size = 0
   tracking = false
+  /** Notes no parts of rows: the log has them in a form to which no parts can be added. Until the next base. */
+  wholeRows = false
   readonly #heads = new Map<InternalKey, StateEntry<V>>()
   readonly #wide = new Map<InternalKey, Map<string, StateEntry<V>>>()
-  readonly #changes = new ChangeList<StateEntry<V>>()
+  readonly #changes = new ChangeList<StateEntry<V>, RowChange>()
 
   get(key: InternalKey, namespace: Namespace): StateEntry<V> | null {
     let entry = this.#heads.get(key)
@@ -84,15 +95,78 @@ export class StateTable<V> {
     wide.set(entry.namespace?.id ?? '', entry)
   }
 
-  /** To be called after each change of `entry.value`. */
+  /** To be called after each change of `entry.value`, unless one of the following is. */
   touch(entry: StateEntry<V>): void {
     if (this.tracking) this.#changes.add(entry)
+  }
+
+  /** An element was added at the end of the row's list, and nothing else of it changed. */
+  touchAppended(entry: StateEntry<V>): void {
+    if (!this.tracking || entry.place !== CLEAN) return
+    if (this.#writesWhole(entry)) this.#changes.add(entry)
+    else this.#changes.addPart(entry, (entry.value as unknown[]).length - 1)
+  }
+
+  /** `mapKey` was put into the row's map, and nothing else of it changed. */
+  touchPut(entry: StateEntry<V>, mapKey: InternalKey): void {
+    const change = this.#mapChange(entry)
+    if (change === undefined) return
+    change.notePut(mapKey)
+    this.#bound(entry, change)
+  }
+
+  /** `mapKey` was removed from the row's map, and nothing else of it changed. */
+  touchRemoved(entry: StateEntry<V>, mapKey: InternalKey): void {
+    const change = this.#mapChange(entry)
+    if (change === undefined) return
+    change.noteRemove(mapKey)
+    this.#bound(entry, change)
+  }
+
+  #mapChange(entry: StateEntry<V>): MapChange | undefined {
+    if (!this.tracking) return undefined
+    if (entry.place !== CLEAN) return this.#changes.noteOf(entry) as MapChange | undefined
+    if (this.#writesWhole(entry)) {
+      this.#changes.add(entry)
+      return undefined
+    }
+    const change = new MapChange()
+    this.#changes.addPart(entry, change)
+    return change
+  }
+
+  #writesWhole(entry: StateEntry<V>): boolean {
+    return this.wholeRows || !entry.persisted
+  }
+
+  #bound(entry: StateEntry<V>, change: MapChange): void {
+    if (change.isMostOf(entry.value as Map<InternalKey, unknown>)) this.#changes.add(entry)
   }
 
   remove(entry: StateEntry<V>): void {
     if (entry.place === REMOVED || !this.#unlink(entry)) return
     this.size--
     this.#changes.remove(entry, this.tracking)
+  }
+
+  /** Whether something changed since the last snapshot. */
+  get changed(): boolean {
+    return !this.#changes.isEmpty
+  }
+
+  /** Takes over a row's value from the log, where it is no change. */
+  putWritten(key: InternalKey, namespace: Namespace, value: V): void {
+    const entry = this.get(key, namespace) ?? this.insert(key, namespace, value)
+    entry.value = value
+    this.#changes.settle(entry)
+  }
+
+  /** Takes over from the log that a row is gone. */
+  removeWritten(key: InternalKey, namespace: Namespace): void {
+    const entry = this.get(key, namespace)
+    if (entry === null) return
+    entry.persisted = false
+    this.remove(entry)
   }
 
   #unlink(entry: StateEntry<V>): boolean {
@@ -157,13 +231,14 @@ export class StateTable<V> {
   }
 
   /** Changed rows and tombstones since the last call; from here they count as written. */
-  takeChanges(): { readonly rows: StateEntry<V>[]; readonly tombstones: Tombstone[] } {
+  takeChanges(): TakenRows<V> {
     return this.#changes.take()
   }
 
   /** Every row, and from here all count as written: the start of a new base. */
   takeAll(): StateEntry<V>[] {
     this.#changes.take()
+    this.wholeRows = false
     const rows = [...this.entries()]
     if (this.tracking) for (const row of rows) row.persisted = true
     return rows

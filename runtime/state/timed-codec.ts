@@ -10,6 +10,11 @@ export function isTimed(serdeId: string): boolean {
   return serdeId.startsWith(TIMED)
 }
 
+/** The serde of the values themselves. */
+export function untimedSerdeId(serdeId: string): string {
+  return isTimed(serdeId) ? serdeId.slice(TIMED.length) : serdeId
+}
+
 /** Splits a row's value into times and plain value, and joins them again. */
 interface Shape {
   times(value: unknown): unknown
@@ -64,10 +69,11 @@ export function timedCodec(inner: StateCodec<unknown>, kind: StateKind, ttl: Tim
     toData: (value) => [shape.times(value), inner.toData(shape.plain(value))],
     fromData: timed((data) => inner.fromData(data)),
     readerOf: (serdeId) => {
-      const read = innerReader(inner, isTimed(serdeId) ? serdeId.slice(TIMED.length) : serdeId)
+      const read = innerReader(inner, untimedSerdeId(serdeId))
       if (read === undefined || isTimed(serdeId)) return read && timed(read)
       return (data) => shape.join(read(data), () => ttl.now())
     },
+    ...(inner.mapKeys && { mapKeys: inner.mapKeys }),
     ...(ttl.background && { live: (value: unknown) => shape.live(value, (one) => ttl.expired(one)) }),
   }
 }
@@ -78,7 +84,7 @@ export function untimedCodec(inner: StateCodec<unknown>): StateCodec<unknown> {
     ...inner,
     readerOf: (serdeId) => {
       if (!isTimed(serdeId)) return inner.readerOf?.(serdeId)
-      const read = innerReader(inner, serdeId.slice(TIMED.length))
+      const read = innerReader(inner, untimedSerdeId(serdeId))
       return read && ((data) => read((data as [unknown, unknown])[1]))
     },
   }

@@ -91,14 +91,14 @@ abstract class TimedState<H extends Touchable> {
   }
 
   /** Whether a value that was found may be given out; an expired one is removed, another one perhaps renewed. */
-  protected admit(found: TimedValue<unknown>, remove: () => void): boolean {
+  protected admit(found: TimedValue<unknown>, remove: () => void, renewed = () => this.timed.touch()): boolean {
     if (this.ttl.expired(found)) {
       remove()
       return this.ttl.showsExpired
     }
     if (this.ttl.renewedByReading) {
       found.at = this.ttl.now()
-      this.timed.touch()
+      renewed()
     }
     return true
   }
@@ -167,7 +167,14 @@ class TimedMapState<K, V> extends TimedState<MapState<K, TimedValue<V>> & Toucha
   #find(key: K): TimedValue<V> | undefined {
     this.accessed()
     const found = this.timed.get(key)
-    return found !== undefined && this.admit(found, () => this.timed.remove(key)) ? found : undefined
+    return found !== undefined && this.#admitEntry(key, found) ? found : undefined
+  }
+  #admitEntry(key: K, found: TimedValue<V>): boolean {
+    return this.admit(
+      found,
+      () => this.timed.remove(key),
+      () => this.timed.put(key, found),
+    )
   }
   put(key: K, value: V): void {
     this.accessed()
@@ -183,7 +190,7 @@ class TimedMapState<K, V> extends TimedState<MapState<K, TimedValue<V>> & Toucha
   *entries(): IterableIterator<[K, V]> {
     this.accessed()
     for (const [key, found] of this.timed.entries()) {
-      if (this.admit(found, () => this.timed.remove(key))) yield [key, found.value]
+      if (this.#admitEntry(key, found)) yield [key, found.value]
     }
   }
   *keys(): IterableIterator<K> {

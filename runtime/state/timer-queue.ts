@@ -1,6 +1,7 @@
 import { ChangeList, CLEAN, type Listed } from './change-list.js'
 import type { InternalKey } from './keys.js'
 import type { Namespace, Tombstone } from './state-table.js'
+import { SweepBudget } from './sweep-budget.js'
 import { pushTime, removeTime } from './time-heap.js'
 
 /** One registered timer: its key, namespace (null, or the window it belongs to) and time. */
@@ -27,6 +28,13 @@ class Bucket {
   live = 0
 }
 
+/** Where a sweep stopped within the timers of one time, so that the order is that of a sweep that did not. */
+interface Stopped {
+  readonly bucket: Bucket
+  readonly heads: MapIterator<Timer>
+  readonly timer: Timer
+}
+
 /**
  * Timers of one operator and one time domain, bucketed by time: a heap of the distinct times, and for each the timers by
  * key. Registering the same (time, key, namespace) twice is one timer; timers fire in order of time, within one time key by
@@ -41,7 +49,10 @@ export class TimerQueue {
   #firing = Number.NaN
   #lastTime = Number.NaN
   #lastBucket: Bucket | undefined
+  #stopped: Stopped | undefined
   readonly #changes = new ChangeList<Timer>()
+
+  constructor(readonly budget = new SweepBudget()) {}
 
   /** The earliest time with a timer, or Infinity with `size` 0. A time whose timers were all deleted may still be named. */
   get nextTime(): number {
@@ -49,28 +60,50 @@ export class TimerQueue {
   }
 
   register(time: number, key: InternalKey, namespace: Namespace): boolean {
+    return this.#register(time, key, namespace) !== undefined
+  }
+
+  /** Whether something changed since the last snapshot. */
+  get changed(): boolean {
+    return !this.#changes.isEmpty
+  }
+
+  /** Takes over a timer from the log, where it is no change. */
+  registerWritten(time: number, key: InternalKey, namespace: Namespace): void {
+    const timer = this.#register(time, key, namespace)
+    if (timer !== undefined) this.#changes.settle(timer)
+  }
+
+  /** Takes over from the log that a timer is gone. */
+  deleteWritten(time: number, key: InternalKey, namespace: Namespace): void {
+    const { tracking } = this
+    this.tracking = false
+    this.delete(time, key, namespace)
+    this.tracking = tracking
+  }
+
+  #register(time: number, key: InternalKey, namespace: Namespace): Timer | undefined {
     const bucket = this.#bucket(time)
     const head = bucket.heads.get(key)
     if (head === undefined) {
-      this.#add(bucket, null, new Timer(time, key, namespace))
-      return true
+      return this.#add(bucket, null, new Timer(time, key, namespace))
     }
     let last = head
     for (let timer: Timer | null = head; timer !== null; timer = timer.next) {
-      if (timer.live && timer.namespace === namespace) return false
-      if (timer.live && timer.namespace !== null && namespace !== null && timer.namespace.id === namespace.id) return false
+      if (timer.live && timer.namespace === namespace) return undefined
+      if (timer.live && timer.namespace !== null && namespace !== null && timer.namespace.id === namespace.id) return undefined
       last = timer
     }
-    this.#add(bucket, last, new Timer(time, key, namespace))
-    return true
+    return this.#add(bucket, last, new Timer(time, key, namespace))
   }
 
-  #add(bucket: Bucket, after: Timer | null, timer: Timer): void {
+  #add(bucket: Bucket, after: Timer | null, timer: Timer): Timer {
     if (after === null) bucket.heads.set(timer.key, timer)
     else after.next = timer
     bucket.live++
     this.size++
     if (this.tracking) this.#changes.add(timer)
+    return timer
   }
 
   #bucket(time: number): Bucket {
@@ -113,8 +146,14 @@ export class TimerQueue {
     this.#changes.remove(timer, this.tracking)
   }
 
-  /** Fires every timer up to and including `to`, also those registered meanwhile, always the earliest next. */
-  advance(to: number, fire: (timer: Timer) => void): void {
+  /**
+   * Fires every timer up to and including `to`, also those registered meanwhile, always the earliest next. False when it stopped before
+   * because the budget was used up; a further call goes on.
+   */
+  advance(to: number, fire: (timer: Timer) => void): boolean {
+    const budget = this.budget
+    if (budget.suspended) return true
+    if (budget.left !== Number.POSITIVE_INFINITY || this.#stopped !== undefined) return this.#advanceWithin(budget, to, fire)
     sweep: while (this.#times.length > 0 && this.#times[0] <= to) {
       const time = this.#times[0]
       const bucket = this.#buckets.get(time) as Bucket
@@ -129,11 +168,47 @@ export class TimerQueue {
           }
         }
       }
-      this.#buckets.delete(time)
-      if (this.#lastTime === time) this.#lastBucket = undefined
-      removeTime(this.#times, time)
+      this.#drop(time)
     }
     this.#firing = Number.NaN
+    return true
+  }
+
+  /** The same with a budget: by iterators that can be kept, which cost where most times have a single timer. */
+  #advanceWithin(budget: SweepBudget, to: number, fire: (timer: Timer) => void): boolean {
+    let stopped = this.#stopped
+    this.#stopped = undefined
+    sweep: while (this.#times.length > 0 && this.#times[0] <= to) {
+      const time = this.#times[0]
+      const bucket = this.#buckets.get(time) as Bucket
+      this.#firing = time
+      while (bucket.live > 0) {
+        const goOn: Stopped | undefined = stopped?.bucket === bucket ? stopped : undefined
+        stopped = undefined
+        const heads = goOn === undefined ? bucket.heads.values() : goOn.heads
+        let timer = goOn === undefined ? firstOf(heads) : goOn.timer
+        for (; timer !== null; timer = timer.next ?? firstOf(heads)) {
+          if (!timer.live) continue
+          if (!budget.take()) {
+            this.#stopped = { bucket, heads, timer }
+            return false
+          }
+          this.#retire(bucket, timer)
+          fire(timer)
+          if (this.#times[0] !== time) continue sweep
+        }
+      }
+      this.#drop(time)
+    }
+    this.#firing = Number.NaN
+    return true
+  }
+
+  /** A time whose timers have all fired. */
+  #drop(time: number): void {
+    this.#buckets.delete(time)
+    if (this.#lastTime === time) this.#lastBucket = undefined
+    removeTime(this.#times, time)
   }
 
   *timers(): IterableIterator<Timer> {
@@ -154,6 +229,12 @@ export class TimerQueue {
     if (this.tracking) for (const timer of rows) timer.persisted = true
     return rows
   }
+}
+
+/** The chain of the next key; null behind the last. */
+function firstOf(heads: MapIterator<Timer>): Timer | null {
+  const { done, value } = heads.next()
+  return done === true ? null : value
 }
 
 /** So that a timer deleted and registered again and again does not leave a chain of dead ones. */

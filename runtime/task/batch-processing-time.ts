@@ -1,16 +1,23 @@
-import { MillraceError } from '../core/index.js'
 import type { ProcessingTimeService } from '../operators/stream-operator.js'
 import type { Clock } from '../ports/index.js'
+
+interface Waiting {
+  readonly time: number
+  callback: ((time: number) => void) | undefined
+}
 
 /**
  * Processing time of a subtask that lives in invocations: it stands still within a commit, at the later of the clock's time and that of the
  * commit before (clocks of two machines differ), and it calls back at the end of each batch whatever the time, so that periodic
- * watermarks follow the data. An operator that waits for a certain time looks at `clock.now()` itself.
+ * watermarks follow the data. An operator that waits for a certain time looks at `clock.now()` itself. Only while asynchronous calls are
+ * awaited does time go on within a commit.
  */
 export class BatchProcessingTime implements ProcessingTimeService {
   readonly clock: Clock = { now: () => this.#now, monotonic: () => this.wall.monotonic() }
   #now = Number.NEGATIVE_INFINITY
-  #waiting: { callback: ((time: number) => void) | undefined }[] = []
+  #waiting: Waiting[] = []
+  #soon: (() => void)[] = []
+  #wake: (() => void) | undefined
 
   constructor(readonly wall: Clock) {}
 
@@ -19,20 +26,24 @@ export class BatchProcessingTime implements ProcessingTimeService {
     this.#now = Math.max(this.wall.now(), lastNow)
   }
 
-  schedule(_time: number, callback: (time: number) => void): () => void {
-    const entry: { callback: ((time: number) => void) | undefined } = { callback }
+  /** Operators are opened as of a commit that was made at `lastNow`; those that were open before are forgotten. */
+  beginAt(lastNow: number): void {
+    this.#now = lastNow === Number.NEGATIVE_INFINITY ? this.wall.now() : lastNow
+    this.#waiting = []
+    this.#soon = []
+  }
+
+  schedule(time: number, callback: (time: number) => void): () => void {
+    const entry: Waiting = { time, callback }
     this.#waiting.push(entry)
     return () => {
       entry.callback = undefined
     }
   }
 
-  /** Throws PLAN_INVALID: between two invocations nothing runs that could have a result. */
-  soon(): never {
-    throw new MillraceError('PLAN_INVALID', {
-      what: 'stages on AWS cannot run asynchronous operators yet',
-      todo: 'Call the outside system before the stream or behind it, or run the job on the embedded cluster.',
-    })
+  soon(callback: () => void): void {
+    this.#soon.push(callback)
+    this.#wake?.()
   }
 
   /** Calls back whoever was scheduled before; who schedules meanwhile waits for the next batch. */
@@ -40,5 +51,28 @@ export class BatchProcessingTime implements ProcessingTimeService {
     const due = this.#waiting
     this.#waiting = []
     for (const { callback } of due) callback?.(this.#now)
+  }
+
+  /** Waits until something was to run soon, or a time that somebody waits for has come, and runs it. */
+  async next(pause: (ms: number) => Promise<void>): Promise<void> {
+    if (this.#soon.length === 0) await this.#somethingToRun(pause)
+    this.#now = Math.max(this.#now, this.wall.now())
+    const callbacks = this.#soon
+    this.#soon = []
+    for (const callback of callbacks) callback()
+    for (const entry of this.#waiting.filter(({ time, callback }) => callback !== undefined && time <= this.#now)) {
+      this.#waiting.splice(this.#waiting.indexOf(entry), 1)
+      entry.callback?.(this.#now)
+    }
+  }
+
+  async #somethingToRun(pause: (ms: number) => Promise<void>): Promise<void> {
+    const times = this.#waiting.filter(({ callback, time }) => callback !== undefined && time > this.#now).map(({ time }) => time)
+    const soon = new Promise<void>((resolve) => {
+      this.#wake = resolve
+    })
+    const next = Math.min(...times)
+    await (next === Number.POSITIVE_INFINITY ? soon : Promise.race([soon, pause(next - this.#now)]))
+    this.#wake = undefined
   }
 }

@@ -1,6 +1,6 @@
-import type { SegmentRef } from '../checkpoint/manifest.js'
-import { crc32, MIN_WATERMARK, MillraceError } from '../core/index.js'
-import type { BlobStore, LogItem } from '../ports/index.js'
+import type { KeyedShare } from '../checkpoint/restore-plan.js'
+import { crc32, MillraceError } from '../core/index.js'
+import type { BlobStore, LogItem, Successor } from '../ports/index.js'
 import { pack, unpack } from '../state/index.js'
 import type { ChannelState } from './input-channels.js'
 import type { WatermarkProgress } from './rising-output.js'
@@ -16,70 +16,200 @@ export interface PartRef {
 
 /** What one version of a subtask's log says. Plain data. */
 export interface CommitRecord {
-  readonly format: 1
+  readonly format: 2
   /** Fingerprint of the plan that the state belongs to. */
   readonly plan: string
   readonly attempt: number
-  /** BATCH only if a batch of the stage's stream advanced `position` in this commit; CTL for what a message made it do. */
-  readonly kind: 'BATCH' | 'CTL'
+  /**
+   * BATCH only if a batch of the stage's stream advanced `position` in this commit; CTL for what a message made it do; RESET for what a restore
+   * (or the first activation, or the start of a source's split) put there.
+   */
+  readonly kind: 'BATCH' | 'CTL' | 'RESET'
+  /** `stopped`: at the barrier of `epoch`. `ended`: all input is processed. `retired`: another revision has taken over. */
+  readonly life: 'running' | 'stopped' | 'ended' | 'retired'
   /** Sequence number of the last record of the stage's stream that this and the commits before have taken; decimal, or null. */
   readonly position: string | null
-  readonly splitId: string | null
   readonly epoch: number
-  /** Processing time of the commit, epoch ms. */
+  /** Processing time of the commit, epoch ms. -Infinity before the first. */
   readonly lastNow: number
+  /** Tells the subtasks of a stage apart: the index, or the ordinal of a source's split. */
+  readonly index: number
+  /** By edge and sender ({@link inputName}). */
   readonly channels: Readonly<Record<string, ChannelState>>
-  /** Of the input as a whole. */
-  readonly input: WatermarkProgress
-  /** seq of the next frame by outgoing channel. */
-  readonly nextSeq: Readonly<Record<string, number>>
+  /** Of each input of the head operator as a whole. Empty for a source. */
+  readonly inputs: readonly WatermarkProgress[]
+  /** The timers of the input's watermark are still firing, and those behind the head have been told what the inputs were before. */
+  readonly sweep: readonly WatermarkProgress[] | null
+  /** By outgoing channel. */
+  readonly outputs: Readonly<Record<string, OutputState>>
   /** What the operators that make watermarks have said, by uid. */
   readonly origins: Readonly<Record<string, WatermarkProgress>>
-  /** The state before version `version` does not count; what counts are these segments and the deltas from `version` on. */
-  readonly base: { readonly version: number; readonly segments: Readonly<Record<string, readonly SegmentRef[]>> }
-  /** Segments of keyed state by operator uid: what this commit changed, or everything if it is the base. */
+  /** The wake-up last asked for, epoch ms; null when none is needed. */
+  readonly wakeAt: number | null
+  /** Of a source that has ended. */
+  readonly successors: readonly Successor[]
+  readonly base: CommitBase
+  /** What this commit changed of keyed state, by operator uid: delta segments. */
   readonly deltas: readonly (readonly [uid: string, part: Part])[]
+  /** What it changed of operator state: packed `[uid, changes][]`. */
+  readonly operatorChanges: Part | null
   /** Frames that came with this commit and wait (or all that wait, if it is the base). */
   readonly stash: Part | null
   readonly outbox: Part | null
 }
 
-/** Before anything was committed. */
-export const NOTHING: Pick<CommitRecord, 'position' | 'splitId' | 'epoch' | 'lastNow' | 'channels' | 'input' | 'nextSeq' | 'origins' | 'base'> = {
-  position: null,
-  splitId: null,
-  epoch: 0,
-  lastNow: Number.NEGATIVE_INFINITY,
-  channels: {},
-  input: { watermark: MIN_WATERMARK, idle: false },
-  nextSeq: {},
-  origins: {},
-  base: { version: 1, segments: {} },
+/** What the log knows of an outgoing channel: what its receiver has been told. */
+export interface OutputState extends WatermarkProgress {
+  /** seq of the next frame. */
+  readonly next: number
 }
 
+/** State as of version `version`; what counts is this, and the changes of the versions after it. */
+export interface CommitBase {
+  readonly version: number
+  /** When it was committed, epoch ms. */
+  readonly atMs: number
+  /** Keyed state by operator uid: segments of a checkpoint, each with the key groups that count. */
+  readonly keyed: Readonly<Record<string, readonly KeyedShare[]>>
+  /** Operator state: packed `[uid, elements][]`. */
+  readonly operatorStates: Part | null
+}
+
+const CRC_BYTES = 4
+
+/** A commit's fields by position: names would be half of its bytes, and a log charges by the kilobyte. */
+type Packed = readonly [
+  format: 2,
+  plan: string,
+  attempt: number,
+  kind: CommitRecord['kind'],
+  life: CommitRecord['life'],
+  position: string | null,
+  epoch: number,
+  lastNow: number,
+  index: number,
+  channels: readonly (readonly [string, number, number, number, boolean, readonly Successor[] | null])[],
+  inputs: readonly PackedProgress[],
+  sweep: readonly PackedProgress[] | null,
+  outputs: readonly (readonly [string, number, number, boolean])[],
+  origins: readonly (readonly [string, number, boolean])[],
+  wakeAt: number | null,
+  successors: readonly Successor[],
+  base: readonly [number, number, CommitBase['keyed'] | null, Part | null],
+  deltas: CommitRecord['deltas'],
+  operatorChanges: Part | null,
+  stash: Part | null,
+  outbox: Part | null,
+]
+
+type PackedProgress = readonly [watermark: number, idle: boolean]
+
+function packedFields(record: CommitRecord): Packed {
+  const { plan, attempt, kind, life, position, epoch, lastNow, index, channels, inputs, sweep, outputs, origins, wakeAt, successors, base } = record
+  return [
+    2,
+    plan,
+    attempt,
+    kind,
+    life,
+    position,
+    epoch,
+    lastNow,
+    index,
+    Object.entries(channels).map(([name, { next, at = 0, watermark, idle, successors: waiting }]) => [name, next, at, watermark, idle, waiting]),
+    inputs.map(packedProgress),
+    sweep?.map(packedProgress) ?? null,
+    Object.entries(outputs).map(([name, { next, watermark, idle }]) => [name, next, watermark, idle]),
+    Object.entries(origins).map(([uid, { watermark, idle }]) => [uid, watermark, idle]),
+    wakeAt,
+    successors,
+    [base.version, base.atMs, Object.keys(base.keyed).length === 0 ? null : base.keyed, base.operatorStates],
+    record.deltas,
+    record.operatorChanges,
+    record.stash,
+    record.outbox,
+  ]
+}
+
+function packedProgress({ watermark, idle }: WatermarkProgress): PackedProgress {
+  return [watermark, idle]
+}
+
+function unpackedProgress([watermark, idle]: PackedProgress): WatermarkProgress {
+  return { watermark, idle }
+}
+
+/** MessagePack of the fields by position, then CRC-32 of it (little-endian). Throws nothing: all of it is plain data. */
 export function encodeCommit(record: CommitRecord): Uint8Array {
-  return pack(record)
+  const body = pack(packedFields(record))
+  const bytes = new Uint8Array(body.length + CRC_BYTES)
+  bytes.set(body)
+  new DataView(bytes.buffer).setUint32(body.length, crc32(body), true)
+  return bytes
 }
 
 /** Throws LOG_CORRUPT. */
-export function decodeCommit(log: string, item: LogItem): CommitRecord {
-  let record: Partial<CommitRecord> | undefined
-  let cause: unknown
-  try {
-    record = unpack(item.payload) as Partial<CommitRecord>
-  } catch (thrown) {
-    cause = thrown
-  }
-  if (record?.format === 1) return record as CommitRecord
-  throw corruptLog(log, item.version, cause === undefined ? 'it is not of format 1' : 'it cannot be decoded', cause)
+export function decodeCommit(log: string, { version, payload }: LogItem): CommitRecord {
+  const end = payload.length - CRC_BYTES
+  if (end <= 0) throw corruptLog(log, version, `it has only ${payload.length} bytes`)
+  const body = payload.subarray(0, end)
+  const stored = new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getUint32(end, true)
+  if (stored !== crc32(body)) throw corruptLog(log, version, 'its checksum does not match')
+  const fields = unpack(body) as Packed
+  if (!Array.isArray(fields) || fields[0] !== 2) throw corruptLog(log, version, `it is of format ${String(fields?.[0])}, this version reads format 2`)
+  return recordOf(fields)
 }
 
-/** Above this many bytes a blob is cheaper than the log. */
-const INLINE_BYTES = 8 * 1024
+function recordOf(fields: Packed): CommitRecord {
+  const [, plan, attempt, kind, life, position, epoch, lastNow, index, channels, inputs, sweep, outputs, origins, wakeAt, successors] = fields
+  const [, , , , , , , , , , , , , , , , base, deltas, operatorChanges, stash, outbox] = fields
+  const channelStates: Record<string, ChannelState> = {}
+  for (const [name, next, at, watermark, idle, waiting] of channels) {
+    channelStates[name] = { next, ...(at > 0 ? { at } : {}), watermark, idle, successors: waiting }
+  }
+  const outputStates: Record<string, OutputState> = {}
+  for (const [name, next, watermark, idle] of outputs) outputStates[name] = { next, watermark, idle }
+  const originStates: Record<string, WatermarkProgress> = {}
+  for (const [uid, watermark, idle] of origins) originStates[uid] = { watermark, idle }
+  const [version, atMs, keyed, operatorStates] = base
+  return {
+    format: 2,
+    plan,
+    attempt,
+    kind,
+    life,
+    position,
+    epoch,
+    lastNow,
+    index,
+    channels: channelStates,
+    inputs: inputs.map(unpackedProgress),
+    sweep: sweep?.map(unpackedProgress) ?? null,
+    outputs: outputStates,
+    origins: originStates,
+    wakeAt,
+    successors,
+    base: { version, atMs, keyed: keyed ?? {}, operatorStates },
+    deltas,
+    operatorChanges,
+    stash,
+    outbox,
+  }
+}
+
+/** Where parts go that do not stand in the commit itself. */
+export interface PartPlace {
+  readonly blobs: BlobStore
+  readonly log: string
+  readonly version: number
+  /** More than this stands aside. */
+  readonly inlineBytes: number
+  nonce(): string
+}
 
 /** Stores `bytes` aside if they are many. The name has a nonce: two writers of one version never touch each other's parts. */
-export async function storePart(blobs: BlobStore, log: string, version: number, bytes: Uint8Array, nonce: () => string): Promise<Part> {
-  if (bytes.length <= INLINE_BYTES) return bytes
+export async function storePart({ blobs, log, version, inlineBytes, nonce }: PartPlace, bytes: Uint8Array): Promise<Part> {
+  if (bytes.length <= inlineBytes) return bytes
   for (;;) {
     const name = `${log}/${version}-${nonce()}`
     if ((await blobs.put(name, bytes)) === 'stored') return { name, bytes: bytes.length, crc32: crc32(bytes) }

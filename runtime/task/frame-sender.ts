@@ -1,6 +1,8 @@
-import { assert, MIN_WATERMARK, MillraceError } from '../core/index.js'
+import { assert, MAX_WATERMARK, MIN_WATERMARK, MillraceError } from '../core/index.js'
 import { encodeFrame, type Frame, type FrameElement } from '../exchange/frame.js'
 import { type ChannelSender, RecordBatch, type StreamElement } from '../exchange/index.js'
+import type { Compression, Successor } from '../ports/index.js'
+import type { OutputState } from './commit-record.js'
 import type { WatermarkProgress } from './rising-output.js'
 
 /** Beyond this a frame is divided, as far as it has more than one record. */
@@ -10,65 +12,98 @@ const LARGEST_FRAME_BYTES = 1024 * 1024 - 1024
 
 export type ChannelAddress = Pick<Frame, 'attempt' | 'edge' | 'from' | 'to'>
 
+type FrameEnd = Pick<Frame, 'stop' | 'end'>
+const GOES_ON: FrameEnd = { stop: false, end: null }
+
+/** When a channel may be told of a watermark that no record comes with. */
+export interface WatermarkPace {
+  readonly now: number
+  readonly intervalMs: number
+}
+
 /** The sending end of a channel to another stage: gathers what a commit has for it, then packs it in frames. */
 export class FrameSender implements ChannelSender {
   readonly writable = true
   bytes = 0
   #elements: FrameElement[] = []
   /** Of the channel behind the frames that were closed. */
-  #told: WatermarkProgress = { watermark: MIN_WATERMARK, idle: false }
+  #told: WatermarkProgress
+  #nextSeq: number
+  #lastFrameMs = Number.NEGATIVE_INFINITY
 
   constructor(
     readonly address: ChannelAddress,
-    /** seq of the next frame. */
-    public nextSeq: number,
-  ) {}
+    known: OutputState | undefined,
+    readonly compression: Compression | undefined,
+  ) {
+    this.#nextSeq = known?.next ?? 1
+    this.#told = { watermark: known?.watermark ?? MIN_WATERMARK, idle: known?.idle ?? false }
+  }
+
+  get state(): OutputState {
+    return { next: this.#nextSeq, watermark: this.#told.watermark, idle: this.#told.idle }
+  }
 
   send(element: StreamElement): void {
     if (!(element instanceof RecordBatch)) {
-      assert(element.kind === 'watermark' || element.kind === 'status', 'barriers of stages are epochs, and no source of theirs ends')
+      assert(element.kind === 'watermark' || element.kind === 'status', 'barriers and ends of stages are in the heads of frames')
       // Of watermarks in a row only the last says anything.
       if (element.kind === 'watermark' && isWatermark(this.#elements.at(-1))) this.#elements.pop()
     }
     this.#elements.push(element as FrameElement)
   }
 
-  /** The watermarks and statuses gathered are those that the receiver has been told before. */
-  forgetProgress(): void {
-    if (this.#elements.some((element) => element instanceof RecordBatch)) return // with records between them they keep their places
-    this.#told = progressBehind(this.#elements, this.#told)
+  /** A subtask was opened again and said once more where it stands: what the receiver has been told is not told twice. */
+  forgetTold(): void {
+    const { watermark, idle } = progressBehind(this.#elements, { watermark: MIN_WATERMARK, idle: false })
     this.#elements = []
+    if (watermark > this.#told.watermark) this.#elements.push({ kind: 'watermark', watermark })
+    if (idle !== this.#told.idle) this.#elements.push({ kind: 'status', idle })
   }
 
-  /** Frames with everything gathered so far, none when nothing was. Throws RECORD_UNSERIALISABLE. */
-  close(epoch: number): Uint8Array[] {
+  /** Frames with everything gathered so far, none when nothing was, or when it is only a watermark that can wait. Throws RECORD_UNSERIALISABLE. */
+  close(epoch: number, pace?: WatermarkPace): Uint8Array[] {
+    if (this.#elements.length === 0 || (pace !== undefined && this.heldUntil(pace) > pace.now)) return []
+    if (pace !== undefined) this.#lastFrameMs = pace.now
     const elements = this.#elements
     this.#elements = []
-    return elements.length === 0 ? [] : this.#frames(elements, epoch)
+    return this.#frames(elements, epoch, GOES_ON)
+  }
+
+  /** Until when what was gathered can wait; -Infinity when it cannot, or when there is nothing. */
+  heldUntil({ intervalMs }: WatermarkPace): number {
+    const [only] = this.#elements
+    const canWait = intervalMs > 0 && this.#elements.length === 1 && isWatermark(only) && only.watermark !== MAX_WATERMARK && !this.#told.idle
+    return canWait ? this.#lastFrameMs + intervalMs : Number.NEGATIVE_INFINITY
   }
 
   /** An empty frame: the barrier of `epoch`, behind all that was closed before. */
-  barrier(epoch: number): Uint8Array[] {
+  barrier(epoch: number, stop: boolean): Uint8Array[] {
     assert(this.#elements.length === 0, 'frames are closed before a barrier')
-    return this.#frames([], epoch)
+    return this.#frames([], epoch, { stop, end: null })
   }
 
-  #frames(elements: readonly FrameElement[], epoch: number): Uint8Array[] {
+  /** The end of the channel, behind everything gathered. */
+  end(epoch: number, successors: readonly Successor[]): Uint8Array[] {
+    return [...this.close(epoch), ...this.#frames([], epoch, { stop: false, end: { successors } })]
+  }
+
+  #frames(elements: readonly FrameElement[], epoch: number, end: FrameEnd): Uint8Array[] {
     const told = progressBehind(elements, this.#told)
-    const bytes = encodeFrame({ ...this.address, seq: this.nextSeq, epoch, elements, ...told })
+    const bytes = encodeFrame({ ...this.address, ...end, seq: this.#nextSeq, epoch, elements, ...told }, this.compression)
     if (bytes.length > FRAME_BYTES) {
       const halves = halved(elements)
-      if (halves !== undefined) return halves.flatMap((half) => this.#frames(half, epoch))
+      if (halves !== undefined) return halves.flatMap((half) => this.#frames(half, epoch, end))
       if (bytes.length > LARGEST_FRAME_BYTES) throw tooLarge(bytes.length)
     }
     this.#told = told
-    this.nextSeq++
+    this.#nextSeq++
     this.bytes += bytes.length
     return [bytes]
   }
 }
 
-function isWatermark(element: FrameElement | undefined): boolean {
+function isWatermark(element: FrameElement | undefined): element is { readonly kind: 'watermark'; readonly watermark: number } {
   return element !== undefined && !(element instanceof RecordBatch) && element.kind === 'watermark'
 }
 

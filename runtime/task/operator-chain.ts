@@ -26,6 +26,8 @@ export interface ChainOptions {
   readonly restoredCheckpointId: number
   readonly restored: ReadonlyMap<string, RestoredOperator>
   readonly trackChanges: boolean
+  /** Keyed state in memory that operators take over instead of restoring it, by uid. */
+  readonly backends?: ReadonlyMap<string, KeyedStateBackend>
   /** Writers of the edges that leave the vertex, by uid of the operator they read. */
   readonly writers: ReadonlyMap<string, readonly { readonly sideTag: string | null; readonly writer: RecordWriter }[]>
   requestSplit(uid: string): void
@@ -62,11 +64,7 @@ function createOperator(plan: OperatorPlan, options: ChainOptions): ChainedOpera
   const restored = options.restored.get(plan.uid)
   let backend: KeyedStateBackend | undefined
   if (plan.keyed) {
-    backend = new KeyedStateBackend(vertex.maxParallelism, keyGroupRange(subtask, vertex.maxParallelism, vertex.parallelism), () =>
-      options.processingTime.clock.now(),
-    )
-    backend.restore(restored?.segments ?? [])
-    backend.tracking = options.trackChanges
+    backend = options.backends?.get(plan.uid) ?? restoredBackend(options, restored)
   }
   const place = {
     uid: plan.uid,
@@ -98,6 +96,14 @@ function createOperator(plan: OperatorPlan, options: ChainOptions): ChainedOpera
           (watermark) => options.reportWatermark?.(plan.uid, watermark),
         )
   return { plan, operator, metrics, context, keyed: backend && new KeyedSnapshots(backend), restored: restored?.operatorState ?? [] }
+}
+
+function restoredBackend({ vertex, subtask, processingTime, trackChanges }: ChainOptions, restored: RestoredOperator | undefined): KeyedStateBackend {
+  const range = keyGroupRange(subtask, vertex.maxParallelism, vertex.parallelism)
+  const backend = new KeyedStateBackend(vertex.maxParallelism, range, () => processingTime.clock.now())
+  backend.restore(restored?.segments ?? [])
+  backend.tracking = trackChanges
+  return backend
 }
 
 function outputOf(plan: OperatorPlan, metrics: OperatorMetrics, options: ChainOptions, built: ReadonlyMap<string, ChainedOperator>): Output<unknown> {

@@ -1,33 +1,43 @@
-import type { OperatorSubtaskState } from '../checkpoint/manifest.js'
-import { MillraceError } from '../core/index.js'
+import type { StageAck } from '../checkpoint/stage-ack.js'
+import { MillraceError, type SinkMarker } from '../core/index.js'
 import type { Channel, ChannelEntry } from '../ports/index.js'
 import { pack, structuralFault, unpack } from '../state/index.js'
 import type { SinkBatch } from './outbox-sink-operator.js'
-
-/** What a subtask says of its part of a checkpoint. */
-export interface StageAck {
-  readonly checkpointId: number
-  readonly operators: readonly (OperatorSubtaskState & { readonly uid: string })[]
-}
+import type { DeadLetter } from './stage-ports.js'
 
 /** What a commit sends once it is won; a redelivered batch sends it again. */
 export interface Outbox {
   /** In the order of each channel's seq. */
-  readonly frames: readonly { readonly stage: string; readonly to: number; readonly bytes: Uint8Array }[]
-  /** By uid of the sink. */
-  readonly sinks: readonly (readonly [uid: string, batch: SinkBatch])[]
+  readonly frames: readonly OutgoingFrame[]
+  readonly sinks: readonly SinkEntry[]
+  readonly letters: readonly DeadLetter[]
+  /** When the subtask is to be poked, epoch ms. */
+  readonly wakeAt: number | null
   /** Last of all: who reads it may rely on the rest having been sent. */
   readonly ack: StageAck | null
 }
 
-export function isEmpty({ frames, sinks, ack }: Outbox): boolean {
-  return frames.length === 0 && sinks.length === 0 && ack === null
+export interface OutgoingFrame {
+  readonly stage: string
+  readonly to: number
+  readonly bytes: Uint8Array
+}
+
+export interface SinkEntry {
+  /** Of the sink. */
+  readonly uid: string
+  readonly marker: SinkMarker
+  readonly batch: SinkBatch
+}
+
+export function isEmpty({ frames, sinks, letters, wakeAt, ack }: Outbox): boolean {
+  return frames.length === 0 && sinks.length === 0 && letters.length === 0 && wakeAt === null && ack === null
 }
 
 /** Throws RECORD_UNSERIALISABLE when a record for a sink would not come back as it is. */
 export function encodeOutbox(outbox: Outbox): Uint8Array {
-  for (const [uid, { values }] of outbox.sinks) {
-    for (const value of values) {
+  for (const { uid, batch } of outbox.sinks) {
+    for (const value of batch.values) {
       const fault = structuralFault(value, 'the record')
       if (fault === undefined) continue
       throw new MillraceError('RECORD_UNSERIALISABLE', {
@@ -37,16 +47,46 @@ export function encodeOutbox(outbox: Outbox): Uint8Array {
       })
     }
   }
-  return pack(outbox)
+  const { frames, sinks, letters, wakeAt, ack } = outbox
+  const packed: PackedOutbox = [
+    frames.map(({ stage, to, bytes }) => [stage, to, bytes]),
+    sinks.map(({ uid, marker, batch }) => [uid, marker.writer, marker.attempt, marker.version, batch.values, batch.timestamps, batch.watermarks]),
+    letters,
+    wakeAt,
+    ack,
+  ]
+  return pack(packed)
 }
 
+/** By position: names would be most of the bytes of a small outbox. */
+type PackedOutbox = readonly [
+  frames: readonly (readonly [stage: string, to: number, bytes: Uint8Array])[],
+  sinks: readonly (readonly [string, string, number, number, readonly unknown[], readonly number[], readonly number[]])[],
+  letters: readonly DeadLetter[],
+  wakeAt: number | null,
+  ack: StageAck | null,
+]
+
 export function decodeOutbox(bytes: Uint8Array): Outbox {
-  return unpack(bytes) as Outbox
+  const [frames, sinks, letters, wakeAt, ack] = unpack(bytes) as PackedOutbox
+  return {
+    frames: frames.map(([stage, to, frame]) => ({ stage, to, bytes: frame })),
+    sinks: sinks.map(([uid, writer, attempt, version, values, timestamps, watermarks]) => ({
+      uid,
+      marker: { writer, attempt, version },
+      batch: { values, timestamps, watermarks },
+    })),
+    letters,
+    wakeAt,
+    ack,
+  }
 }
 
 export interface Recipients {
   channel(stage: string): Channel
-  sink(uid: string, batch: SinkBatch): Promise<void>
+  sink(entry: SinkEntry): Promise<void>
+  deadLetter(index: number, letter: DeadLetter): Promise<void>
+  wakeUp(atMs: number): Promise<void>
   acknowledge(ack: StageAck): Promise<void>
   pause(ms: number): Promise<void>
 }
@@ -60,7 +100,9 @@ export async function deliver(outbox: Outbox, recipients: Recipients): Promise<v
     else entries.push({ to, bytes })
   }
   await Promise.all([...byStage].map(([stage, entries]) => sendAll(stage, entries, recipients)))
-  for (const [uid, batch] of outbox.sinks) await recipients.sink(uid, batch)
+  for (const entry of outbox.sinks) await recipients.sink(entry)
+  for (const [index, letter] of outbox.letters.entries()) await recipients.deadLetter(index, letter)
+  if (outbox.wakeAt !== null) await recipients.wakeUp(outbox.wakeAt)
   if (outbox.ack !== null) await recipients.acknowledge(outbox.ack)
 }
 

@@ -2,12 +2,16 @@ import { BROADCAST, type ChannelSender, type ControlElement, type Partitioner, R
 
 /** Records that a batch holds at most. */
 const BATCH_SIZE = 1024
+/** Records that the first batch has room for before its arrays grow. */
+const FIRST_CAPACITY = 16
 
 /** One edge out of a subtask: puts records into batches for the receiving subtasks. */
 export class RecordWriter {
   records = 0
   readonly #batches: (RecordBatch | undefined)[]
   readonly #single: boolean
+  /** Room in the next batch: arrays for 1024 records are much garbage when each holds one. */
+  #capacity = FIRST_CAPACITY
 
   constructor(
     readonly partition: Partitioner,
@@ -42,7 +46,7 @@ export class RecordWriter {
   #append(channel: number, value: unknown, timestamp: number): void {
     let batch = this.#batches[channel]
     if (batch === undefined) {
-      batch = new RecordBatch(BATCH_SIZE)
+      batch = new RecordBatch(this.#capacity)
       this.#batches[channel] = batch
     }
     const at = batch.size
@@ -54,6 +58,7 @@ export class RecordWriter {
 
   #flush(channel: number, batch: RecordBatch): void {
     this.#batches[channel] = undefined
+    this.#capacity = Math.min(BATCH_SIZE, 2 * batch.size)
     this.channels[channel].send(batch)
   }
 

@@ -3,7 +3,7 @@ import type { JobGraph, VertexPlan } from '../plan/index.js'
 /** One deployment of a job; its logs begin with this. */
 export interface Deployment {
   readonly job: string
-  /** A changed job has logs of its own. */
+  /** A changed job, or one of another parallelism, has logs and streams of its own. */
   readonly revision: string
   /** Tells the plan of this deployment from others. */
   readonly plan: string
@@ -11,27 +11,50 @@ export interface Deployment {
 
 type JobLogs = Pick<Deployment, 'job' | 'revision'>
 
-/** Log of a stage's subtask. */
-export function subtaskLogName({ job, revision }: JobLogs, stage: string, subtask: number): string {
+/** Log of a stage's subtask; `subtask` is its index, or a source's split. */
+export function subtaskLogName({ job, revision }: JobLogs, stage: string, subtask: string): string {
   return `${job}/${revision}/${stage}/${subtask}`
 }
 
-/** Log with one item for each checkpoint that was begun; its version is the checkpoint's id. `#` keeps it apart from stages. */
-export function checkpointsLogName({ job, revision }: JobLogs): string {
-  return `${job}/${revision}/#checkpoints`
+/** Its control item is the job record. `#` keeps it apart from revisions and stages. */
+export function jobLogName(job: string): string {
+  return `${job}/#job`
 }
 
-/** Log with one item for each subtask that acknowledged the checkpoint; its version is {@link subtaskOrdinal}. */
-export function acksLogName({ job, revision }: JobLogs, checkpointId: number): string {
-  return `${job}/${revision}/#checkpoints/${checkpointId}`
+/** Log with one item for each subtask that acknowledged the checkpoint; its version is the subtask's ordinal. */
+export function acksLogName({ job, revision }: JobLogs, attempt: number, checkpointId: number): string {
+  return `${job}/${revision}/#acks/${attempt}/${checkpointId}`
 }
 
-/** Counts the subtasks of a job from 1, stage by stage. */
-export function subtaskOrdinal(graph: JobGraph, vertex: VertexPlan, subtask: number): number {
-  const before = graph.vertices.slice(0, graph.vertices.indexOf(vertex))
-  return before.reduce((sum, { parallelism }) => sum + parallelism, subtask + 1)
+/** Log with one item for each subtask that has ended in this attempt. */
+export function endedLogName({ job, revision }: JobLogs, attempt: number): string {
+  return `${job}/${revision}/#ended/${attempt}`
 }
 
-export function subtaskCount(graph: JobGraph): number {
-  return graph.vertices.reduce((sum, { parallelism }) => sum + parallelism, 0)
+export function hasSource(vertex: VertexPlan): boolean {
+  return vertex.operators[0].isSource
+}
+
+/** Counts the subtasks of the stages that read from other stages, from 1. */
+export function innerOrdinal(graph: JobGraph, stage: string, index: number): number {
+  let ordinal = index + 1
+  for (const vertex of graph.vertices) {
+    if (vertex.id === stage) return ordinal
+    if (!hasSource(vertex)) ordinal += vertex.parallelism
+  }
+  return ordinal
+}
+
+export function innerCount(graph: JobGraph): number {
+  return graph.vertices.reduce((sum, vertex) => (hasSource(vertex) ? sum : sum + vertex.parallelism), 0)
+}
+
+/** Splits come after the others, by the ordinal that they registered under (from 0). */
+export function splitOrdinal(graph: JobGraph, registered: number): number {
+  return innerCount(graph) + 1 + registered
+}
+
+/** Names the markers of one subtask of a sink; `index` is the subtask's, or the ordinal of a split. */
+export function sinkWriterName(job: string, uid: string, index: number): string {
+  return `${job}/${uid}/${index}`
 }

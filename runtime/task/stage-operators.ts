@@ -2,7 +2,7 @@ import { MillraceError, type Sink, type Source } from '../core/index.js'
 import { SourceOperator } from '../operators/source-operator.js'
 import type { OperatorContext, Output, StreamOperator } from '../operators/stream-operator.js'
 import type { Any, CompiledJob, OperatorPlan, StreamNode, VertexPlan } from '../plan/index.js'
-import { OutboxSinkOperator } from './outbox-sink-operator.js'
+import { HeldSinkOperator, OutboxSinkOperator } from './outbox-sink-operator.js'
 import { isRecordStreamSource, type RecordStreamSource } from './record-stream-source.js'
 import { RisingOutput } from './rising-output.js'
 
@@ -18,28 +18,24 @@ export interface StageOperators {
 
 /**
  * Sinks give way to the outbox, sources are fed instead of read, watermarks are kept from going back.
- * Throws PLAN_INVALID for what the stages on AWS cannot do yet: sources that are not streams outside, sinks that commit with checkpoints,
- * operators with two inputs, asynchronous operators.
+ * Throws PLAN_INVALID for what the stages on AWS cannot do yet: sources that are not streams outside, sinks that commit with checkpoints.
  */
 export function bindStage(job: CompiledJob, vertex: VertexPlan): StageOperators {
   const nodes = new Map(job.nodes)
   const sinks = new Map<string, Sink<unknown>>()
   const origins = new Map<string, RisingOutput>()
   let source: StageOperators['source']
-  if (job.graph.edges.some(({ to, input }) => to === vertex.id && input === 1)) {
-    throw notOnAws(vertex.operators[0], 'it has an operator with two inputs', 'Use union() and one input.')
-  }
   for (const plan of vertex.operators) {
     const node = job.nodes.get(plan.uid) as StreamNode
-    if (plan.kind === 'async') throw notOnAws(plan, 'its results come after the invocation has ended', 'Run it embedded.')
     if (node.source !== undefined) {
       const { source: streamed, strategy } = node.source
       source = { uid: plan.uid, source: streamSource(streamed, plan) }
       const create = () => rising(new SourceOperator<Any, Any>(streamed, strategy, () => {}), plan.uid, origins)
       nodes.set(plan.uid, { ...node, source: undefined, createOperator: create })
     } else if (plan.isSink) {
-      sinks.set(plan.uid, outboxSink(node, plan))
-      nodes.set(plan.uid, { ...node, createOperator: () => new OutboxSinkOperator() })
+      const sink = outboxSink(node, plan)
+      sinks.set(plan.uid, sink)
+      nodes.set(plan.uid, { ...node, createOperator: () => (sink.delivery === 'onCheckpoint' ? new HeldSinkOperator() : new OutboxSinkOperator()) })
     } else if (plan.kind === 'watermarks') {
       nodes.set(plan.uid, { ...node, createOperator: () => rising((node.createOperator as () => StreamOperator<Any, Any>)(), plan.uid, origins) })
     }
@@ -65,8 +61,12 @@ function streamSource(source: Source<Any, Any, Any>, plan: OperatorPlan): Record
 function outboxSink(node: StreamNode, plan: OperatorPlan): Sink<unknown> {
   // By shape: the job may have been built with another copy of Millrace.
   const { sink } = (node.createOperator as NonNullable<StreamNode['createOperator']>)() as { readonly sink?: Sink<unknown> }
-  if (sink !== undefined && sink.createCommitter === undefined) return sink
-  throw notOnAws(plan, `the sink "${sink?.name ?? plan.name}" commits with checkpoints`, 'Use a sink without a committer, such as print().')
+  if (sink !== undefined && (sink.createTransactor !== undefined || sink.createCommitter === undefined)) return sink
+  throw notOnAws(
+    plan,
+    `the sink "${sink?.name ?? plan.name}" commits with checkpoints`,
+    'Use a sink with a transactor, or one without a committer, such as print().',
+  )
 }
 
 export function notOnAws(plan: OperatorPlan, why: string, todo: string): MillraceError {

@@ -1,20 +1,18 @@
 import type { CheckpointStore } from '../checkpoint/index.js'
-import type { BlobStore, Channel, Clock, CommitLog, LogItem } from '../ports/index.js'
-
-/** A commit log that finds its newest item without reading the others: a cold start reads head, base and tail. */
-export interface SubtaskLog extends CommitLog {
-  /** Strongly consistent; undefined when nothing was ever committed. */
-  head(subtask: string): Promise<LogItem | undefined>
-}
+import type { BlobStore, Channel, Clock, CommitLog, Compression, Pokes, SourceStreams } from '../ports/index.js'
 
 /** All that a stage's subtask touches of the world. */
 export interface StagePorts {
   readonly clock: Clock
-  readonly log: SubtaskLog
+  readonly log: CommitLog
   /** Parts of commits that are too large for the log. */
   readonly parts: BlobStore
   /** Snapshots, in the embedded engine's format. */
   readonly checkpoints: CheckpointStore
+  readonly pokes: Pokes
+  readonly streams: SourceStreams
+  readonly deadLetters: DeadLetters
+  readonly compression?: Compression
   /** The stream of the stage with this id. */
   channel(stage: string): Channel
   /** Uniform in [0, 1). */
@@ -22,4 +20,94 @@ export interface StagePorts {
   /** A random text of letters and digits that no other call has got. */
   nonce(): string
   pause(ms: number): Promise<void>
+  /** Counts what happens, for metrics. */
+  count(event: StageEvent, times?: number): void
 }
+
+/** Takes records that the job's functions could not process, when its policy is to go on without them. */
+export interface DeadLetters {
+  /** `id` names the letter: the same letter may come again. */
+  write(id: string, letter: DeadLetter): Promise<void>
+}
+
+/** Plain data. */
+export interface DeadLetter {
+  readonly stage: string
+  readonly subtask: string
+  /** Where the record stood: position in the split, or channel, seq and place in the frame. */
+  readonly where: string
+  readonly error: string
+  /** The record as it came: bytes of a source's record, the value of one from another stage. */
+  readonly record: unknown
+}
+
+/** What a subtask does beyond the plain case; each is a metric of its stage. */
+export const STAGE_EVENTS = [
+  'commit',
+  'commit-lost',
+  'cold-start',
+  'warm-catch-up',
+  'cache-too-old',
+  'base-written',
+  'outbox-sent-again',
+  'outbox-known-sent',
+  'batch-of-other-attempt',
+  'batch-held',
+  'batch-before-activation',
+  'retired-poked',
+  'frame-of-older-attempt',
+  'frame-of-newer-attempt',
+  'frame-seen-before',
+  'frame-stashed',
+  'frame-of-stranger',
+  'frame-divided',
+  'gap',
+  'stash-over-limit',
+  'cut-source',
+  'cut-aligned',
+  'cut-skipped-aborted',
+  'aborted-epoch-consumed',
+  'stopped',
+  'stop-undone',
+  'sweep-interrupted',
+  'sweep-resumed',
+  'processing-timers-fired',
+  'wake-up-asked',
+  'watermark-held-back',
+  'commit-by-budget',
+  'split-ended',
+  'split-started',
+  'split-start-repeated',
+  'channel-begun',
+  'parent-holds-watermark',
+  'subtask-ended',
+  'ended-poked',
+  'sink-held-until-checkpoint',
+  'sink-released',
+  'dead-letter',
+  'record-failed',
+  'part-in-blob',
+  'tail-rebased',
+  'read-twice',
+  'checkpoint-begun',
+  'checkpoint-refused',
+  'checkpoint-completed',
+  'checkpoint-aborted',
+  'checkpoint-timed-out',
+  'control-repaired',
+  'record-lost',
+  'split-registered',
+  'registration-repeated',
+  'registration-refused',
+  'attempt-begun',
+  'activation-resumed',
+  'activation-repeated',
+  'log-reset',
+  'log-reset-before',
+  'log-reset-lost',
+  'log-retired',
+  'split-begun-by-restore',
+  'ended-by-restore',
+] as const
+
+export type StageEvent = (typeof STAGE_EVENTS)[number]

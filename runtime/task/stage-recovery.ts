@@ -1,53 +1,129 @@
-import { type DecodedSegment, decodeSegment, unpack } from '../state/index.js'
+import { readKeyedState } from '../checkpoint/keyed-restore.js'
+import type { LogHead, LogItem } from '../ports/index.js'
+import { applyOperatorStateChanges, type DecodedSegment, decodeSegment, type KeyedStateBackend, unpack } from '../state/index.js'
 import { type CommitRecord, corruptLog, decodeCommit, loadPart } from './commit-record.js'
-import type { Recovered } from './live-stage.js'
+import { applyHeldChanges, type HeldElement, isHeldChanges } from './held-batches.js'
 import type { StagePorts } from './stage-ports.js'
 
-/** Reads a subtask's log for a cold start: its head, the base the head names, and what was committed since. Throws LOG_CORRUPT, CHECKPOINT_CORRUPT. */
-export async function recover(ports: Pick<StagePorts, 'log' | 'parts' | 'checkpoints'>, log: string): Promise<Recovered> {
-  const newest = await ports.log.head(log)
-  if (newest === undefined) return { version: 0, head: undefined, segments: new Map(), stash: [] }
-  const items = await ports.log.read(log, decodeCommit(log, newest).base.version - 1)
-  const commits = items.map((item) => ({ version: item.version, record: decodeCommit(log, item) }))
+type RecoveryPorts = Pick<StagePorts, 'log' | 'parts' | 'checkpoints'>
+
+/** What a subtask is opened with. */
+export interface RecoveredState {
+  readonly version: number
+  readonly head: CommitRecord
+  /** By uid, in the order in which they were written; not looked at where there is a backend. */
+  readonly segments: ReadonlyMap<string, readonly DecodedSegment[]>
+  /** Elements by uid. */
+  readonly operatorStates: ReadonlyMap<string, readonly unknown[]>
+  /** Frames that came and wait; some may have been consumed since. */
+  readonly stash: readonly Uint8Array[]
+  /** Keyed state that is in memory already, by uid. */
+  readonly backends?: ReadonlyMap<string, KeyedStateBackend>
+}
+
+/** An item of a subtask's log, decoded. */
+export interface Commit {
+  readonly version: number
+  readonly record: CommitRecord
+}
+
+/** Reads a subtask's log for a cold start: the base its head names, and what was committed since. Throws LOG_CORRUPT, CHECKPOINT_CORRUPT. */
+export async function recover(ports: RecoveryPorts, log: string, newest: NonNullable<LogHead['item']>): Promise<RecoveredState> {
+  const { items } = await ports.log.read(log, decodeCommit(log, newest).base.version - 1)
+  const commits = decodeAll(log, items)
   // Others may have committed since the head was read, and moved the base.
   const head = commits.at(-1)
   if (head === undefined) throw corruptLog(log, newest.version, 'it is gone')
   const { base } = head.record
-  const tail = commits.filter(({ version }) => version >= base.version)
-  tail.forEach(({ version }, index) => {
-    if (version !== base.version + index) throw corruptLog(log, base.version + index, 'it is missing')
-  })
-  return {
-    version: head.version,
-    head: head.record,
-    segments: await readSegments(ports, log, base, tail),
-    stash: await readStash(ports, log, tail),
+  const first = commits.findIndex(({ version }) => version === base.version)
+  if (first < 0) throw corruptLog(log, base.version, 'it is missing')
+  const tail = contiguous(log, commits.slice(first), base.version)
+  const segments = new Map<string, DecodedSegment[]>()
+  for (const [uid, shares] of Object.entries(base.keyed)) segments.set(uid, await readKeyedState(shares, (ref) => ports.checkpoints.readSegment(ref)))
+  for (const commit of tail.slice(1)) {
+    for (const [uid, segment] of await deltasOf(ports, log, commit)) segments.set(uid, [...(segments.get(uid) ?? []), segment])
   }
+  const { version, record } = head
+  const operatorStates = await foldOperatorStates(ports, log, await baseElements(ports, log, base), tail.slice(1))
+  return { version, head: record, segments, operatorStates, stash: await stashOf(ports, log, tail) }
 }
 
-type Tail = readonly { readonly version: number; readonly record: CommitRecord }[]
+/** The commits that a memory has missed, if they are changes of what it holds; undefined when it holds another state, or not the one before. */
+export function missedCommits(log: string, items: readonly LogItem[], version: number): readonly Commit[] | undefined {
+  const commits = decodeAll(log, items)
+  return commits.every((commit, index) => commit.version === version + 1 + index && commit.record.kind !== 'RESET') ? commits : undefined
+}
 
-async function readSegments(
-  ports: Pick<StagePorts, 'parts' | 'checkpoints'>,
+/** What a subtask in memory is opened again with, once others have committed: the keyed state in memory takes their changes. */
+export async function catchUp(
+  ports: RecoveryPorts,
   log: string,
-  base: CommitRecord['base'],
-  tail: Tail,
-): Promise<Map<string, DecodedSegment[]>> {
-  const segments = new Map<string, DecodedSegment[]>()
-  const add = (uid: string, bytes: Uint8Array, name: string) => segments.set(uid, [...(segments.get(uid) ?? []), decodeSegment(bytes, name)])
-  for (const [uid, refs] of Object.entries(base.segments)) {
-    for (const ref of refs) add(uid, await ports.checkpoints.readSegment(ref), ref.name)
+  commits: readonly Commit[],
+  memory: {
+    readonly backends: ReadonlyMap<string, KeyedStateBackend>
+    readonly operatorStates: ReadonlyMap<string, readonly unknown[]>
+    readonly stash: readonly Uint8Array[]
+  },
+): Promise<RecoveredState> {
+  for (const commit of commits) {
+    for (const [uid, segment] of await deltasOf(ports, log, commit)) memory.backends.get(uid)?.applyChanges(segment)
   }
-  for (const { version, record } of tail) {
-    for (const [uid, part] of record.deltas) add(uid, await loadPart(ports.parts, log, version, part), `${log}, version ${version}`)
+  const { version, record } = commits.at(-1) as Commit
+  const operatorStates = await foldOperatorStates(ports, log, memory.operatorStates, commits)
+  const stash = [...memory.stash, ...(await stashOf(ports, log, commits))]
+  return { version, head: record, segments: new Map(), operatorStates, stash, backends: memory.backends }
+}
+
+function decodeAll(log: string, items: readonly LogItem[]): Commit[] {
+  return items.map((item) => ({ version: item.version, record: decodeCommit(log, item) }))
+}
+
+function contiguous(log: string, commits: Commit[], from: number): Commit[] {
+  commits.forEach(({ version }, index) => {
+    if (version !== from + index) throw corruptLog(log, from + index, 'it is missing')
+  })
+  return commits
+}
+
+function deltasOf(ports: RecoveryPorts, log: string, { version, record }: Commit): Promise<(readonly [string, DecodedSegment])[]> {
+  return Promise.all(
+    record.deltas.map(async ([uid, part]) => {
+      const bytes = await loadPart(ports.parts, log, version, part)
+      return [uid, decodeSegment(bytes, `${log}, version ${version}`)] as const
+    }),
+  )
+}
+
+async function baseElements(ports: RecoveryPorts, log: string, base: CommitRecord['base']): Promise<ReadonlyMap<string, readonly unknown[]>> {
+  if (base.operatorStates === null) return new Map()
+  return new Map(unpack(await loadPart(ports.parts, log, base.version, base.operatorStates)) as [string, readonly unknown[]][])
+}
+
+async function foldOperatorStates(
+  ports: RecoveryPorts,
+  log: string,
+  before: ReadonlyMap<string, readonly unknown[]>,
+  commits: readonly Commit[],
+): Promise<ReadonlyMap<string, readonly unknown[]>> {
+  const states = new Map(before)
+  for (const { version, record } of commits) {
+    if (record.operatorChanges === null) continue
+    for (const [uid, changes] of unpack(await loadPart(ports.parts, log, version, record.operatorChanges)) as [string, unknown][]) {
+      states.set(uid, foldChanges(states.get(uid) ?? [], changes))
+    }
   }
-  return segments
+  return states
+}
+
+/** Operator state after one commit's changes. */
+export function foldChanges(elements: readonly unknown[], changes: unknown): readonly unknown[] {
+  return isHeldChanges(changes) ? applyHeldChanges(elements as readonly HeldElement[], changes) : applyOperatorStateChanges(elements, changes)
 }
 
 /** Frames that were consumed since are told by their seq. */
-async function readStash(ports: Pick<StagePorts, 'parts'>, log: string, tail: Tail): Promise<Uint8Array[]> {
+async function stashOf(ports: RecoveryPorts, log: string, commits: readonly Commit[]): Promise<Uint8Array[]> {
   const stash: Uint8Array[] = []
-  for (const { version, record } of tail) {
+  for (const { version, record } of commits) {
     if (record.stash !== null) stash.push(...(unpack(await loadPart(ports.parts, log, version, record.stash)) as Uint8Array[]))
   }
   return stash

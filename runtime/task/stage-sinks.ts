@@ -1,50 +1,64 @@
-import { MillraceError, NO_TIMESTAMP, type RuntimeContext, type Sink, type SinkWriter } from '../core/index.js'
+import {
+  MillraceError,
+  NO_TIMESTAMP,
+  type RuntimeContext,
+  type Sink,
+  type SinkElementContext,
+  type SinkTransactor,
+  type SinkWriter,
+  type SinkWriterContext,
+} from '../core/index.js'
 import type { Clock } from '../ports/index.js'
+import type { SinkEntry } from './outbox.js'
 import type { SinkBatch } from './outbox-sink-operator.js'
 
 export interface SinkPlace {
   readonly uid: string
   readonly name: string
-  readonly subtask: number
+  readonly index: number
   readonly parallelism: number
   readonly runtime: RuntimeContext
   readonly clock: Clock
 }
 
 /**
- * Writes to a sink what commits have for it: after the commit, again when a batch is redelivered to another instance, hence at least once.
+ * Writes to a sink what commits have for it: after the commit, and again whenever it is not known to have arrived. With a transactor each
+ * commit counts once; without one a sink is at least once.
  */
 export class StageSink {
-  readonly #writer: SinkWriter<unknown>
+  readonly #transactor: SinkTransactor<unknown> | undefined
+  readonly #writer: SinkWriter<unknown> | undefined
 
   /** Throws PLAN_INVALID for a writer that keeps state, which nobody would restore. */
   constructor(
     readonly sink: Sink<unknown>,
     readonly place: SinkPlace,
   ) {
-    this.#writer = sink.createWriter(
-      {
-        subtaskIndex: place.subtask,
-        parallelism: place.parallelism,
-        runtime: place.runtime,
-        restoredCheckpointId: 0,
-        now: () => place.clock.now(),
-        emitToClient: () => {
-          throw this.#failure('it hands results to the client of a job, and there is none', 'Send the results to a sink outside, such as print().')
-        },
-      },
-      [],
-    )
+    const context = this.#context()
+    this.#transactor = sink.createTransactor?.(context)
+    if (this.#transactor !== undefined) return
+    this.#writer = sink.createWriter(context, [])
     if (this.#writer.snapshotState !== undefined) throw this.#failure('its writer keeps state', 'Use a sink without state, such as print().')
   }
 
-  async write(version: number, { values, timestamps, watermarks }: SinkBatch): Promise<void> {
+  #context(): SinkWriterContext {
+    const { index, parallelism, runtime, clock } = this.place
+    return {
+      subtaskIndex: index,
+      parallelism,
+      runtime,
+      restoredCheckpointId: 0,
+      now: () => clock.now(),
+      emitToClient: () => {
+        throw this.#failure('it hands results to the client of a job, and there is none', 'Send the results to a sink outside, such as print().')
+      },
+    }
+  }
+
+  async write({ marker, batch }: SinkEntry): Promise<void> {
     try {
-      for (let i = 0; i < values.length; i++) {
-        this.#writer.write(values[i], { timestamp: timestamps[i] === NO_TIMESTAMP ? null : timestamps[i], currentWatermark: watermarks[i] })
-      }
-      // Resolves when what was written is where it belongs; without a committer nothing is left to do.
-      await this.#writer.prepareCommit(version, false)
+      if (this.#transactor !== undefined) await this.#transactor.apply(marker, recordsOf(batch))
+      else await this.#writeAgain(this.#writer as SinkWriter<unknown>, marker.version, batch)
     } catch (thrown) {
       throw MillraceError.from(thrown, 'USER_FUNCTION', {
         what: `sink "${this.sink.name}" threw`,
@@ -54,8 +68,20 @@ export class StageSink {
     }
   }
 
+  async #writeAgain(writer: SinkWriter<unknown>, version: number, batch: SinkBatch): Promise<void> {
+    for (let i = 0; i < batch.values.length; i++) writer.write(batch.values[i], contextOf(batch, i))
+    // Resolves when what was written is where it belongs; without a committer nothing is left to do.
+    await writer.prepareCommit(version, false)
+  }
+
+  /** A restore: instances of former attempts no longer write. */
+  async fence(writer: string, attempt: number): Promise<void> {
+    await this.#transactor?.fence(writer, attempt)
+  }
+
   async close(): Promise<void> {
-    await this.#writer.close()
+    await this.#writer?.close()
+    await this.#transactor?.close?.()
   }
 
   #failure(why: string, todo: string): MillraceError {
@@ -66,4 +92,12 @@ export class StageSink {
       uid: this.place.uid,
     })
   }
+}
+
+function contextOf({ timestamps, watermarks }: SinkBatch, at: number): SinkElementContext {
+  return { timestamp: timestamps[at] === NO_TIMESTAMP ? null : timestamps[at], currentWatermark: watermarks[at] }
+}
+
+function recordsOf(batch: SinkBatch) {
+  return batch.values.map((value, at) => ({ value, ...contextOf(batch, at) }))
 }

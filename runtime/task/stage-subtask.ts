@@ -1,78 +1,100 @@
-import { assert, type JobParameters, MillraceError } from '../core/index.js'
+import type { SubtaskControl } from '../checkpoint/job-record.js'
+import type { StageAck } from '../checkpoint/stage-ack.js'
+import { assert, type JobParameters, type MillraceError } from '../core/index.js'
 import type { CompiledJob, VertexPlan } from '../plan/index.js'
-import { pack } from '../state/index.js'
-import { type CommitRecord, encodeCommit, loadPart, type Part, storePart } from './commit-record.js'
+import type { ControlItem, LogItem, Successor } from '../ports/index.js'
+import { pack, unpack } from '../state/index.js'
+import { BatchProcessingTime } from './batch-processing-time.js'
+import { CommitBudget } from './commit-budget.js'
+import { type CommitRecord, encodeCommit, loadPart } from './commit-record.js'
 import { LiveStage } from './live-stage.js'
-import { decodeOutbox, deliver, encodeOutbox, isEmpty, type Outbox, type StageAck } from './outbox.js'
+import { decodeOutbox, deliver, type Outbox } from './outbox.js'
 import type { StreamRecord } from './record-stream-source.js'
-import { acksLogName, type Deployment, subtaskLogName, subtaskOrdinal } from './stage-names.js'
+import { SplitStart } from './split-start.js'
+import { type PreparedCommit, prepareCommit, type Step } from './stage-commit.js'
+import { endedSplit, noSuchStage, notActivated, onHold, otherAttempt, otherPlan, retired, tooManyLosses } from './stage-errors.js'
+import { acksLogName, type Deployment, endedLogName, hasSource, innerOrdinal, splitOrdinal, subtaskLogName } from './stage-names.js'
 import type { StagePorts } from './stage-ports.js'
-import { recover } from './stage-recovery.js'
+import { catchUp, foldChanges, missedCommits, type RecoveredState, recover } from './stage-recovery.js'
+import { DEFAULT_STAGE_SETTINGS, type StageSettings } from './stage-settings.js'
 
 export interface StageSubtaskOptions {
   readonly deployment: Deployment
-  /** Describes the job anew: each cold start has function objects of its own. */
+  /** Describes the job anew: each opening has function objects of its own. */
   describe(): CompiledJob
   /** Id of the stage, which is a vertex of the plan. */
   readonly stage: string
-  readonly subtask: number
-  readonly attempt: number
+  /** Index of the subtask, or a source's split. */
+  readonly subtask: string
   readonly parameters: JobParameters
   readonly ports: StagePorts
-  /** Commits after which the whole state becomes a new base, so that a cold start reads no more than these. */
-  readonly longestTail?: number
+  readonly settings?: Partial<StageSettings>
 }
 
-const LONGEST_TAIL = 256
-/** The stream's batches of one subtask come one at a time, so only a barrier's message can race with them. */
-const MOST_LOSSES = 10
+/** Why a subtask is invoked. */
+export type StageCall =
+  /** A batch of the stage's stream, of one shard and in its order. `attempt` is that of the alias which a source's mapping calls. */
+  | { readonly kind: 'batch'; readonly records: readonly StreamRecord[]; readonly attempt?: number }
+  /** A message, a tick, a wake-up: log, control item and clock say what there is to do. */
+  | { readonly kind: 'poke' }
+
+/** What a subtask is asked to do, with what only its own stage asks of it: to end a split whose successors have begun. */
+type Work = StageCall | { readonly kind: 'end'; readonly attempt: number }
+
+/** An instance's knowledge of the subtask, as of one version of the log. */
+interface Memory {
+  live: LiveStage
+  version: number
+  head: CommitRecord
+  control: SubtaskControl
+  /** The head's outbox has arrived. */
+  sent: boolean
+  readonly openedAtMs: number
+  /** Operator state as it was opened with, and what commits have changed since, packed. */
+  readonly operatorStates: ReadonlyMap<string, readonly unknown[]>
+  readonly operatorChanges: Uint8Array[]
+}
+
+const MOST_LOSSES = 20
+const NO_CONTROL: SubtaskControl = { attempt: 0, begun: 0, stop: false, aborted: 0, completed: 0 }
 
 /**
- * One subtask of a stage on AWS. It lives in invocations: catch up with the log, process in memory, one conditional put, deliver.
+ * One subtask of a stage on AWS. It lives in invocations: catch up with the log, process in memory, one conditional put, deliver
+ * (docs/protocol.md).
  *
  * I1  Version v of the log is written once; whoever loses drops its memory and reads the log.
  * I2  Nothing leaves before the commit that holds it is won.
  * I3  The outbox of version v has arrived before version v + 1 is written.
  * I4  Whatever throws leaves no memory behind.
- *
- * Not handled yet, and refused with an error: restores (attempts other than this one: BATCH_REFUSED), changed plans, sources that end or are
- * resharded, processing-time timers, operators with two inputs or with operator state, sinks that commit (all PLAN_INVALID).
- * Not handled yet, and not wrong:
- * - sinks have no markers, so they are at least once;
- * - there are no ticks: a source that is idle does not say so while no batch comes to it;
- * - a batch is one commit however large it is, and a gap in a channel, which holds it back, raises no alarm;
- * - log items, parts and the segments they refer to are never deleted;
- * - a checkpoint whose barrier reached only some of the sources holds their data back (in the stash) until a later one reaches all.
+ * I5  A batch is acknowledged (the call returns) only when everything in it is committed and delivered, by the attempt that the batch came for.
  */
 export class StageSubtask {
   readonly log: string
   readonly #options: StageSubtaskOptions
-  #live: LiveStage | undefined
-  /** The version whose outbox this instance has sent. */
-  #sentVersion = 0
+  readonly #settings: StageSettings
+  #memory: Memory | undefined
+  /** Records that fail, by where they stand, with the error; frames to be taken record by record, to find the one that fails. */
+  #skips = new Map<string, string>()
 
   constructor(options: StageSubtaskOptions) {
     this.#options = options
+    this.#settings = { ...DEFAULT_STAGE_SETTINGS, ...options.settings }
     this.log = subtaskLogName(options.deployment, options.stage, options.subtask)
   }
 
-  /**
-   * Takes a batch of the stage's stream, of one shard and in its order; what it has taken before it does not take again. An empty batch is a
-   * tick: periodic watermarks. When it returns, the batch is committed and its results have arrived.
-   */
-  batch(records: readonly StreamRecord[], splitId: string): Promise<void> {
-    return this.#guarded(() => this.#commits(records, (live) => this.#processBatch(live, records, splitId)))
+  /** When it returns, everything there was to do is committed and has arrived. What it throws says that the batch must come again. */
+  async invoke(call: StageCall): Promise<void> {
+    if (call.kind === 'batch' && call.records.length === 0) return
+    await this.#guarded(() => this.#work(call))
   }
 
-  /** Cuts a source at checkpoint `checkpointId`; nothing happens when it has been cut there. */
-  barrier(checkpointId: number): Promise<void> {
-    return this.#guarded(() =>
-      this.#commits([], async (live) => {
-        if (live.source === undefined) throw notASource(this.#options.stage)
-        if (live.epoch >= checkpointId) return undefined
-        return { kind: 'CTL', cut: checkpointId, more: false }
-      }),
-    )
+  /** Ends a source's split that has been read to its end: what continues it has begun. */
+  async endSplit(attempt: number): Promise<CommitRecord> {
+    await this.#guarded(() => this.#work({ kind: 'end', attempt }))
+    const head = this.#memory?.head
+    // A stop came between.
+    if (head?.life !== 'ended') throw onHold(this.log)
+    return head
   }
 
   async #guarded(work: () => Promise<void>): Promise<void> {
@@ -81,148 +103,325 @@ export class StageSubtask {
     } catch (error) {
       await this.#drop()
       throw error
+    } finally {
+      this.#skips = new Map()
     }
   }
 
   async #drop(): Promise<void> {
-    const live = this.#live
-    this.#live = undefined
-    this.#sentVersion = 0
-    await live?.close().catch(() => {}) // what failed before is what matters
+    const memory = this.#memory
+    this.#memory = undefined
+    await memory?.live.close().catch(() => {}) // what failed before is what matters
   }
 
-  /** Lets `step` change the subtask and commits what it did, until there is nothing more to do. */
-  async #commits(records: readonly StreamRecord[], step: (live: LiveStage) => Promise<Step | undefined>): Promise<void> {
-    let live = await this.#load()
+  async #work(work: Work): Promise<void> {
+    let memory = await this.#load()
     for (let losses = 0; ; ) {
-      await this.#ensureSent(live, records)
-      live.time.enter(live.head?.lastNow ?? Number.NEGATIVE_INFINITY)
-      const done = await step(live)
-      if (done === undefined) return
-      const { record, outbox } = await this.#prepare(live, done)
-      const outcome = await this.#options.ports.log.append(this.log, { version: live.version + 1, payload: encodeCommit(record) })
-      if (outcome === 'won') {
-        live.version++
-        live.head = record
-        live.needsBase = false
-        await this.#send(live, outbox)
-        if (!done.more) return
-      } else {
-        if (++losses > MOST_LOSSES) throw tooManyLosses(this.log)
-        await this.#drop()
-        live = await this.#load()
+      if (memory === undefined || this.#mayStartAnew(memory, work)) {
+        if (!(await this.#start(work))) return
+        memory = await this.#load()
+        continue
       }
+      if (!this.#admits(memory, work)) return
+      await this.#ensureSent(memory, work)
+      const outcome = await this.#commit(memory, work)
+      if (outcome === 'rest') return this.#atRest(memory, work)
+      if (outcome === 'lost' && ++losses > MOST_LOSSES) throw tooManyLosses(this.log, losses)
+      // Behind a stash a control item may have come that lets it be consumed.
+      if (outcome !== 'more' || (memory.live.input?.stashed ?? 0) > 0) memory = await this.#load()
     }
   }
 
-  /** The subtask as of the newest version. Whoever missed a version starts cold. */
-  async #load(): Promise<LiveStage> {
+  // --- loading -----------------------------------------------------------------------------------------------------------
+
+  /** The subtask as of the newest version; undefined when nothing was ever committed. */
+  async #load(): Promise<Memory | undefined> {
     const { ports } = this.#options
-    if (this.#live !== undefined) {
-      const missed = await ports.log.read(this.log, this.#live.version)
-      if (missed.length === 0) return this.#live
+    const memory = this.#memory
+    if (memory !== undefined && ports.clock.now() - memory.openedAtMs > this.#settings.cacheMaxAgeMs) {
+      ports.count('cache-too-old')
       await this.#drop()
     }
-    this.#live = await this.#open()
-    return this.#live
-  }
-
-  async #open(): Promise<LiveStage> {
-    const { deployment, describe, stage, subtask, attempt, parameters, ports } = this.#options
-    const recovered = await recover(ports, this.log)
-    if (recovered.head !== undefined) {
-      if (recovered.head.plan !== deployment.plan) throw otherPlan(this.log, recovered.head.plan, deployment)
-      if (recovered.head.attempt !== attempt) throw otherAttempt(this.log, recovered.head.attempt, attempt)
+    if (this.#memory !== undefined) {
+      const { items, control } = await ports.log.read(this.log, this.#memory.version)
+      if (items.length > 0) await this.#take(this.#memory, items)
+      if (this.#memory !== undefined) {
+        this.#memory.control = controlOf(control)
+        return this.#memory
+      }
     }
-    const job = describe()
-    const vertex = stageOf(job, stage, subtask)
-    return LiveStage.open({ job, vertex, subtask, attempt, parameters, clock: ports.clock, random: () => ports.random() }, recovered)
+    const { item, control } = await ports.log.head(this.log)
+    if (item === undefined) return undefined
+    ports.count('cold-start')
+    this.#memory = await this.#open(await recover(ports, this.log, item), controlOf(control))
+    return this.#memory
   }
 
-  // --- processing --------------------------------------------------------------------------------------------------------
-
-  async #processBatch(live: LiveStage, records: readonly StreamRecord[], splitId: string): Promise<Step | undefined> {
-    const done = live.input === undefined ? this.#read(live, records, splitId) : this.#receive(live, records, splitId)
-    if (done !== undefined) live.endOfBatch()
-    return done
-  }
-
-  #read(live: LiveStage, records: readonly StreamRecord[], splitId: string): Step | undefined {
-    const fresh = records.filter(({ position }) => live.position === undefined || position > live.position)
-    if (fresh.length === 0 && records.length > 0) return undefined
-    for (const record of fresh) {
-      live.readRecord(record, splitId)
-      live.position = record.position
-      live.splitId = splitId
+  /** Others have committed: their changes go into the memory, if they are changes of what it holds. */
+  async #take(memory: Memory, missed: readonly LogItem[]): Promise<void> {
+    const { ports } = this.#options
+    const { live, version, control } = memory
+    this.#memory = undefined
+    const commits = missedCommits(this.log, missed, version)
+    if (commits === undefined) {
+      await live.close()
+      return
     }
-    return { kind: fresh.length > 0 ? 'BATCH' : 'CTL', cut: undefined, more: false }
+    ports.count('warm-catch-up')
+    const held = { backends: live.backends, operatorStates: statesOf(memory), stash: live.input?.allStashed ?? [] }
+    const recovered = await catchUp(ports, this.log, commits, held)
+    await live.close()
+    this.#memory = await this.#open(recovered, control, live.options.time)
   }
 
-  #receive(live: LiveStage, records: readonly StreamRecord[], splitId: string): Step | undefined {
-    const input = live.input as NonNullable<LiveStage['input']>
-    const before = live.position
-    let { consumed, cut } = input.drain()
-    let taken = 0
-    for (const { position, data } of records) {
-      if (cut !== undefined) break
-      if (live.position !== undefined && position <= live.position) continue
-      live.position = position
-      live.splitId = splitId
-      if (!input.accept(data, `record ${position} of ${splitId}`)) continue
-      taken++
-      const drained = input.drain()
-      consumed += drained.consumed
-      cut = drained.cut
+  async #open(recovered: RecoveredState, control: SubtaskControl, known?: BatchProcessingTime): Promise<Memory> {
+    const { deployment, describe, stage, subtask, parameters, ports } = this.#options
+    const { head, version } = recovered
+    if (head.plan !== deployment.plan) throw otherPlan(this.log, head.plan, deployment)
+    const job = named(describe(), deployment.job)
+    const vertex = stageOf(job, stage, head.index)
+    const time = known ?? new BatchProcessingTime(ports.clock)
+    time.beginAt(head.lastNow)
+    const live = await LiveStage.open(
+      {
+        job,
+        vertex,
+        subtask,
+        parameters,
+        time,
+        compression: ports.compression,
+        random: () => ports.random(),
+        count: (event, times) => ports.count(event, times),
+      },
+      recovered,
+    )
+    live.skips = this.#skips
+    const openedAtMs = ports.clock.now()
+    return { live, version, head, control, sent: false, openedAtMs, operatorStates: recovered.operatorStates, operatorChanges: [] }
+  }
+
+  // --- fences ------------------------------------------------------------------------------------------------------------
+
+  /** False: nothing may be done, and nothing is to be. Throws BATCH_REFUSED for a batch that must not be acknowledged. */
+  #admits({ head, live, control }: Memory, work: Work): boolean {
+    const { ports } = this.#options
+    const source = live.source !== undefined
+    if (head.life === 'retired') {
+      ports.count('retired-poked')
+      if (source && work.kind !== 'poke') throw retired(this.log)
+      return false
     }
-    if (consumed === 0 && taken === 0 && cut === undefined) return undefined
-    // Behind a cut there may be more in the batch, or frames that waited for it.
-    return { kind: live.position === before ? 'CTL' : 'BATCH', cut, more: cut !== undefined }
+    if (source && work.kind !== 'poke' && work.attempt !== undefined && work.attempt !== head.attempt) {
+      ports.count('batch-of-other-attempt')
+      throw otherAttempt(this.log, head.attempt, work.attempt)
+    }
+    if (head.life === 'stopped' && control.aborted < head.epoch && this.#bringsNew(live, work)) {
+      ports.count('batch-held')
+      throw onHold(this.log)
+    }
+    if (head.life === 'ended' && source && work.kind === 'batch' && this.#bringsNew(live, work)) throw endedSplit(this.log)
+    return true
+  }
+
+  #bringsNew({ position }: LiveStage, work: Work): boolean {
+    if (work.kind !== 'batch') return work.kind === 'end'
+    return position === undefined || work.records.some((record) => record.position > position)
+  }
+
+  // --- sources' splits ---------------------------------------------------------------------------------------------------
+
+  /** A split that a restore had taken out of the job appears again. */
+  #mayStartAnew({ head, live }: Memory, work: Work): boolean {
+    return head.life === 'retired' && live.source !== undefined && work.kind !== 'poke' && (work.attempt ?? 0) >= head.attempt
+  }
+
+  /** The subtask has no log. True when it has begun one. */
+  async #start(work: Work): Promise<boolean> {
+    const { stage, describe, ports } = this.#options
+    const vertex = stageOf(describe(), stage, 0)
+    if (!hasSource(vertex)) {
+      if (work.kind === 'poke') return false
+      ports.count('batch-before-activation')
+      throw notActivated(this.log)
+    }
+    if (work.kind === 'poke') return false // who ends its parents starts it
+    await this.#drop()
+    await this.#splits.start(this.#options.subtask, work.attempt)
+    return true
+  }
+
+  get #splits(): SplitStart {
+    return new SplitStart(this.#options, (subtask) => new StageSubtask({ ...this.#options, subtask }))
+  }
+
+  /** A source's split that has ended sees to it that those that continue it begin: whoever ended it may not have come that far. */
+  async #atRest({ head, live }: Memory, work: Work): Promise<void> {
+    if (head.life !== 'ended' || work.kind !== 'poke') return
+    this.#options.ports.count('ended-poked')
+    if (live.source !== undefined) await this.#splits.startSuccessors(head)
   }
 
   // --- committing --------------------------------------------------------------------------------------------------------
 
-  async #prepare(live: LiveStage, { kind, cut }: Step): Promise<{ record: CommitRecord; outbox: Outbox }> {
-    const { longestTail = LONGEST_TAIL } = this.#options
-    const version = live.version + 1
-    const frames = live.takeFrames()
-    const sinks = live.takeSinkBatches()
-    const base = live.head?.base ?? { version: 1, segments: {} }
-    const rebased = cut !== undefined || live.needsBase || version - base.version >= longestTail
-    const segments = live.takeSegments(rebased)
-    const stash = live.input?.takeStashed(rebased) ?? []
-    let ack: StageAck | null = null
-    if (cut !== undefined) {
-      frames.push(...live.enterEpoch(cut))
-      ack = await this.#snapshot(live, cut, segments)
-    }
-    const outbox: Outbox = { frames, sinks, ack }
-    const record: CommitRecord = {
-      format: 1,
-      plan: this.#options.deployment.plan,
-      kind,
-      ...live.facts,
-      base: rebased ? { version, segments: Object.fromEntries(ack?.operators.map(({ uid, keyed }) => [uid, keyed]) ?? []) } : base,
-      deltas: ack === null ? await Promise.all(segments.map(async ([uid, bytes]) => [uid, await this.#store(version, bytes)] as const)) : [],
-      stash: stash.length === 0 ? null : await this.#store(version, pack(stash)),
-      outbox: isEmpty(outbox) ? null : await this.#store(version, encodeOutbox(outbox)),
-    }
-    return { record, outbox }
-  }
-
-  #store(version: number, bytes: Uint8Array): Promise<Part> {
+  /** Does some work and commits it. `rest`: there was nothing (more) to do. */
+  async #commit(memory: Memory, work: Work): Promise<'rest' | 'more' | 'lost' | 'again'> {
+    const { live } = memory
     const { ports } = this.#options
-    return storePart(ports.parts, this.log, version, bytes, () => ports.nonce())
+    live.options.time.enter(memory.head.lastNow)
+    live.sweepBudget = this.#settings.sweepTimers
+    let step: Step | undefined
+    try {
+      step = await this.#step(memory, work)
+    } catch (error) {
+      if (!this.#buries(live, error)) throw error
+      await this.#drop()
+      return 'again'
+    }
+    const prepared = await this.#prepare(memory, step ?? { progressed: false, kind: 'CTL', more: false })
+    if (prepared === undefined) return 'rest'
+    const version = memory.version + 1
+    const expiresAtMs = ports.clock.now() + this.#settings.logRetentionMs
+    if ((await ports.log.append(this.log, { version, payload: encodeCommit(prepared.record), expiresAtMs })) === 'lost') {
+      ports.count('commit-lost')
+      await this.#drop()
+      return 'lost'
+    }
+    ports.count('commit')
+    await this.#committed(memory, version, prepared)
+    return step?.more === true || (live.input?.stashed ?? 0) > 0 ? 'more' : 'rest'
   }
 
-  async #snapshot(live: LiveStage, checkpointId: number, segments: readonly (readonly [string, Uint8Array])[]): Promise<StageAck> {
-    const { subtask, ports } = this.#options
-    const operators: StageAck['operators'][number][] = []
-    for (const { uid, operatorState } of live.operatorStates) {
-      const bytes = segments.find(([owner]) => owner === uid)?.[1]
-      const keyed = bytes === undefined ? [] : [await ports.checkpoints.writeSegment(uid, subtask, checkpointId, bytes)]
-      operators.push({ uid, subtask, keyed, operatorState })
+  #prepare({ version, head, control, live }: Memory, step: Step): Promise<PreparedCommit | undefined> {
+    const { ports, deployment } = this.#options
+    const place = { log: this.log, plan: deployment.plan, version: version + 1, head, completed: control.completed, live, ports }
+    return prepareCommit({ ...place, settings: this.#settings }, step)
+  }
+
+  async #committed(memory: Memory, version: number, { record, outbox, operatorChanges }: PreparedCommit): Promise<void> {
+    memory.version = version
+    memory.head = record
+    memory.sent = false
+    memory.live.needsBase = false
+    if (operatorChanges !== undefined) memory.operatorChanges.push(operatorChanges)
+    if (memory.live.input !== undefined) {
+      memory.live.input.consumed = 0
+      memory.live.input.accepted = 0
+      this.#watchStash(memory)
     }
-    return { checkpointId, operators }
+    await this.#send(memory, outbox)
+  }
+
+  #watchStash({ live, control }: Memory): void {
+    const { ports } = this.#options
+    const input = live.input
+    if (input === undefined || input.stashed === 0) return
+    ports.count('frame-stashed', input.stashed)
+    if (input.gaps > 0) ports.count('gap', input.gaps)
+    if (input.stashBytes > this.#settings.stashLimitBytes && (input.waitingFor ?? 0) > control.aborted) ports.count('stash-over-limit')
+  }
+
+  /** Whether the batch comes again without the record that failed. */
+  #buries(live: LiveStage, error: unknown): boolean {
+    const failed = live.processing
+    if (failed === undefined) return false
+    this.#options.ports.count('record-failed')
+    if (this.#settings.failingRecords === 'fail' || this.#skips.has(failed.id)) return false
+    this.#skips.set(failed.id, failed.precise ? String((error as Partial<MillraceError>)?.message ?? error) : '')
+    return true
+  }
+
+  // --- processing --------------------------------------------------------------------------------------------------------
+
+  async #step(memory: Memory, work: Work): Promise<Step | undefined> {
+    const { head, control, live } = memory
+    const { ports } = this.#options
+    if (head.life === 'ended') return undefined
+    if (head.life === 'stopped') {
+      if (control.aborted < head.epoch) return undefined
+      ports.count('stop-undone')
+      return { progressed: true, kind: 'CTL', resumed: true, more: true }
+    }
+    return live.input === undefined ? this.#read(memory, work) : this.#receive(memory, work)
+  }
+
+  async #read({ live, control }: Memory, work: Work): Promise<Step | undefined> {
+    const { ports } = this.#options
+    if (control.begun > live.epoch && control.begun > control.aborted) {
+      ports.count('cut-source')
+      if (control.stop) ports.count('stopped')
+      return { progressed: true, kind: 'CTL', cut: { epoch: control.begun, stop: control.stop }, more: !control.stop && work.kind !== 'poke' }
+    }
+    if (control.begun > live.epoch) ports.count('cut-skipped-aborted')
+    if (work.kind !== 'batch') {
+      const successors = work.kind === 'end' ? await this.#splits.successors() : await this.#splits.ifDrained(live.position)
+      if (successors !== undefined) return this.#end(live, successors)
+      live.endOfBatch()
+      return { progressed: false, kind: 'CTL', more: false }
+    }
+    const budget = new CommitBudget(ports.clock, this.#settings)
+    let taken = 0
+    let more = false
+    for (const record of work.records) {
+      if (live.position !== undefined && record.position <= live.position) continue
+      if (budget.spent) {
+        ports.count('commit-by-budget')
+        more = true
+        break
+      }
+      live.readRecord(record)
+      live.position = record.position
+      budget.spend(1, record.data.length)
+      taken++
+    }
+    if (taken === 0) return undefined
+    live.endOfBatch()
+    return { progressed: true, kind: 'BATCH', more }
+  }
+
+  #end(live: LiveStage, successors: readonly Successor[]): Step {
+    this.#options.ports.count('split-ended')
+    live.endInput(successors.length === 0)
+    return { progressed: true, kind: 'CTL', end: { successors }, more: false }
+  }
+
+  async #receive({ live, control }: Memory, work: Work): Promise<Step | undefined> {
+    const { ports, subtask } = this.#options
+    const input = live.input
+    assert(input !== undefined, 'a stage without source has inputs')
+    const before = live.position
+    const budget = new CommitBudget(ports.clock, this.#settings)
+    const drain = async () => {
+      let result = input.drain(control.aborted, budget)
+      while (await live.settle((ms) => ports.pause(ms))) result = input.drain(control.aborted, budget)
+      return result
+    }
+    let drained = await drain()
+    for (const { position, data } of work.kind === 'batch' ? work.records : []) {
+      if (drained.kind === 'interrupted' || drained.cut !== undefined) break
+      if (live.position !== undefined && position <= live.position) continue
+      live.position = position
+      if (input.accept(data, `record ${position} of subtask ${subtask}`)) drained = await drain()
+    }
+    const kind = live.position === before ? 'CTL' : 'BATCH'
+    const progressed = input.consumed + input.accepted > 0 || kind === 'BATCH'
+    if (drained.kind === 'interrupted') {
+      ports.count('commit-by-budget')
+      return { progressed: true, kind, more: true }
+    }
+    if (drained.cut !== undefined) {
+      ports.count('cut-aligned')
+      if (drained.cut.stop) ports.count('stopped')
+      // Behind a cut there may be more in the batch, or frames that waited for it.
+      return { progressed: true, kind, cut: drained.cut, more: true }
+    }
+    if (input.allEnded) {
+      ports.count('subtask-ended')
+      live.endInput(true)
+      await live.settle((ms) => ports.pause(ms))
+      return { progressed: true, kind, end: { successors: [] }, more: false }
+    }
+    live.endOfBatch()
+    return { progressed, kind, more: live.sweepPending }
   }
 
   // --- delivering --------------------------------------------------------------------------------------------------------
@@ -231,89 +430,70 @@ export class StageSubtask {
    * The head's outbox has arrived if this instance sent it, or if a batch from behind the head's is here: the one before was then
    * acknowledged by whoever committed the head.
    */
-  async #ensureSent(live: LiveStage, records: readonly StreamRecord[]): Promise<void> {
-    const { head, version } = live
-    if (head === undefined || this.#sentVersion === version) return
-    const acknowledged = head.kind === 'BATCH' && records.length > 0 && records[0].position > BigInt(head.position as string)
-    if (acknowledged || head.outbox === null) {
-      this.#sentVersion = version
+  async #ensureSent(memory: Memory, work: Work): Promise<void> {
+    const { head, version } = memory
+    const { ports } = this.#options
+    if (memory.sent || head.outbox === null) return
+    if (head.kind === 'BATCH' && work.kind === 'batch' && work.records[0].position > BigInt(head.position as string)) {
+      ports.count('outbox-known-sent')
+      memory.sent = true
       return
     }
-    await this.#send(live, decodeOutbox(await loadPart(this.#options.ports.parts, this.log, version, head.outbox)))
+    ports.count('outbox-sent-again')
+    await this.#send(memory, decodeOutbox(await loadPart(ports.parts, this.log, version, head.outbox)))
   }
 
-  async #send(live: LiveStage, outbox: Outbox): Promise<void> {
-    const { ports } = this.#options
-    const { version } = live
+  async #send(memory: Memory, outbox: Outbox): Promise<void> {
+    const { stage, subtask, ports } = this.#options
+    const { live, version } = memory
     await deliver(outbox, {
-      channel: (stage) => ports.channel(stage),
-      sink: async (uid, batch) => {
-        const sink = live.sinks.get(uid)
+      channel: (receiver) => ports.channel(receiver),
+      sink: async (entry) => {
+        const sink = live.sinks.get(entry.uid)
         assert(sink !== undefined, 'an outbox holds batches for the sinks of its stage')
-        await sink.write(version, batch)
+        await sink.write(entry)
       },
-      acknowledge: (ack) => this.#acknowledge(live, ack),
+      deadLetter: (index, letter) => ports.deadLetters.write(`${this.log}/${version}/${index}`, letter),
+      wakeUp: (atMs) => ports.pokes.poke({ stage, subtask }, atMs),
+      acknowledge: (ack) => this.#acknowledge(memory, ack),
       pause: (ms) => ports.pause(ms),
     })
-    this.#sentVersion = version
+    memory.sent = true
   }
 
-  async #acknowledge(live: LiveStage, ack: StageAck): Promise<void> {
+  async #acknowledge({ live, head }: Memory, ack: StageAck): Promise<void> {
     const { deployment, ports } = this.#options
-    const { job, vertex, subtask } = live.options
+    const { graph } = live.options.job
+    const version = live.source === undefined ? innerOrdinal(graph, ack.stage, ack.index) : splitOrdinal(graph, ack.index)
+    const name = ack.ended ? endedLogName(deployment, head.attempt) : acksLogName(deployment, head.attempt, ack.checkpointId)
+    const expiresAtMs = ack.ended ? undefined : ports.clock.now() + this.#settings.logRetentionMs
     // `lost` says that it has been acknowledged before.
-    await ports.log.append(acksLogName(deployment, ack.checkpointId), { version: subtaskOrdinal(job.graph, vertex, subtask), payload: pack(ack) })
+    await ports.log.append(name, { version, payload: pack(ack), expiresAtMs })
   }
 }
 
-/** What one commit did. */
-interface Step {
-  readonly kind: CommitRecord['kind']
-  /** The checkpoint whose barrier the commit ends with. */
-  readonly cut: number | undefined
-  readonly more: boolean
+/** A fork runs the same module under another name: what it writes outside is its own. */
+function named(job: CompiledJob, name: string): CompiledJob {
+  return job.graph.job === name ? job : { ...job, graph: { ...job.graph, job: name } }
 }
 
-function stageOf(job: CompiledJob, stage: string, subtask: number): VertexPlan {
+function controlOf(item: ControlItem | undefined): SubtaskControl {
+  return item === undefined ? NO_CONTROL : (unpack(item.payload) as SubtaskControl)
+}
+
+/** Operator state as of the newest commit. */
+function statesOf({ operatorStates, operatorChanges }: Memory): ReadonlyMap<string, readonly unknown[]> {
+  const states = new Map(operatorStates)
+  for (const packed of operatorChanges) {
+    for (const [uid, changes] of unpack(packed) as [string, unknown][]) states.set(uid, foldChanges(states.get(uid) ?? [], changes))
+  }
+  return states
+}
+
+/** Sources have as many subtasks as there are splits. */
+function stageOf(job: CompiledJob, stage: string, index: number): VertexPlan {
   const vertex = job.graph.vertices.find(({ id }) => id === stage)
-  if (vertex !== undefined && subtask < vertex.parallelism) return vertex
-  throw new MillraceError('PLAN_INVALID', {
-    what:
-      vertex === undefined
-        ? `the job has no stage "${stage}"`
-        : `stage "${stage}" has ${vertex.parallelism} subtasks, and a batch came for subtask ${subtask}`,
-    where: `job "${job.graph.job}"`,
-    todo: 'Deploy the job again: its functions are from one plan and its streams from another, or a stream was resharded by hand.',
-  })
-}
-
-function notASource(stage: string): MillraceError {
-  return new MillraceError('PLAN_INVALID', {
-    what: `stage "${stage}" has no source, and a barrier was sent to it`,
-    todo: 'Checkpoints begin at sources; other stages hear of them from these.',
-  })
-}
-
-function otherPlan(log: string, logged: string, { job, plan, revision }: Deployment): MillraceError {
-  return new MillraceError('PLAN_INVALID', {
-    what: `the state of job "${job}" was written under the plan ${logged}, and the function runs the plan ${plan}`,
-    where: `log ${log}`,
-    todo: `Deploy the job as it was, or start it without its state under another revision than "${revision}". Upgrades in place are not there yet.`,
-  })
-}
-
-function otherAttempt(log: string, logged: number, attempt: number): MillraceError {
-  return new MillraceError('BATCH_REFUSED', {
-    what: `the log is of attempt ${logged}, this function of attempt ${attempt}`,
-    where: `log ${log}`,
-    todo: 'Restores on AWS are not there yet: deploy the job under another revision.',
-  })
-}
-
-function tooManyLosses(log: string): MillraceError {
-  return new MillraceError('BATCH_REFUSED', {
-    what: `another instance committed first ${MOST_LOSSES} times in a row`,
-    where: `log ${log}`,
-    todo: 'The batch is delivered again.',
-  })
+  if (vertex === undefined) throw noSuchStage(job.graph.job, stage, 'the job has no such stage')
+  if (hasSource(vertex) || index < vertex.parallelism) return vertex
+  throw noSuchStage(job.graph.job, stage, `it has ${vertex.parallelism} subtasks, and a batch came for subtask ${index}`)
 }

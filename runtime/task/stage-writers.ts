@@ -1,7 +1,10 @@
 import { createPartitioner, type Partitioner } from '../exchange/index.js'
 import { type CompiledJob, type EdgePlan, FORWARD, type StreamNode, type VertexPlan, vertexOf } from '../plan/index.js'
+import type { Compression } from '../ports/index.js'
+import type { OutputState } from './commit-record.js'
 import { FrameSender } from './frame-sender.js'
 import { RecordWriter } from './record-writer.js'
+import { hasSource } from './stage-names.js'
 
 /** One edge out of a stage's subtask. */
 export interface StageWriter {
@@ -12,10 +15,14 @@ export interface StageWriter {
 
 export interface WriterPlace {
   readonly vertex: VertexPlan
-  readonly subtask: number
+  /** Index of the subtask, or ordinal of a source's split. */
+  readonly index: number
+  /** Name of the subtask. */
+  readonly from: string
   readonly attempt: number
-  /** seq of the next frame by channel ({@link channelOf}). */
-  readonly nextSeq: Readonly<Record<string, number>>
+  /** By channel ({@link channelOf}). */
+  readonly outputs: Readonly<Record<string, OutputState>>
+  readonly compression: Compression | undefined
   random(): number
 }
 
@@ -28,14 +35,22 @@ export function createStageWriters(job: CompiledJob, place: WriterPlace): StageW
   return job.graph.edges.filter((edge) => edge.from === place.vertex.id).map((edge) => createWriter(job, edge, place))
 }
 
+/**
+ * A stage without source sends along a forward edge to the subtask of its own index. The splits of a source come and go, so each is connected
+ * with every subtask, and its ordinal says which one gets its records.
+ */
 function createWriter(job: CompiledJob, edge: EdgePlan, place: WriterPlace): StageWriter {
   const receiver = vertexOf(job.graph, edge.to)
-  const receivers = edge.partitioning === 'forward' ? [place.subtask] : Array.from({ length: receiver.parallelism }, (_, i) => i)
+  const forward = edge.partitioning === 'forward'
+  const receivers = forward && !hasSource(place.vertex) ? [place.index] : Array.from({ length: receiver.parallelism }, (_, i) => i)
   const senders = receivers.map((to) => {
-    const address = { attempt: place.attempt, edge: edge.index, from: place.subtask, to }
-    return new FrameSender(address, place.nextSeq[channelOf(address)] ?? 1)
+    const address = { attempt: place.attempt, edge: edge.index, from: place.from, to }
+    return new FrameSender(address, place.outputs[channelOf(address)], place.compression)
   })
-  if (edge.partitioning === 'forward') return { edge, senders, writer: new RecordWriter(() => 0, senders, true) }
+  if (forward) {
+    const target = place.index % senders.length
+    return { edge, senders, writer: new RecordWriter(() => target, senders, senders.length === 1) }
+  }
   const single = receiver.parallelism === 1 && edge.partitioning !== 'custom'
   return { edge, senders, writer: new RecordWriter(partitionerOf(job, edge, place, receiver), senders, single) }
 }
@@ -44,7 +59,7 @@ function partitionerOf(job: CompiledJob, edge: EdgePlan, place: WriterPlace, rec
   const { inputs } = job.nodes.get(edge.to) as StreamNode
   const position = job.graph.edges.filter((e) => e.to === edge.to).findIndex((e) => e.index === edge.index)
   return createPartitioner(inputs[position].partitioning ?? { ...FORWARD, kind: edge.partitioning }, {
-    subtask: place.subtask,
+    subtask: place.index % place.vertex.parallelism, // there may be more splits
     parallelism: place.vertex.parallelism,
     receivers: receiver.parallelism,
     receiverMaxParallelism: receiver.maxParallelism,

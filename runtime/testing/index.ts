@@ -1,4 +1,6 @@
+export * from './event-source-mapping.js'
 export * from './failing-file-system.js'
+export * from './function-instances.js'
 export * from './harness-runtime-context.js'
 export { JobDriver, type JobDriverOptions, type JobInput } from './job-driver.js'
 export type { JobSnapshot } from './job-snapshot.js'

@@ -1,18 +1,32 @@
 import type { Job } from 'millrace'
-import { checkpointHandler } from '../../functions/barrier.js'
+import { activationHandler } from '../../functions/activation-handler.js'
+import { type CheckpointStep, type CheckpointStepResult, checkpointHandler } from '../../functions/checkpoint-handler.js'
 import { type DeploymentPlan, deploymentPlan } from '../../functions/deployment-plan.js'
-import { stageHandler } from '../../functions/stage-handler.js'
+import type { HandlerOptions } from '../../functions/handler-options.js'
+import type { SendMessage } from '../../functions/sqs-sender.js'
+import type { SqsEventRecord } from '../../functions/stage-event.js'
+import { type StageHandler, stageHandler } from '../../functions/stage-handler.js'
+import { hasSource } from '../../runtime/task/stage-names.js'
 import type { AwsImitation } from './imitation.js'
 
-type Handler = ReturnType<typeof stageHandler>
+interface Message extends SqsEventRecord {
+  readonly stage: string
+  /** When it arrives, epoch ms. */
+  readonly at: number
+}
 
-/** A job "deployed" on the imitation: streams, and functions with the environment that StreamJob gives them. */
+/** A job "deployed" on the imitation: streams, queues, and functions with the environment that StreamJob gives them. */
 export class Deployed {
   readonly plan: DeploymentPlan
   /** A warm instance of each stage's function. */
-  #instances = new Map<string, Handler>()
+  #instances = new Map<string, StageHandler>()
   /** What each shard's mapping has acknowledged. */
   readonly #acknowledged = new Map<string, number>()
+  /** Messages that were sent and not taken yet. */
+  messages: Message[] = []
+  /** What the functions have logged. */
+  readonly lines: string[] = []
+  #sent = 0
   invocations = 0
 
   constructor(
@@ -25,6 +39,18 @@ export class Deployed {
     for (const { id, parallelism: shards } of this.plan.graph.vertices) aws.createStream(this.stream(id), shards)
   }
 
+  /** Deployed, and activated. */
+  static async active(aws: AwsImitation, job: Job, parameters: readonly string[] = [], parallelism = 1): Promise<Deployed> {
+    const deployed = new Deployed(aws, job, parameters, parallelism)
+    await deployed.activate()
+    return deployed
+  }
+
+  readonly send: SendMessage = async (queue, body, delaySeconds) => {
+    const messageId = `message-${++this.#sent}`
+    this.messages.push({ stage: queue.slice('queue:'.length), messageId, body, at: Date.now() + delaySeconds * 1_000 })
+  }
+
   stream(stage: string): string {
     return `${this.plan.job}-${stage}`
   }
@@ -34,8 +60,9 @@ export class Deployed {
   }
 
   variables(stage?: string): Record<string, string> {
-    const { graph, job, fingerprint } = this.plan
+    const { graph, job, fingerprint, sourceStreams } = this.plan
     const receivers = graph.edges.filter(({ from }) => from === stage).map(({ to }) => [to, this.stream(to)])
+    const queues = graph.vertices.filter(({ id }) => stage === undefined || id === stage).map(({ id }) => [id, `queue:${id}`])
     return {
       MILLRACE_JOB: job,
       MILLRACE_REVISION: '1',
@@ -44,6 +71,8 @@ export class Deployed {
       MILLRACE_PARALLELISM: String(this.parallelism),
       MILLRACE_TABLE: 'table',
       MILLRACE_BUCKET: 'bucket',
+      MILLRACE_SOURCES: JSON.stringify(Object.fromEntries(Object.entries(sourceStreams).map(([id, logical]) => [logical, this.stream(id)]))),
+      MILLRACE_QUEUES: JSON.stringify(Object.fromEntries(queues)),
       ...(stage === undefined
         ? {}
         : { MILLRACE_STAGE: stage, MILLRACE_STREAM: this.stream(stage), MILLRACE_STREAMS: JSON.stringify(Object.fromEntries(receivers)) }),
@@ -51,11 +80,15 @@ export class Deployed {
   }
 
   /** Another instance of the stage's function: nothing in memory. */
-  coldInstance(stage: string): Handler {
-    return stageHandler(this.job, this.variables(stage))
+  coldInstance(stage: string): StageHandler {
+    return stageHandler(this.job, this.options(stage))
   }
 
-  instance(stage: string): Handler {
+  options(stage?: string): HandlerOptions {
+    return { variables: this.variables(stage), send: this.send, log: (line) => this.lines.push(line) }
+  }
+
+  instance(stage: string): StageHandler {
     let instance = this.#instances.get(stage)
     if (instance === undefined) {
       instance = this.coldInstance(stage)
@@ -69,13 +102,23 @@ export class Deployed {
     this.#instances = new Map()
   }
 
-  /** The first and the last step of the state machine of checkpoints. */
-  async beginCheckpoint(): Promise<number> {
-    return (await checkpointHandler(this.job, this.variables())({ step: 'begin' })).checkpointId
+  activate(): Promise<unknown> {
+    return activationHandler(this.job, this.options())()
   }
 
-  poll(checkpointId: number): Promise<unknown> {
-    return checkpointHandler(this.job, this.variables())({ step: 'poll', checkpointId })
+  control(step: CheckpointStep): Promise<CheckpointStepResult> {
+    return checkpointHandler(this.job, this.options())(step)
+  }
+
+  /** The first step of the state machine of checkpoints. */
+  async beginCheckpoint(): Promise<number> {
+    const result = await this.control({ step: 'begin', input: {} })
+    if (result.status !== 'begun') throw new Error(`the checkpoint was not begun: ${JSON.stringify(result)}`)
+    return result.checkpointId
+  }
+
+  poll(checkpointId: number): Promise<CheckpointStepResult> {
+    return this.control({ step: 'poll', checkpointId })
   }
 
   /** How many records of the shard the mapping has behind it. */
@@ -97,13 +140,33 @@ export class Deployed {
     return true
   }
 
-  /** Invokes functions until every record of every stream is acknowledged. */
+  /** Hands the messages that have arrived to their functions, also to those for one subtask only; false when there were none. */
+  async deliverMessages(subtask?: string, instanceOf = (stage: string): StageHandler => this.instance(stage)): Promise<boolean> {
+    const now = Date.now()
+    const isDue = ({ at, stage, body }: Message) => at <= now && (subtask === undefined || subtask === `${stage}/${JSON.parse(body).poke.subtask}`)
+    const due = this.messages.filter(isDue)
+    this.messages = this.messages.filter((message) => !isDue(message))
+    for (const message of due) {
+      const { batchItemFailures } = await instanceOf(message.stage)({ Records: [message] })
+      if (batchItemFailures.length > 0) this.messages.push(message)
+    }
+    return due.length > 0
+  }
+
+  /** Pokes one subtask, as a tick does. */
+  async poke(stage: string, subtask: string, handler = this.instance(stage)): Promise<boolean> {
+    const body = JSON.stringify({ poke: { stage, subtask, atMs: 0 } })
+    return (await handler({ Records: [{ messageId: 'poke', body }] })).batchItemFailures.length === 0
+  }
+
+  /** Invokes functions until every record of every stream and every message that has arrived is taken. */
   async run(batchSize: number): Promise<void> {
     for (let rounds = 0, busy = true; busy; rounds++) {
       if (rounds > 10_000) throw new Error('the job does not come to rest')
-      busy = false
-      for (const { id, parallelism } of this.plan.graph.vertices) {
-        for (let shard = 0; shard < parallelism; shard++) if (await this.invokeNext(id, shard, batchSize)) busy = true
+      busy = await this.deliverMessages()
+      for (const vertex of this.plan.graph.vertices) {
+        const shards = hasSource(vertex) ? this.aws.shards(this.stream(vertex.id)) : vertex.parallelism
+        for (let shard = 0; shard < shards; shard++) if (await this.invokeNext(vertex.id, shard, batchSize)) busy = true
       }
     }
   }

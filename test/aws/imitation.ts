@@ -1,13 +1,15 @@
 import { DynamoDBClient, PutItemCommand, QueryCommand } from '@aws-sdk/client-dynamodb'
-import { KinesisClient, PutRecordsCommand } from '@aws-sdk/client-kinesis'
-import { GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
+import { GetRecordsCommand, GetShardIteratorCommand, KinesisClient, ListShardsCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { mockClient } from 'aws-sdk-client-mock'
-import type { KinesisEvent } from '../../functions/kinesis-event.js'
+import type { KinesisEvent } from '../../functions/stage-event.js'
 
 interface Item {
   readonly pk: string
   readonly sk: string
   readonly payload: Uint8Array
+  /** Number attributes: serial, expiresAt. */
+  readonly numbers: Readonly<Record<string, string>>
 }
 
 export interface ShardRecord {
@@ -16,20 +18,29 @@ export interface ShardRecord {
   readonly data: Uint8Array
 }
 
+interface ImitatedShard {
+  readonly records: ShardRecord[]
+  readonly parents: readonly string[]
+  closed: boolean
+}
+
 const HASH_SPACE = 1n << 128n
 const FIRST_SEQUENCE = 49_590_338_271_490_256_608_559_692_538_361_571_095_921_575_989_136_588_898n
 
 /**
  * DynamoDB, S3 and Kinesis as far as the functions use them, in memory, behind the SDK's clients. `restore` must be called at the end.
- * Queries give pages of `pageSize` items; `onPutItem` may do something before a put is looked at, or after it was done.
+ * Queries and lists of shards give pages of `pageSize` items; `onPutItem` may do something before a put is looked at, or after it was done.
  */
 export class AwsImitation {
   readonly items = new Map<string, Item>()
   readonly objects = new Map<string, Uint8Array>()
   readonly calls: { readonly call: string; readonly on: string }[] = []
-  readonly #streams = new Map<string, ShardRecord[][]>()
+  /** By name, the shards by number; one that has expired is undefined. */
+  readonly #streams = new Map<string, (ImitatedShard | undefined)[]>()
   #sequence = FIRST_SEQUENCE
   pageSize = 3
+  /** Reads of a shard give nothing at first, though there may be more. */
+  emptyReads = false
   beforePutItem: ((pk: string, sk: string) => void | Promise<void>) | undefined
   afterPutItem: ((pk: string, sk: string) => void | Promise<void>) | undefined
   /** Indexes of the entries of a PutRecords that are refused. */
@@ -42,8 +53,12 @@ export class AwsImitation {
     dynamo.on(QueryCommand).callsFake((input) => this.#query(input))
     s3.on(PutObjectCommand).callsFake((input) => this.#putObject(input))
     s3.on(GetObjectCommand).callsFake((input) => this.#getObject(input))
+    s3.on(DeleteObjectCommand).callsFake((input) => this.#deleteObject(input))
     s3.on(ListObjectsV2Command).callsFake((input) => this.#listObjects(input))
     kinesis.on(PutRecordsCommand).callsFake((input) => this.#putRecords(input))
+    kinesis.on(ListShardsCommand).callsFake((input) => this.#listShards(input))
+    kinesis.on(GetShardIteratorCommand).callsFake((input) => this.#getShardIterator(input))
+    kinesis.on(GetRecordsCommand).callsFake((input) => this.#getRecords(input))
   }
 
   restore(): void {
@@ -51,15 +66,37 @@ export class AwsImitation {
   }
 
   createStream(name: string, shards: number): void {
-    this.#streams.set(
-      name,
-      Array.from({ length: shards }, () => []),
-    )
+    this.#streams.set(name, [])
+    for (let i = 0; i < shards; i++) this.#addShard(name, [])
+  }
+
+  /** Closes shards and opens others that continue them (children of one parent, or one of two); their numbers. */
+  reshard(stream: string, parents: readonly number[], children: number): number[] {
+    for (const parent of parents) this.#shard(stream, parent).closed = true
+    return Array.from({ length: children }, () => this.#addShard(stream, parents.map(shardId)))
+  }
+
+  /** All records of the shard have expired, and the shard with them. */
+  expireShard(stream: string, index: number): void {
+    ;(this.#streams.get(stream) ?? [])[index] = undefined
+  }
+
+  #addShard(stream: string, parents: readonly string[]): number {
+    return (this.#streams.get(stream) ?? []).push({ records: [], parents, closed: false }) - 1
+  }
+
+  /** How many shards the stream has had. */
+  shards(stream: string): number {
+    return this.#streams.get(stream)?.length ?? 0
   }
 
   shard(stream: string, index: number): ShardRecord[] {
+    return this.#shard(stream, index).records
+  }
+
+  #shard(stream: string, index: number): ImitatedShard {
     const shard = this.#streams.get(stream)?.[index]
-    if (shard === undefined) throw new Error(`no shard ${index} of stream ${stream}`)
+    if (shard === undefined) throw Object.assign(new Error(`no shard ${index} of stream ${stream}`), { name: 'ResourceNotFoundException' })
     return shard
   }
 
@@ -76,7 +113,7 @@ export class AwsImitation {
   event(stream: string, shard: number, records: readonly ShardRecord[]): KinesisEvent {
     return {
       Records: records.map(({ sequence, partitionKey, data }) => ({
-        eventID: `shardId-${String(shard).padStart(12, '0')}:${sequence}`,
+        eventID: `${shardId(shard)}:${sequence}`,
         eventSourceARN: `arn:aws:kinesis:eu-central-1:123456789012:stream/${stream}`,
         kinesis: {
           approximateArrivalTimestamp: 1_700_000_000.123,
@@ -91,14 +128,19 @@ export class AwsImitation {
   // --- the services ------------------------------------------------------------------------------------------------------
 
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
-  async #putItem({ Item, ConditionExpression }: any): Promise<object> {
+  async #putItem({ Item, ConditionExpression, ExpressionAttributeNames, ExpressionAttributeValues }: any): Promise<object> {
     const [pk, sk] = [Item.pk.S as string, Item.sk.S as string]
     await this.beforePutItem?.(pk, sk)
     this.calls.push({ call: 'PutItem', on: `${pk} ${sk}` })
     const key = `${pk}\n${sk}`
-    if (ConditionExpression !== 'attribute_not_exists(pk)') throw new Error('a put without its condition')
-    if (this.items.has(key)) throw Object.assign(new Error('The conditional request failed'), { name: 'ConditionalCheckFailedException' })
-    this.items.set(key, { pk, sk, payload: Uint8Array.from(Item.payload.B as Uint8Array) })
+    const present = this.items.get(key)
+    const allowed =
+      present === undefined || (ConditionExpression === LOWER_SERIAL && isLowerSerial(present, ExpressionAttributeNames, ExpressionAttributeValues))
+    if (![ABSENT, LOWER_SERIAL].includes(ConditionExpression)) throw new Error('a put without its condition')
+    if (!allowed) throw Object.assign(new Error('The conditional request failed'), { name: 'ConditionalCheckFailedException' })
+    const numbers: Record<string, string> = {}
+    for (const name of ['serial', 'expiresAt']) if (Item[name] !== undefined) numbers[name] = Item[name].N
+    this.items.set(key, { pk, sk, payload: Uint8Array.from(Item.payload.B as Uint8Array), numbers })
     await this.afterPutItem?.(pk, sk)
     return {}
   }
@@ -116,7 +158,12 @@ export class AwsImitation {
     const page = all.slice(start, start + Math.min(this.pageSize, input.Limit ?? this.pageSize))
     const more = start + page.length < all.length
     return {
-      Items: page.map(({ pk, sk, payload }) => ({ pk: { S: pk }, sk: { S: sk }, payload: { B: payload } })),
+      Items: page.map(({ pk, sk, payload, numbers }) => ({
+        pk: { S: pk },
+        sk: { S: sk },
+        payload: { B: payload },
+        ...Object.fromEntries(Object.entries(numbers).map(([name, N]) => [name, { N }])),
+      })),
       LastEvaluatedKey: more ? { pk: { S: values[':pk'].S }, sk: { S: (page.at(-1) as Item).sk } } : undefined,
     }
   }
@@ -144,6 +191,13 @@ export class AwsImitation {
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
+  async #deleteObject({ Key }: any): Promise<object> {
+    this.calls.push({ call: 'DeleteObject', on: Key })
+    this.objects.delete(Key)
+    return {}
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
   async #listObjects({ Prefix, ContinuationToken }: any): Promise<object> {
     const keys = [...this.objects.keys()].filter((key) => key.startsWith(Prefix)).sort()
     const start = ContinuationToken === undefined ? 0 : Number(ContinuationToken)
@@ -163,10 +217,68 @@ export class AwsImitation {
         const slice = HASH_SPACE / BigInt(shards.length)
         const index = Math.min(Number(BigInt(ExplicitHashKey) / slice), shards.length - 1)
         const sequence = this.#sequence++
-        shards[index].push({ sequence, partitionKey: PartitionKey, data: Uint8Array.from(Data) })
-        return { SequenceNumber: String(sequence), ShardId: `shardId-${String(index).padStart(12, '0')}` }
+        shards[index]?.records.push({ sequence, partitionKey: PartitionKey, data: Uint8Array.from(Data) })
+        return { SequenceNumber: String(sequence), ShardId: shardId(index) }
       },
     )
     return { FailedRecordCount: refused.length, Records: results }
   }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
+  async #listShards({ StreamName, NextToken }: any): Promise<object> {
+    if ((StreamName === undefined) === (NextToken === undefined)) throw new Error('either the name of the stream or a token')
+    const [name, from] =
+      NextToken === undefined ? [StreamName as string, 0] : [String(NextToken).split('#')[0], Number(String(NextToken).split('#')[1])]
+    this.calls.push({ call: 'ListShards', on: name })
+    const shards = this.#streams.get(name)
+    if (shards === undefined) throw Object.assign(new Error(`no stream ${name}`), { name: 'ResourceNotFoundException' })
+    const all = shards.flatMap((shard, index) => (shard === undefined ? [] : [{ shard, index }]))
+    const end = from + this.pageSize
+    return {
+      Shards: all.slice(from, end).map(({ shard: { parents, closed }, index }) => ({
+        ShardId: shardId(index),
+        ParentShardId: parents[0],
+        AdjacentParentShardId: parents[1],
+        SequenceNumberRange: { StartingSequenceNumber: '0', EndingSequenceNumber: closed ? String(this.#sequence) : undefined },
+      })),
+      NextToken: end < all.length ? `${name}#${end}` : undefined,
+    }
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
+  async #getShardIterator({ StreamName, ShardId, ShardIteratorType, StartingSequenceNumber }: any): Promise<object> {
+    this.calls.push({ call: 'GetShardIterator', on: `${StreamName} ${ShardId}` })
+    const { records } = this.#shard(StreamName, Number(ShardId.slice('shardId-'.length)))
+    if (ShardIteratorType === 'TRIM_HORIZON') return { ShardIterator: JSON.stringify([StreamName, ShardId, 0]) }
+    if (ShardIteratorType !== 'AFTER_SEQUENCE_NUMBER') throw new Error(`a shard iterator of type ${ShardIteratorType}`)
+    const from = records.filter(({ sequence }) => sequence <= BigInt(StartingSequenceNumber)).length
+    return { ShardIterator: JSON.stringify([StreamName, ShardId, from]) }
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
+  async #getRecords({ ShardIterator, Limit }: any): Promise<object> {
+    const [stream, id, from, again] = JSON.parse(ShardIterator) as [string, string, number, boolean?]
+    this.calls.push({ call: 'GetRecords', on: `${stream} ${id}` })
+    const { records, closed } = this.#shard(stream, Number(id.slice('shardId-'.length)))
+    if (this.emptyReads && again !== true) return { Records: [], NextShardIterator: JSON.stringify([stream, id, from, true]), MillisBehindLatest: 1 }
+    const end = Math.min(records.length, from + Limit)
+    const Records = records.slice(from, end).map(({ sequence, data, partitionKey }) => ({
+      SequenceNumber: String(sequence),
+      Data: data,
+      PartitionKey: partitionKey,
+    }))
+    const ended = closed && end === records.length
+    return { Records, NextShardIterator: ended ? undefined : JSON.stringify([stream, id, end]), MillisBehindLatest: end === records.length ? 0 : 1 }
+  }
+}
+
+const ABSENT = 'attribute_not_exists(pk)'
+const LOWER_SERIAL = 'attribute_not_exists(pk) OR #serial < :serial'
+
+function isLowerSerial(present: Item, names: Readonly<Record<string, string>>, values: Readonly<Record<string, { readonly N: string }>>): boolean {
+  return Number(present.numbers[names['#serial']]) < Number(values[':serial'].N)
+}
+
+function shardId(index: number): string {
+  return `shardId-${String(index).padStart(12, '0')}`
 }

@@ -41,13 +41,40 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
   })
 
   it('lets Lambda deliver each batch until it is taken, and reports failures', () => {
-    template.resourceCountIs('AWS::Lambda::EventSourceMapping', job.plan.graph.vertices.length)
-    template.allResourcesProperties('AWS::Lambda::EventSourceMapping', {
-      StartingPosition: 'TRIM_HORIZON',
-      MaximumRetryAttempts: -1,
-      ParallelizationFactor: 1,
-      FunctionResponseTypes: ['ReportBatchItemFailures'],
-    })
+    const mappings = Object.values(template.findResources('AWS::Lambda::EventSourceMapping')).map(({ Properties }) => Properties)
+    const ofStreams = mappings.filter(({ StartingPosition }) => StartingPosition !== undefined)
+    expect(ofStreams).toHaveLength(job.plan.graph.vertices.length)
+    for (const mapping of ofStreams) {
+      expect(mapping).toMatchObject({ StartingPosition: 'TRIM_HORIZON', MaximumRetryAttempts: -1, ParallelizationFactor: 1 })
+    }
+    // And each message of a queue of pokes.
+    expect(mappings).toHaveLength(2 * job.plan.graph.vertices.length)
+    for (const mapping of mappings) expect(mapping.FunctionResponseTypes).toEqual(['ReportBatchItemFailures'])
+  })
+
+  it('makes a queue of pokes for each stage, whose messages outlive no hour', () => {
+    template.resourceCountIs('AWS::SQS::Queue', job.plan.graph.vertices.length)
+    template.allResourcesProperties('AWS::SQS::Queue', { MessageRetentionPeriod: 3_600, VisibilityTimeout: 360, SqsManagedSseEnabled: true })
+    const variables = Object.values(template.findResources('AWS::Lambda::Function'))
+      .map(({ Properties }) => Properties.Environment?.Variables)
+      .filter((found) => found?.MILLRACE_JOB !== undefined)
+    expect(variables).toHaveLength(job.plan.graph.vertices.length + 2)
+    for (const { MILLRACE_STAGE, MILLRACE_QUEUES } of variables) {
+      const named = job.plan.graph.vertices.filter(({ id }) => JSON.stringify(MILLRACE_QUEUES).includes(`\\"${id}\\":`)).map(({ id }) => id)
+      expect(named).toEqual(MILLRACE_STAGE === undefined ? job.plan.graph.vertices.map(({ id }) => id) : [MILLRACE_STAGE])
+    }
+  })
+
+  it('pokes sources each minute and all subtasks each hour, and activates what was deployed', () => {
+    const tick = (rate: string, subtasks: string) =>
+      template.hasResourceProperties('AWS::Events::Rule', {
+        ScheduleExpression: `rate(${rate})`,
+        Targets: [Match.objectLike({ Input: JSON.stringify({ step: 'tick', subtasks }) })],
+      })
+    tick('1 minute', 'sources')
+    tick('1 hour', 'all')
+    template.hasResourceProperties('AWS::Lambda::Function', { Handler: 'index.activate' })
+    template.resourceCountIs('Custom::Trigger', 1)
   })
 
   it('makes one table, one bucket and one state machine', () => {
@@ -58,6 +85,7 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
         { AttributeName: 'sk', KeyType: 'RANGE' },
       ],
       BillingMode: 'PAY_PER_REQUEST',
+      TimeToLiveSpecification: { AttributeName: 'expiresAt', Enabled: true },
       PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
     })
     template.resourceCountIs('AWS::S3::Bucket', 1)
@@ -71,26 +99,23 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
     template.resourceCountIs('AWS::StepFunctions::StateMachine', 1)
   })
 
-  it('begins a checkpoint, sends a barrier to each subtask of each source, then looks until all have acknowledged', () => {
+  it('begins a checkpoint, then looks until all have acknowledged', () => {
     const [machine] = Object.values(template.findResources('AWS::StepFunctions::StateMachine')) as {
       Properties: { DefinitionString: { 'Fn::Join': [string, unknown[]] } }
     }[]
     const [, parts] = machine.Properties.DefinitionString['Fn::Join']
     const { StartAt, States } = JSON.parse(parts.map((part) => (typeof part === 'string' ? part : 'arn')).join(''))
     const begin = States[StartAt]
-    expect(begin.Parameters).toEqual({ step: 'begin' })
-    const barrier = States[begin.Next]
-    expect(barrier).toMatchObject({
-      Type: 'Map',
-      ItemsPath: '$.sources[0]',
-      ItemSelector: { barrier: { 'checkpointId.$': '$.checkpointId', 'subtask.$': '$$.Map.Item.Value' } },
-      ResultPath: null,
-    })
-    const poll = States[barrier.Next]
+    expect(begin.Parameters).toEqual({ step: 'begin', 'input.$': '$' })
+    const begun = States[begin.Next]
+    expect(begun.Choices).toEqual([{ Variable: '$.status', StringEquals: 'begun', Next: expect.anything() }])
+    const poll = States[begun.Choices[0].Next]
     expect(poll.Parameters).toEqual({ step: 'poll', 'checkpointId.$': '$.checkpointId' })
     const next = (status: string) => States[States[poll.Next].Choices.find((choice: { StringEquals: string }) => choice.StringEquals === status).Next]
     expect(next('completed')).toMatchObject({ Type: 'Succeed' })
-    expect(next('pending')).toMatchObject({ Type: 'Wait', Next: barrier.Next })
+    expect(next('pending')).toMatchObject({ Type: 'Wait', Next: begun.Choices[0].Next })
+    for (const { Default } of [begun, States[poll.Next]])
+      expect(States[Default]).toMatchObject({ Type: 'Fail', ErrorPath: '$.status', CausePath: '$.why' })
   })
 
   it('lets a function do no more than its stage needs', () => {
@@ -99,6 +124,8 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
     }[]
     const statements = policies.flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
     const actions = new Set(statements.flatMap(({ Action }) => Action as string | string[]))
+    // Of a message that was taken, the mapping deletes what is in the queue.
+    actions.delete('sqs:DeleteMessage')
     for (const action of actions) expect(action).not.toMatch(/\*$|Delete|Scan|UpdateItem/)
     // Only the source's function writes to the streams behind it, and to no other.
     const writers = statements.filter(({ Action }) => Action === 'kinesis:PutRecords')
@@ -108,19 +135,24 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
         Statement: Match.arrayWith([
           Match.objectLike({
             Action: ['dynamodb:Query', 'dynamodb:PutItem'],
-            Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['ip-count/1/count/*', 'ip-count/1/#checkpoints/*'] } },
+            Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['ip-count/1/count/*', 'ip-count/1/#acks/*', 'ip-count/1/#ended/*'] } },
           }),
         ]),
       },
     })
+    // Only where splits register, and where it is decided, is the job record written.
+    const ofJob = statements.filter(
+      (statement) => JSON.stringify(statement).includes('ip-count/#job') || JSON.stringify(statement).includes('"ip-count/*"'),
+    )
+    expect(ofJob).toHaveLength(3)
   })
 
   it('bundles functions that load and that know their job', () => {
     const folder = bundleFunctions(ENTRY)
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
     const program = `
-      import { checkpoint, stage } from ${JSON.stringify(`./index.mjs`)}
-      const failures = await Promise.allSettled([stage({ Records: [] }), checkpoint({ step: 'begin' })])
+      import { activate, checkpoint, stage } from ${JSON.stringify(`./index.mjs`)}
+      const failures = await Promise.allSettled([stage({ Records: [] }), checkpoint({ step: 'begin' }), activate()])
       process.stdout.write(failures.map(({ reason }) => reason.message.split('\\n')[0]).join('|'))`
     writeFileSync(join(folder, 'try.mjs'), program)
     const variables = {
@@ -131,12 +163,13 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
       MILLRACE_PARALLELISM: '2',
       MILLRACE_TABLE: 'table',
       MILLRACE_BUCKET: 'bucket',
+      MILLRACE_SOURCES: '{}',
+      MILLRACE_QUEUES: '{}',
     }
     const { stdout, stderr } = spawnSync(process.execPath, [join(folder, 'try.mjs')], { encoding: 'utf8', env: { ...process.env, ...variables } })
     expect(stderr).toBe('')
-    expect(stdout).toBe(
-      `OPTION_INVALID: the environment variable MILLRACE_STAGE is not set|PLAN_INVALID: the plan of job "ip-count" is ${job.plan.fingerprint} in the function, and another was deployed`,
-    )
+    const planned = `PLAN_INVALID: the plan of job "ip-count" is ${job.plan.fingerprint} in the function, and another was deployed`
+    expect(stdout).toBe(`OPTION_INVALID: the environment variable MILLRACE_STAGE is not set|${planned}|${planned}`)
   })
 
   it('fails at synth for a job that stages cannot run', () => {

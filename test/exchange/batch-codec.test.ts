@@ -27,19 +27,22 @@ describe('a batch between threads', () => {
       fc.bigInt(),
       fc.constant(undefined),
     )
-    const one = fc.array(fc.record({ word: fc.string({ unit: 'grapheme' }), count: fc.double(), __proto__x: fc.string() }), {
-      minLength: 1,
-      maxLength: 20,
-    })
+    const shaped = fc.record({ word: fc.string({ unit: 'grapheme' }), count: fc.double(), __proto__x: fc.string() })
+    const some = { minLength: 1, maxLength: 20 }
+    const many = { minLength: 33, maxLength: 40 }
     fc.assert(
-      fc.property(fc.oneof(one, fc.array(plain, { minLength: 1, maxLength: 20 })), fc.integer(), (values, start) => {
-        const timestamps = values.map((_, i) => start + i)
-        const back = roundTrip(values, timestamps)
-        expect(back.size).toBe(values.length)
-        expect(back.timestamps).toEqual(timestamps)
-        // Zero's sign is the one thing MessagePack does not keep.
-        expect(back.values.map(positiveZero)).toEqual(values.map(positiveZero))
-      }),
+      fc.property(
+        fc.oneof(fc.array(shaped, some), fc.array(shaped, many), fc.array(plain, some), fc.array(plain, many)),
+        fc.integer(),
+        (values, start) => {
+          const timestamps = values.map((_, i) => start + i)
+          const back = roundTrip(values, timestamps)
+          expect(back.size).toBe(values.length)
+          expect(back.timestamps).toEqual(timestamps)
+          // Zero's sign is the one thing MessagePack does not keep.
+          expect(back.values.map(positiveZero)).toEqual(values.map(positiveZero))
+        },
+      ),
     )
   })
 
@@ -75,9 +78,11 @@ describe('a batch between threads', () => {
 
   test('keeps infinities, NaN, the sign of zero and a field called __proto__ in columns', () => {
     const values = [Number.POSITIVE_INFINITY, Number.NaN, -0].map((n) => JSON.parse(`{"__proto__":"p","n":0}`, (k, v) => (k === 'n' ? n : v)))
-    const back = roundTrip(values)
-    expect(back.values.map((v) => Object.entries(v as object))).toEqual(values.map((v) => Object.entries(v)))
-    expect(columnsOf(values)).toBeDefined()
+    for (const batch of [values, Array.from({ length: 12 }, () => values).flat()]) {
+      const back = roundTrip(batch)
+      expect(back.values.map((v) => Object.entries(v as object))).toEqual(batch.map((v) => Object.entries(v)))
+      expect(columnsOf(batch)).toBeDefined()
+    }
   })
 
   test('says how much it carries and sends no timestamps where there are none', () => {
@@ -93,6 +98,30 @@ describe('a batch between threads', () => {
     expect(encoded.timestamps).toBeUndefined()
     expect(encodedBytes(encoded)).toBe(5 + 16)
     expect(roundTrip([1], [NO_TIMESTAMP]).timestamps).toEqual([NO_TIMESTAMP])
+  })
+
+  test('hands over no buffers for a few records, and the same content as for many', () => {
+    const batchOf = (size: number) => {
+      const numbers = Array.from({ length: size }, (_, i) => i)
+      return RecordBatch.of(
+        numbers.map((n) => ({ n, w: `w${n % 10}` })),
+        numbers,
+      )
+    }
+    for (const size of [1, 32, 33, 1024]) {
+      const batch = batchOf(size)
+      const encoded = encodeBatch(batch)
+      expect(transferables(encoded).length, `${size}`).toBe(size <= 32 ? 0 : 2)
+      expect(encodedBytes(encoded), `${size}`).toBe(size * (8 + 8 + 2))
+      expect(roundTrip(batch.values, batch.timestamps)).toEqual(batch)
+    }
+    // A batch has more room than records.
+    const roomy = new RecordBatch(4)
+    roomy.values[0] = { n: 1 }
+    roomy.timestamps[0] = 7
+    roomy.size = 1
+    const back = decodeBatch(structuredClone(encodeBatch(roomy)))
+    expect(back).toEqual(RecordBatch.of([{ n: 1 }], [7]))
   })
 
   test('refuses what would not come back, in any place of the batch', () => {

@@ -96,6 +96,6 @@ describe('StateTable', () => {
     const table = new StateTable<number>()
     table.tracking = true
     for (let i = 0; i < 20_000; i++) table.remove(table.insert(i, null, i))
-    expect(table.takeChanges()).toEqual({ rows: [], tombstones: [] })
+    expect(table.takeChanges()).toEqual({ rows: [], notes: [], tombstones: [] })
   })
 })

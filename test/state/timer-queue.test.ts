@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { TimeWindow } from '../../runtime/core/index.js'
-import { type Namespace, type Timer, TimerQueue } from '../../runtime/state/index.js'
+import { type Namespace, SweepBudget, type Timer, TimerQueue } from '../../runtime/state/index.js'
 
 function namespace(n: number): Namespace {
   return n === 0 ? null : new TimeWindow(n, n + 10)
@@ -75,6 +75,77 @@ describe('TimerQueue', () => {
       }),
       { numRuns: 300 },
     )
+  })
+
+  it('a sweep in parts fires in the order of a whole one, whatever is registered and deleted meanwhile', () => {
+    const meanwhile = fc.array(fc.record({ kind: fc.constantFrom('register', 'delete'), spec }), { maxLength: 40, size: 'max' })
+    fc.assert(
+      fc.property(
+        fc.array(spec, { maxLength: 40, size: 'max' }),
+        meanwhile,
+        fc.array(fc.nat(14), { maxLength: 4 }),
+        fc.integer({ min: 1, max: 7 }),
+        (specs, changes, stops, part) => {
+          const fired = (limit: number): string[] => {
+            const budget = new SweepBudget()
+            const queue = new TimerQueue(budget)
+            for (const s of specs) queue.register(s.time, s.key, namespace(s.n))
+            const left = [...changes]
+            const names: string[] = []
+            const fire = (timer: Timer) => {
+              names.push(nameOfTimer(timer))
+              const next = left.shift()
+              if (next === undefined) return
+              if (next.kind === 'register') queue.register(next.spec.time, next.spec.key, namespace(next.spec.n))
+              else queue.delete(next.spec.time, next.spec.key, namespace(next.spec.n))
+            }
+            for (const to of [...stops.sort((a, b) => a - b), Number.POSITIVE_INFINITY]) {
+              for (;;) {
+                budget.left = limit
+                const count = names.length
+                if (queue.advance(to, fire)) break
+                expect(names.length - count).toBe(limit)
+                expect(queue.nextTime).toBeLessThanOrEqual(to)
+              }
+              names.push(`up to ${to}`)
+            }
+            expect(queue.size).toBe(0)
+            return names
+          }
+          expect(fired(part)).toEqual(fired(Number.POSITIVE_INFINITY))
+        },
+      ),
+      { numRuns: 400 },
+    )
+  })
+
+  it('a sweep that uses its budget up with the last timer has finished', () => {
+    const budget = new SweepBudget()
+    const queue = new TimerQueue(budget)
+    for (const key of ['a', 'b', 'c']) queue.register(1, key, null)
+    const fired: unknown[] = []
+    const fire = (timer: Timer) => fired.push(timer.key)
+    budget.left = 0
+    expect(queue.advance(1, fire)).toBe(false)
+    budget.left = 2
+    expect(queue.advance(1, fire)).toBe(false)
+    expect(fired).toEqual(['a', 'b'])
+    budget.left = 1
+    expect(queue.advance(1, fire)).toBe(true)
+    expect(fired).toEqual(['a', 'b', 'c'])
+    expect(queue.advance(1, fire)).toBe(true)
+  })
+
+  it('while it is suspended nothing fires, and a sweep counts as finished', () => {
+    const budget = new SweepBudget()
+    const queue = new TimerQueue(budget)
+    queue.register(1, 'a', null)
+    budget.suspended = true
+    expect(queue.advance(5, () => expect.unreachable())).toBe(true)
+    budget.suspended = false
+    const fired: unknown[] = []
+    queue.advance(5, (timer) => fired.push(timer.key))
+    expect(fired).toEqual(['a'])
   })
 
   it('fires many times in order', () => {

@@ -26,7 +26,7 @@ export interface Snapshot {
 
 type Define = (a: DataStream<Ev>, b: DataStream<Ev>) => DataStream<Any>
 
-/** One subtask of a two-input operator, driven element by element: what it emits stands in `items` until it is taken. */
+/** One subtask of an operator with two inputs (or one), driven element by element: what it emits stands in `items` until it is taken. */
 export class TwoInputDriver {
   readonly #define: Define
   readonly #chained: ChainedOperator
@@ -134,6 +134,31 @@ export class TwoInputDriver {
   processingTime(time: number): this {
     this.#clock.time = time
     this.#time.fireDue()
+    return this
+  }
+
+  /** Sets the clock; what is due waits for the next `processingTime`. */
+  clock(time: number): this {
+    this.#clock.time = time
+    return this
+  }
+
+  /** How many timers may fire from here on. */
+  sweepBudget(timers: number): this {
+    const backend = this.#chained.keyed?.backend
+    if (backend !== undefined) backend.sweepBudget = timers
+    return this
+  }
+  timersSuspended(suspended: boolean): this {
+    const backend = this.#chained.keyed?.backend
+    if (backend !== undefined) backend.timersSuspended = suspended
+    return this
+  }
+  get sweepPending(): boolean {
+    return this.#chained.operator.sweepPending
+  }
+  resumeSweep(): this {
+    this.#chained.operator.resumeSweep()
     return this
   }
 

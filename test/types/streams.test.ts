@@ -7,8 +7,19 @@ import {
   type TimeWindow,
   TumblingEventTimeWindows,
 } from '../../runtime/api/windowing/index.js'
-import { generatorSource } from '../../runtime/connectors/index.js'
-import { type Collector, listState, mapState, OutputTag, type ValueState, valueState, WatermarkStrategy } from '../../runtime/core/index.js'
+import { generatorSource, printSink } from '../../runtime/connectors/index.js'
+import {
+  type Collector,
+  listState,
+  mapState,
+  OutputTag,
+  RichMapFunction,
+  type RuntimeContext,
+  type ValueState,
+  ValueStateDescriptor,
+  valueState,
+  WatermarkStrategy,
+} from '../../runtime/core/index.js'
 
 interface Access {
   readonly ip: string
@@ -42,6 +53,70 @@ describe('types flow without annotations', () => {
       expectTypeOf(numbers.flatMap(({ i }, out: Collector<string>) => out.collect(`${i}`))).toEqualTypeOf<DataStream<string>>()
       const maybe = env.fromElements<string | number>('a', 1)
       expectTypeOf(maybe.filter((value): value is string => typeof value === 'string')).toEqualTypeOf<DataStream<string>>()
+    }),
+  )
+
+  test(
+    'into watermark strategies',
+    described((accesses, env) => {
+      accesses.assignTimestampsAndWatermarks(
+        WatermarkStrategy.forBoundedOutOfOrderness(1_000)
+          .withIdleness(60_000)
+          .withTimestampAssigner((access) => {
+            expectTypeOf(access).toEqualTypeOf<Access>()
+            return access.timeMs
+          }),
+      )
+      const silent = { onEvent: (_event: unknown) => {}, onPeriodicEmit: () => {} }
+      accesses.assignTimestampsAndWatermarks(WatermarkStrategy.forGenerator(() => silent).withTimestampAssigner((access) => access.timeMs))
+      accesses.assignTimestampsAndWatermarks(WatermarkStrategy.forMonotonousTimestamps().withTimestampAssigner(({ timeMs }) => timeMs))
+      accesses.assignTimestampsAndWatermarks(WatermarkStrategy.forIngestionTime())
+      const byTime = WatermarkStrategy.forMonotonousTimestamps()
+        .withTimestampAssigner((access: Access) => access.timeMs)
+        .withIdleness(1)
+      expectTypeOf(byTime).toEqualTypeOf<WatermarkStrategy<Access>>()
+      accesses.assignTimestampsAndWatermarks(byTime)
+      const source = generatorSource({ count: 1, generate: (i) => ({ i }) })
+      expectTypeOf(env.fromSource(source, WatermarkStrategy.noWatermarks())).toEqualTypeOf<DataStream<{ i: number }>>()
+      expectTypeOf(
+        env.fromSource(
+          source,
+          WatermarkStrategy.forMonotonousTimestamps().withTimestampAssigner(({ i }) => i),
+        ),
+      ).toEqualTypeOf<DataStream<{ i: number }>>()
+    }),
+  )
+
+  test(
+    'into state and side outputs that say what they hold',
+    described((accesses) => {
+      expectTypeOf(valueState({ defaultValue: '' })).toEqualTypeOf(valueState<string>())
+      const late: OutputTag<Access> = new OutputTag('late')
+      const counts = accesses.keyBy('ip').window(TumblingEventTimeWindows.of(1)).sideOutputLateData(late).aggregate(counting)
+      expectTypeOf(counts.getSideOutput(late)).toEqualTypeOf<DataStream<Access>>()
+      accesses.keyBy('ip').map(
+        new (class extends RichMapFunction<Access, number> {
+          #last!: ValueState<number>
+          override open(context: RuntimeContext): void {
+            this.#last = context.getState(new ValueStateDescriptor('last'))
+            // @ts-expect-error the descriptor is for texts
+            this.#last = context.getState(new ValueStateDescriptor('last', { defaultValue: '' }))
+          }
+          map = () => this.#last.value() ?? 0
+        })(),
+      )
+    }),
+  )
+
+  test(
+    'out of functions that are declared elsewhere',
+    described((_accesses, env) => {
+      const wordsOf = (line: string): { word: string; n: number }[] => [{ word: line, n: 1 }]
+      const timedWordsOf = (line: string): { word: string; n: number }[] => wordsOf(line)
+      const lines = env.fromElements('a b')
+      expectTypeOf(lines.flatMap(wordsOf)).toEqualTypeOf<DataStream<{ word: string; n: number }>>()
+      expectTypeOf(lines.flatMap(lines === undefined ? wordsOf : timedWordsOf)).toEqualTypeOf<DataStream<{ word: string; n: number }>>()
+      lines.sinkTo(printSink({ stderr: true }))
     }),
   )
 
@@ -184,6 +259,15 @@ describe('what must not compile', () => {
       WatermarkStrategy.noWatermarks<Access>().withTimestampAssigner((access) => access.ip)
       // @ts-expect-error the strategy is for other records
       accesses.assignTimestampsAndWatermarks(WatermarkStrategy.noWatermarks<{ t: number }>().withTimestampAssigner(({ t }) => t))
+      // @ts-expect-error the assigner is for other records
+      accesses.assignTimestampsAndWatermarks(WatermarkStrategy.noWatermarks().withTimestampAssigner((record: { t: number }) => record.t))
+      // @ts-expect-error a timestamp is a number, also where the record type comes from the stream
+      accesses.assignTimestampsAndWatermarks(WatermarkStrategy.forMonotonousTimestamps().withTimestampAssigner((access) => access.ip))
+      // @ts-expect-error no such field
+      accesses.assignTimestampsAndWatermarks(WatermarkStrategy.forMonotonousTimestamps().withTimestampAssigner((access) => access.at))
+      const texts = { onEvent: (_text: string) => {}, onPeriodicEmit: () => {} }
+      // @ts-expect-error the generator is for other records
+      accesses.assignTimestampsAndWatermarks(WatermarkStrategy.forGenerator(() => texts))
       // @ts-expect-error the sink takes numbers
       accesses.sinkTo({ name: 'numbers', createWriter: () => ({ write: (_n: number) => {}, prepareCommit: () => [], close: () => {} }) })
     }),

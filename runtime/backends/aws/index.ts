@@ -1,3 +1,5 @@
 export * from './dynamo-db-commit-log.js'
 export * from './kinesis-channel.js'
+export * from './kinesis-source-streams.js'
 export * from './s3-blob-store.js'
+export * from './sqs-pokes.js'

@@ -1,2 +1,5 @@
 export { MemoryBlobStore } from './memory-blob-store.js'
+export { MemoryCommitLog } from './memory-commit-log.js'
 export { MemoryFileSystem } from './memory-file-system.js'
+export { MemoryPokes, type Poke } from './memory-pokes.js'
+export { MemoryChannel, type MemoryRecord, MemorySourceStreams, MemoryStream, MemoryStreams } from './memory-streams.js'

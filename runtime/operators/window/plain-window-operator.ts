@@ -62,13 +62,29 @@ export class PlainWindowOperator<In, Acc, Out, W extends Window> extends WindowO
 
   override processWatermark(watermark: number): void {
     this.timers.currentWatermark = watermark
+    if (this.#fireUpTo(watermark)) super.processWatermark(watermark)
+    else this.keyed.sweeps.eventTimePending = true
+  }
+
+  /** As `TimerQueue.advance`: false when the budget was used up before the last window. */
+  #fireUpTo(watermark: number): boolean {
+    const { sweeps } = this.keyed
+    if (sweeps.suspended) return true
     while (this.#times.length > 0 && this.#times[0] <= watermark) {
       const time = this.#times[0]
-      for (const row of this.#rows.get(time) as StateEntry<Acc>[]) if (row.place !== REMOVED) this.#fire(row)
+      const rows = this.#rows.get(time) as StateEntry<Acc>[]
+      for (let i = 0; i < rows.length; i++) {
+        if (rows[i].place === REMOVED) continue
+        if (!sweeps.take()) {
+          rows.splice(0, i)
+          return false
+        }
+        this.#fire(rows[i])
+      }
       this.#rows.delete(time)
       removeTime(this.#times, time)
     }
-    super.processWatermark(watermark)
+    return true
   }
 
   #fire(row: StateEntry<Acc>): void {

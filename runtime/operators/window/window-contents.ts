@@ -8,6 +8,8 @@ export interface WindowContents<In, Acc> {
   /** The contents after the first element. */
   first(value: In, timestamp: number): Acc
   add(accumulator: Acc, value: In, timestamp: number): Acc
+  /** `add` puts one element at the end of the list that it is given and returns that list. */
+  readonly appends?: true
   /** undefined when contents of merging windows cannot be put together. */
   readonly merge: ((a: Acc, b: Acc) => Acc) | undefined
 }
@@ -34,6 +36,7 @@ export function bufferedContents<T>(): WindowContents<T, T[]> {
       list.push(value)
       return list
     },
+    appends: true,
     merge: (a, b) => a.concat(b),
   }
 }
@@ -47,6 +50,7 @@ export function timestampedContents<T>(): WindowContents<T, TimestampedValue<T>[
       list.push({ value, timestamp })
       return list
     },
+    appends: true,
     merge: (a, b) => a.concat(b),
   }
 }

@@ -1,7 +1,7 @@
 import { MAX_WATERMARK, type OutputTag, type Window } from '../../core/index.js'
 import { codecOf, type Namespace, type StateEntry, StateScope, type StateTable, type Timer } from '../../state/index.js'
 import { TimestampedCollector } from '../function-operator.js'
-import { KeyedStreamOperator } from '../stream-operator.js'
+import { StreamOperator } from '../stream-operator.js'
 import { TimerSweep, type TimerTarget } from '../timer-sweep.js'
 import { userError } from '../user-error.js'
 import { evictAndEmit } from './evict-and-emit.js'
@@ -27,7 +27,7 @@ export interface WindowOperatorOptions<In, Acc, Out, W extends Window> {
 }
 
 /** Windows that do not merge (Flink's WindowOperator, and EvictingWindowOperator when an evictor is given). */
-export class WindowOperator<In, Acc, Out, W extends Window> extends KeyedStreamOperator<In, Out> implements TimerTarget {
+export class WindowOperator<In, Acc, Out, W extends Window> extends StreamOperator<In, Out> implements TimerTarget {
   protected readonly assigner: WindowAssigner<In, W>
   protected readonly trigger: Trigger<In, W>
   protected readonly contents: WindowContents<In, Acc>
@@ -61,7 +61,8 @@ export class WindowOperator<In, Acc, Out, W extends Window> extends KeyedStreamO
       toData: (window) => this.assigner.windowToData(window as W),
       fromData: (data) => this.assigner.windowFromData(data),
     }
-    this.timers = new TimerSweep(backend, this.context.processingTime, this)
+    this.timers = new TimerSweep(backend, this.context.processingTime, this, this.output)
+    this.sweep = this.timers
     this.timers.open()
     this.table = this.openTable()
     this.collector = new TimestampedCollector(this.output)
@@ -124,7 +125,8 @@ export class WindowOperator<In, Acc, Out, W extends Window> extends KeyedStreamO
     } catch (thrown) {
       throw userError(thrown, this.context, 'the window aggregation')
     }
-    this.table.touch(entry)
+    if (this.contents.appends) this.table.touchAppended(entry)
+    else this.table.touch(entry)
     return entry
   }
 
@@ -164,11 +166,6 @@ export class WindowOperator<In, Acc, Out, W extends Window> extends KeyedStreamO
     if (!this.#isEventTime || timestamp + this.allowedLatenessMs > this.timers.currentWatermark) return
     if (this.#lateTag === undefined) this.context.metrics.late++
     else this.output.collectSide(this.#lateTag.id, value, timestamp)
-  }
-
-  override processWatermark(watermark: number): void {
-    this.timers.advanceWatermark(watermark)
-    this.output.emitWatermark(watermark)
   }
 
   onEventTime(timer: Timer): void {

@@ -1,0 +1,110 @@
+import { EVENT_BYTES, type KeyedSumVariant } from '../bench/keyed-sum.js'
+import { bill, cheapestMemoryMb, type Line, managedFlink, totalUsd } from './bill.js'
+import { CONTROL, LoadRun } from './load-run.js'
+import type { Invocation, Usage } from './meter.js'
+import { noUsage } from './meter.js'
+import { PRICES, PRICES_AS_OF, PRICES_REGION } from './prices.js'
+import { typical } from './statistics.js'
+
+export interface EstimateOptions {
+  /** Events a second. */
+  readonly rate: number
+  readonly keys: number
+  readonly parallelism: number
+  readonly profile: KeyedSumVariant
+  /** Warm instances that share the work of a function. */
+  readonly instances: number
+  readonly checkpointSec: number
+  readonly tickSec: number
+  /** Checkpoint intervals that are measured. */
+  readonly rounds: number
+  /** Of all functions; undefined: the cheapest that keeps up. */
+  readonly memoryMb: number | undefined
+}
+
+export interface Estimate {
+  readonly pricesAsOf: string
+  readonly region: string
+  readonly unverifiedPrices: readonly string[]
+  readonly options: EstimateOptions
+  readonly sourceShards: number
+  readonly monthlyUsd: number
+  /** Without coordination and monitoring. */
+  readonly dataUsd: number
+  readonly lines: readonly Line[]
+  readonly managedFlink: { readonly kpus: number; readonly usd: number }
+  readonly functions: Readonly<Record<string, FunctionFigures>>
+  /** What would be left if nobody ticked and no checkpoint began while nothing comes; only at rate 0. */
+  readonly silentUsd?: number
+}
+
+export interface FunctionFigures {
+  readonly memoryMb: number
+  readonly invocationsPerSecond: number
+  readonly cpuMsMedian: number
+  readonly cpuMsMax: number
+  readonly callsPerInvocation: number
+  /** Of what it did, a second. */
+  readonly perSecond: Readonly<Partial<Usage>>
+}
+
+const LOG_RETENTION_DAYS = 3
+
+/** Runs the load in virtual time and prices what it used. */
+export async function estimate(options: EstimateOptions): Promise<Estimate> {
+  const { rate, keys, parallelism, profile, instances, checkpointSec, tickSec, rounds } = options
+  const load = { rate, keys, parallelism, variant: profile, instances, checkpointMs: checkpointSec * 1_000, tickMs: tickSec * 1_000 }
+  const run = new LoadRun(load)
+  await run.activate()
+  // Everybody is warm, the JIT too, and the first checkpoint is over.
+  const interval = checkpointSec > 0 ? checkpointSec : 60
+  await run.seconds(2 * interval)
+  run.meter.reset()
+  const perRound: Invocation[][] = []
+  for (let round = 0; round < rounds; round++) {
+    await run.seconds(interval)
+    perRound.push(run.meter.invocations)
+    run.meter.invocations = []
+  }
+  const seconds = rounds * interval
+  const invocations = typical(perRound)
+  const names = [...new Set(['source', 'keyed', CONTROL, ...invocations.map((invocation) => invocation.function)])]
+  const memoryMb = Object.fromEntries(
+    names.map((name) => [name, options.memoryMb ?? cheapestMemoryMb(invocations.filter((i) => i.function === name))]),
+  )
+  const usage = scaled(run.meter.total, interval / seconds)
+  const stack = { shards: parallelism, extendedRetention: true, queues: 2, memoryMb, logRetentionDays: LOG_RETENTION_DAYS }
+  const lines = bill({ seconds: interval, usage, invocations }, stack)
+  const silent = bill({ seconds: 1, usage: noUsage(), invocations: [] }, stack)
+  return {
+    pricesAsOf: PRICES_AS_OF,
+    region: PRICES_REGION,
+    unverifiedPrices: Object.entries(PRICES).flatMap(([name, { checked }]) => (checked ? [] : [name])),
+    options,
+    sourceShards: run.sourceShards,
+    monthlyUsd: totalUsd(lines),
+    dataUsd: totalUsd(lines.filter(({ group }) => group === 'data')),
+    lines,
+    managedFlink: managedFlink(rate * EVENT_BYTES),
+    functions: Object.fromEntries(names.map((name) => [name, figures(name, invocations, memoryMb[name], interval, run.meter.of(name), seconds)])),
+    ...(rate === 0 ? { silentUsd: totalUsd(silent) } : {}),
+  }
+}
+
+function figures(name: string, all: readonly Invocation[], memoryMb: number, interval: number, usage: Usage, seconds: number): FunctionFigures {
+  const own = all.filter((invocation) => invocation.function === name)
+  const cpu = own.map(({ cpuMs }) => cpuMs).sort((a, b) => a - b)
+  const used = Object.entries(usage).filter(([, amount]) => amount > 0)
+  return {
+    memoryMb,
+    invocationsPerSecond: own.length / interval,
+    cpuMsMedian: cpu[cpu.length >> 1] ?? 0,
+    cpuMsMax: cpu.at(-1) ?? 0,
+    callsPerInvocation: own.length === 0 ? 0 : own.reduce((sum, { calls }) => sum + calls, 0) / own.length,
+    perSecond: Object.fromEntries(used.map(([counter, amount]) => [counter, amount / seconds])),
+  }
+}
+
+function scaled(usage: Usage, factor: number): Usage {
+  return Object.fromEntries(Object.entries(usage).map(([counter, amount]) => [counter, amount * factor])) as Usage
+}

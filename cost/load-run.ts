@@ -1,0 +1,271 @@
+import { type KeyedSumVariant, keyedSumJob, PaymentEvents } from '../bench/keyed-sum.js'
+import { kinesisEvent, streamRecord } from '../bench/kinesis-batch.js'
+import { planFingerprint } from '../functions/deployed-job.js'
+import { sourceStreamsOf } from '../functions/deployment-plan.js'
+import type { KinesisEvent } from '../functions/stage-event.js'
+import { StageMetrics } from '../functions/stage-metrics.js'
+import { CommandLineParameters, compileJob } from '../runtime/api/index.js'
+import { MemorySourceStreams, MemoryStreams } from '../runtime/backends/memory/index.js'
+import { ZlibCompression } from '../runtime/backends/node/index.js'
+import { CheckpointStore } from '../runtime/checkpoint/index.js'
+import { type CompiledJob, type JobGraph, vertexOf } from '../runtime/plan/index.js'
+import { JobControl } from '../runtime/task/job-control.js'
+import { allSubtasks } from '../runtime/task/job-subtasks.js'
+import { type Deployment, hasSource } from '../runtime/task/stage-names.js'
+import type { StageEvent, StagePorts } from '../runtime/task/stage-ports.js'
+import { StageSubtask } from '../runtime/task/stage-subtask.js'
+import { CountingBlobStore, CountingCommitLog, CountingPokes, countingChannel } from './counting-ports.js'
+import { Meter } from './meter.js'
+
+export interface LoadOptions {
+  /** Events a second; 0: none ever come. */
+  readonly rate: number
+  readonly keys: number
+  /** Of the keyed stage. */
+  readonly parallelism: number
+  readonly variant: KeyedSumVariant
+  /** Warm instances of each function, one of which takes an invocation; 1: each finds its own memory. */
+  readonly instances: number
+  /** How often a checkpoint begins, ms; 0: never. */
+  readonly checkpointMs: number
+  /** How often all sources are poked, ms; 0: never. */
+  readonly tickMs: number
+}
+
+/** Records that a shard takes in a second. */
+const SHARD_RECORDS = 1_000
+/** As cdk/checkpoint-machine.ts waits between two looks. */
+const POLL_MS = 5_000
+const CHECKPOINT_TIMEOUT_MS = 600_000
+/** START, END and REPORT of an invocation, as Lambda writes them, with what CloudWatch adds to each line. */
+const LOG_BYTES = 380
+const LOG_LINE_BYTES = 26
+const START_MS = 1_700_000_000_000
+/** Events come in the order of their times but for so much. */
+const DISORDER_MS = 200
+
+/** The functions of the deployed job. */
+export const CONTROL = 'control'
+export type FunctionName = 'source' | 'keyed' | typeof CONTROL
+
+/**
+ * The two stages of {@link keyedSumJob} and their control function, run second by second in virtual time: every shard has a batch a second,
+ * each at its own moment of it, and messages arrive at once. All code between the events and the ports is the engine's.
+ */
+export class LoadRun {
+  readonly meter = new Meter()
+  readonly graph: JobGraph
+  readonly sourceShards: number
+  /** What the stages counted. */
+  readonly events = new Map<StageEvent, number>()
+  results = 0
+  readonly #options: LoadOptions
+  readonly #deployment: Deployment
+  readonly #streams = new MemoryStreams()
+  readonly #pokes = new CountingPokes(this.meter)
+  readonly #metrics = new StageMetrics({ job: 'keyed-sum', stage: 'payments' }, (line) => this.meter.add('logBytes', line.length + LOG_LINE_BYTES))
+  readonly #ports: StagePorts
+  readonly #control: JobControl
+  readonly #instances = new Map<string, StageSubtask>()
+  /** Records of each subtask's shard that have been taken. */
+  readonly #taken = new Map<string, number>()
+  readonly #payments: PaymentEvents
+  readonly #encoder = new TextEncoder()
+  #now = START_MS
+  #nonces = 0
+  #turn = 0
+  #pollAtMs = Number.POSITIVE_INFINITY
+
+  constructor(options: LoadOptions) {
+    this.#options = options
+    this.#payments = new PaymentEvents(options.keys)
+    this.sourceShards = Math.max(1, Math.ceil(options.rate / SHARD_RECORDS))
+    const compiled = this.#describe()
+    this.graph = compiled.graph
+    this.#deployment = { job: this.graph.job, revision: '1', plan: planFingerprint(this.graph) }
+    const [source, keyed] = this.graph.vertices
+    this.#streams.create(
+      'payments',
+      Array.from({ length: this.sourceShards }, (_, shard) => shardName(shard)),
+    )
+    const frames = this.#streams.createForStage(keyed.id, keyed.parallelism)
+    const now = () => this.#now
+    const channel = countingChannel(this.meter, frames, keyed.parallelism, now)
+    const nonce = () => (++this.#nonces).toString(16).padStart(32, '0')
+    this.#ports = {
+      clock: { now, monotonic: now },
+      log: new CountingCommitLog(this.meter, now),
+      parts: new CountingBlobStore(this.meter),
+      checkpoints: new CheckpointStore(new CountingBlobStore(this.meter), { newNonce: nonce }),
+      pokes: this.#pokes,
+      streams: new MemorySourceStreams(this.#streams),
+      deadLetters: { write: () => Promise.reject(new Error('no record fails')) },
+      compression: new ZlibCompression(),
+      channel: () => channel,
+      random: () => 0.5,
+      nonce,
+      pause: () => Promise.reject(new Error('nothing is ever refused')),
+      count: (event, times = 1) => {
+        this.#metrics.count(event, times)
+        this.events.set(event, (this.events.get(event) ?? 0) + times)
+      },
+    }
+    this.#control = new JobControl({
+      deployment: this.#deployment,
+      graph: this.graph,
+      sources: sourceStreamsOf(compiled),
+      ports: this.#ports,
+      timeoutMs: CHECKPOINT_TIMEOUT_MS,
+    })
+    if (source.operators[0].isSource !== true) throw new Error('the first stage is the source')
+  }
+
+  /** To be called once, before any time passes. */
+  async activate(): Promise<void> {
+    await this.#invoke(CONTROL, () => this.#control.activate({ from: null }))
+    await this.#deliverPokes()
+  }
+
+  /** Lets time pass. */
+  async seconds(count: number): Promise<void> {
+    for (let second = 0; second < count; second++) await this.#second()
+  }
+
+  async #second(): Promise<void> {
+    const { checkpointMs, tickMs } = this.#options
+    const startMs = this.#now
+    const sinceStart = startMs - START_MS
+    if (checkpointMs > 0 && sinceStart % checkpointMs === 0) await this.#beginCheckpoint()
+    if (startMs >= this.#pollAtMs) await this.#pollCheckpoint()
+    if (tickMs > 0 && sinceStart % tickMs === Math.floor(tickMs / 2)) await this.#tick()
+    for (let shard = 0; shard < this.sourceShards; shard++) {
+      this.#now = startMs + Math.floor((500 * shard) / this.sourceShards)
+      await this.#sourceBatch(shard, startMs)
+    }
+    const keyed = this.graph.vertices[1]
+    for (let index = 0; index < keyed.parallelism; index++) {
+      this.#now = startMs + 500 + Math.floor((500 * index) / keyed.parallelism)
+      await this.#framesBatch(keyed.id, String(index))
+    }
+    this.#now = startMs + 1_000
+  }
+
+  // --- batches -----------------------------------------------------------------------------------------------------------
+
+  async #sourceBatch(shard: number, startMs: number): Promise<void> {
+    const perShard = this.#options.rate / this.sourceShards
+    const second = (startMs - START_MS) / 1_000
+    const from = Math.floor(second * perShard)
+    const count = Math.floor((second + 1) * perShard) - from
+    if (count === 0) return
+    const data = Array.from({ length: count }, (_, at) => {
+      const disorder = (at * 7_919) % DISORDER_MS
+      return this.#encoder.encode(this.#payments.next(Math.floor(startMs - 1_000 + (1_000 * at) / count - disorder)))
+    })
+    await this.#batch(this.graph.vertices[0].id, shardName(shard), JSON.stringify(kinesisEvent(shardName(shard), from, data, this.#now)))
+  }
+
+  async #framesBatch(stage: string, subtask: string): Promise<void> {
+    const all = this.#streams.stream(stage).records(subtask)
+    const from = this.#taken.get(subtask) ?? 0
+    if (all.length === from) return
+    this.#taken.set(subtask, all.length)
+    const data = all.slice(from).map((record) => record.data)
+    await this.#batch(stage, subtask, JSON.stringify(kinesisEvent(subtask, from, data, this.#now)))
+  }
+
+  /** The event comes as text, which Lambda's runtime parses within the time that it bills. */
+  async #batch(stage: string, subtask: string, text: string): Promise<void> {
+    await this.#invoke(this.#functionOf(stage), async () => {
+      const { Records } = JSON.parse(text) as KinesisEvent
+      await this.#subtask(stage, subtask).invoke({ kind: 'batch', records: Records.map(streamRecord), attempt: 1 })
+    })
+    await this.#deliverPokes()
+  }
+
+  // --- pokes and control -------------------------------------------------------------------------------------------------
+
+  /** A message costs a request to send, one to receive and one to delete. */
+  async #deliverPokes(): Promise<void> {
+    for (let due = this.#pokes.take(this.#now); due.length > 0; due = this.#pokes.take(this.#now)) {
+      for (const { target } of due) {
+        await this.#invoke(this.#functionOf(target.stage), async () => {
+          this.meter.add('sqsRequests', 2)
+          await this.#subtask(target.stage, target.subtask).invoke({ kind: 'poke' })
+        })
+      }
+    }
+  }
+
+  /** The states that cdk/checkpoint-machine.ts enters: Begin and its choice, then Poll and its choice. */
+  async #beginCheckpoint(): Promise<void> {
+    this.meter.of(CONTROL).scheduledRules++
+    this.meter.of(CONTROL).stateTransitions += 2
+    const { status } = await this.#invoke(CONTROL, () => this.#control.begin('checkpoint'))
+    await this.#deliverPokes()
+    if (status === 'begun') await this.#pollCheckpoint()
+    else this.meter.of(CONTROL).stateTransitions++ // Failed
+  }
+
+  async #pollCheckpoint(): Promise<void> {
+    this.meter.of(CONTROL).stateTransitions += 2
+    const { status } = await this.#invoke(CONTROL, () => this.#control.poll())
+    await this.#deliverPokes()
+    this.meter.of(CONTROL).stateTransitions++ // Wait, Completed or Failed
+    this.#pollAtMs = status === 'pending' ? this.#now + POLL_MS : Number.POSITIVE_INFINITY
+  }
+
+  /** As functions/checkpoint-handler.ts does when it is to poke the sources. */
+  async #tick(): Promise<void> {
+    this.meter.of(CONTROL).scheduledRules++
+    await this.#invoke(CONTROL, async () => {
+      const record = await this.#control.record()
+      if (record === undefined) return
+      if (record.pending !== null) await this.#control.poll()
+      const sources = allSubtasks(this.graph, record).filter(({ isSource }) => isSource)
+      for (const { stage, subtask } of sources) await this.#pokes.poke({ stage, subtask }, this.#now)
+    })
+    await this.#deliverPokes()
+  }
+
+  // --- functions ---------------------------------------------------------------------------------------------------------
+
+  async #invoke<T>(name: FunctionName, work: () => Promise<T>): Promise<T> {
+    const result = await this.meter.invoke(name, async () => {
+      this.meter.add('logBytes', LOG_BYTES)
+      const done = await work()
+      this.#metrics.flush()
+      return done
+    })
+    return result
+  }
+
+  #functionOf(stage: string): FunctionName {
+    return hasSource(vertexOf(this.graph, stage)) ? 'source' : 'keyed'
+  }
+
+  #subtask(stage: string, subtask: string): StageSubtask {
+    // Which warm instance takes an invocation is nobody's choice.
+    const name = `${stage}/${subtask}/${(this.#turn++ * 7 + (this.#turn >> 3)) % this.#options.instances}`
+    let instance = this.#instances.get(name)
+    if (instance === undefined) {
+      const describe = () => this.#describe()
+      const parameters = CommandLineParameters.from([])
+      instance = new StageSubtask({ deployment: this.#deployment, describe, stage, subtask, parameters, ports: this.#ports })
+      this.#instances.set(name, instance)
+    }
+    return instance
+  }
+
+  #describe(): CompiledJob {
+    const { variant, parallelism } = this.#options
+    const job = keyedSumJob(variant, (results) => {
+      this.results += results
+    })
+    return compileJob(job, { parameters: [], parallelism })
+  }
+}
+
+function shardName(shard: number): string {
+  return `shardId-${String(shard).padStart(12, '0')}`
+}

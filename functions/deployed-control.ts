@@ -1,0 +1,50 @@
+import type { JobRecord } from '../runtime/checkpoint/job-record.js'
+import type { JobGraph } from '../runtime/plan/index.js'
+import { JobControl } from '../runtime/task/job-control.js'
+import { fenceSinks } from '../runtime/task/sink-fence.js'
+import { type JobPorts, jobPorts } from './aws-ports.js'
+import { deployedJob } from './deployed-job.js'
+import { sourceStreamsOf } from './deployment-plan.js'
+import type { HandlerOptions } from './handler-options.js'
+import { type JobEnvironment, readJobEnvironment } from './stage-environment.js'
+import { StageMetrics } from './stage-metrics.js'
+
+/** A checkpoint that is not complete by then is aborted. */
+const CHECKPOINT_TIMEOUT_MS = 10 * 60_000
+
+/** What decides for a deployed job as a whole. */
+export interface DeployedControl {
+  readonly environment: JobEnvironment
+  readonly graph: JobGraph
+  readonly ports: JobPorts
+  readonly control: JobControl
+  readonly metrics: StageMetrics
+}
+
+/** Throws OPTION_INVALID, JOB_NO_DEFAULT_EXPORT, PLAN_INVALID. */
+export function deployedControl(job: unknown, { variables = process.env, send, log }: HandlerOptions): DeployedControl {
+  const environment = readJobEnvironment(variables)
+  const { parameters, describe } = deployedJob(job, environment)
+  const compiled = describe()
+  const { graph } = compiled
+  const metrics = new StageMetrics({ job: environment.job }, log)
+  const ports = jobPorts(environment, { metrics, send })
+  const control: JobControl = new JobControl({
+    deployment: environment,
+    graph,
+    sources: sourceStreamsOf(compiled),
+    ports,
+    fenceSinks: async (attempt) => {
+      const subtasks = mostSubtasks(graph, await control.record())
+      await fenceSinks({ job: describe(), name: environment.job, parameters, clock: ports.clock, attempt, subtasks })
+    },
+    timeoutMs: CHECKPOINT_TIMEOUT_MS,
+  })
+  return { environment, graph, ports, control, metrics }
+}
+
+/** Of any stage, now and in the attempt before: splits that have left the job stand among the leaving. */
+function mostSubtasks(graph: JobGraph, record: JobRecord | undefined): number {
+  const splits = record === undefined ? 0 : record.nextOrdinal + record.leaving.length
+  return graph.vertices.reduce((most, { parallelism }) => Math.max(most, parallelism), splits)
+}

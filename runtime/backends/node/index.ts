@@ -1,0 +1,1 @@
+export { ZlibCompression } from './zlib-compression.js'

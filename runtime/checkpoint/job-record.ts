@@ -1,0 +1,113 @@
+import { crc32, MillraceError } from '../core/index.js'
+import type { ControlItem } from '../ports/index.js'
+import { pack, unpack } from '../state/index.js'
+import type { StageAck } from './stage-ack.js'
+
+/** What the job as a whole knows of itself on AWS: one item, replaced as a whole. Plain data. */
+export interface JobRecord {
+  readonly format: 1
+  readonly job: string
+  /** Of the deployment whose logs count. */
+  readonly revision: string
+  /** Fingerprint of that deployment's plan. */
+  readonly plan: string
+  /** 1 for the job's first activation, one more for each restore. Rises over revisions. */
+  readonly attempt: number
+  /** `restoring`: logs are being reset to {@link from}, and no source may commit yet. */
+  readonly phase: 'restoring' | 'running' | 'stopped'
+  /** What this attempt began with: a checkpoint's manifest, or nothing. */
+  readonly from: ManifestRef | null
+  /**
+   * Ids of checkpoints: the last that was begun, the last that was aborted, the last that completed (or that the first attempt began with).
+   * 0: none. Rise over attempts.
+   */
+  readonly begun: number
+  readonly aborted: number
+  readonly completed: number
+  readonly pending: PendingStageCheckpoint | null
+  /** Why the last that was aborted was; for people. */
+  readonly abortedWhy: string | null
+  /** Source subtasks by stage and split. One that has ended stays. */
+  readonly sources: Readonly<Record<string, Readonly<Record<string, RegisteredSplit>>>>
+  /** For the next source subtask that registers, of whatever stage. */
+  readonly nextOrdinal: number
+  /** The most subtasks (or ordinals) that a stage has had in any attempt: no sink has had a writer of a greater index. Never falls. */
+  readonly writers: number
+  /** While restoring: subtasks of former attempts that this one does not have, whose logs are to be retired before any other is reset. */
+  readonly leaving: readonly LeavingSubtask[]
+}
+
+export interface ManifestRef {
+  readonly checkpointId: number
+  readonly savepoint: boolean
+  /** Where the manifest stands, when it is not in the job's own folder: a savepoint elsewhere, another job's checkpoint. */
+  readonly root?: string
+}
+
+export interface PendingStageCheckpoint {
+  readonly id: number
+  readonly kind: 'checkpoint' | 'savepoint' | 'stop'
+  readonly startedAtMs: number
+  /** Ordinals of the subtasks whose acknowledgement is awaited. */
+  readonly need: readonly number[]
+  /** All of them have acknowledged: nothing aborts it any more, and its manifest may be on its way. */
+  readonly completing: boolean
+}
+
+export interface RegisteredSplit {
+  /** Tells source subtasks apart; never given again within an attempt. From 0. */
+  readonly ordinal: number
+  /** `begun` when it registered: its first frame is of this epoch, and earlier checkpoints do not need it. */
+  readonly epoch: number
+  readonly parents: readonly string[]
+}
+
+/** A subtask by the name of its log. */
+export interface LeavingSubtask {
+  readonly revision: string
+  readonly stage: string
+  readonly subtask: string
+}
+
+/** What a subtask is told of the job record: its log's control item, whose serial is the job record's. */
+export interface SubtaskControl {
+  readonly attempt: number
+  readonly begun: number
+  /** The checkpoint `begun` is a stop: nothing follows its barrier. */
+  readonly stop: boolean
+  readonly aborted: number
+  readonly completed: number
+}
+
+export type { StageAck }
+
+const CRC_BYTES = 4
+
+/** MessagePack, then CRC-32 of it (little-endian). */
+export function encodeJobRecord(record: JobRecord): Uint8Array {
+  const body = pack(record)
+  const bytes = new Uint8Array(body.length + CRC_BYTES)
+  bytes.set(body)
+  new DataView(bytes.buffer).setUint32(body.length, crc32(body), true)
+  return bytes
+}
+
+/** `log` is the job's, for the message. Throws LOG_CORRUPT. */
+export function decodeJobRecord(log: string, { serial, payload }: ControlItem): JobRecord {
+  const end = payload.length - CRC_BYTES
+  if (end <= 0) throw corrupt(log, serial, `it has only ${payload.length} bytes`)
+  const body = payload.subarray(0, end)
+  const stored = new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getUint32(end, true)
+  if (stored !== crc32(body)) throw corrupt(log, serial, 'its checksum does not match')
+  const record = unpack(body) as Partial<JobRecord>
+  if (record.format === 1) return record as JobRecord
+  throw corrupt(log, serial, `it is of format ${String(record.format)}, this version reads format 1`)
+}
+
+function corrupt(log: string, serial: number, why: string): MillraceError {
+  return new MillraceError('LOG_CORRUPT', {
+    what: `the job record cannot be read: ${why}`,
+    where: `log ${log}, serial ${serial}`,
+    todo: 'Nothing but this job may write to its table. Start the job under another name from its last checkpoint.',
+  })
+}

@@ -1,0 +1,28 @@
+import type { Clock } from '../ports/index.js'
+import type { Budget } from './input-channels.js'
+import type { StageSettings } from './stage-settings.js'
+
+/** What one commit may take in. The first record or frame always fits. */
+export class CommitBudget implements Budget {
+  #records = 0
+  #bytes = 0
+  readonly #until: number
+
+  constructor(
+    readonly clock: Clock,
+    readonly settings: Pick<StageSettings, 'commitRecords' | 'commitBytes' | 'commitMs'>,
+  ) {
+    this.#until = clock.monotonic() + settings.commitMs
+  }
+
+  get spent(): boolean {
+    const { commitRecords, commitBytes } = this.settings
+    if (this.#records === 0 && this.#bytes === 0) return false
+    return this.#records >= commitRecords || this.#bytes >= commitBytes || this.clock.monotonic() >= this.#until
+  }
+
+  spend(records: number, bytes: number): void {
+    this.#records += records
+    this.#bytes += bytes
+  }
+}

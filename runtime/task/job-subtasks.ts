@@ -1,0 +1,69 @@
+import { controlOf } from '../checkpoint/job-decisions.js'
+import type { JobRecord } from '../checkpoint/job-record.js'
+import type { JobGraph } from '../plan/index.js'
+import { pack } from '../state/index.js'
+import type { StoredJob } from './job-log.js'
+import { hasSource, innerOrdinal, splitOrdinal, subtaskLogName } from './stage-names.js'
+import type { StagePorts } from './stage-ports.js'
+
+/** A subtask as the coordinator knows it. */
+export interface JobSubtask {
+  readonly stage: string
+  readonly subtask: string
+  /** Of its acknowledgements. */
+  readonly ordinal: number
+  readonly isSource: boolean
+  /** Its stage has a sink, which may wait for checkpoints to complete. */
+  readonly hasSink: boolean
+}
+
+/** All subtasks without source, in topological order. */
+export function innerSubtasks(graph: JobGraph): JobSubtask[] {
+  return graph.vertices
+    .filter((vertex) => !hasSource(vertex))
+    .flatMap(({ id, parallelism, operators }) =>
+      Array.from({ length: parallelism }, (_, index) => ({
+        stage: id,
+        subtask: String(index),
+        ordinal: innerOrdinal(graph, id, index),
+        isSource: false,
+        hasSink: operators.some(({ isSink }) => isSink),
+      })),
+    )
+}
+
+/** Those and the registered splits. */
+export function allSubtasks(graph: JobGraph, { sources }: JobRecord): JobSubtask[] {
+  const splits = Object.entries(sources).flatMap(([stage, registered]) => {
+    const hasSink = graph.vertices.find(({ id }) => id === stage)?.operators.some(({ isSink }) => isSink) === true
+    return Object.entries(registered).map(([subtask, { ordinal }]) => ({
+      stage,
+      subtask,
+      ordinal: splitOrdinal(graph, ordinal),
+      isSource: true,
+      hasSink,
+    }))
+  })
+  return [...innerSubtasks(graph), ...splits]
+}
+
+/**
+ * Tells the subtasks of the job record, each by its log's control item, and pokes those of `poked`. A subtask that has been told something newer
+ * stays with that. Returns for how many it was new.
+ */
+export async function tell(
+  ports: Pick<StagePorts, 'log' | 'pokes' | 'clock'>,
+  { record, serial }: StoredJob,
+  subtasks: readonly JobSubtask[],
+  poked: 'all' | 'told' | 'sinks',
+): Promise<number> {
+  const payload = pack(controlOf(record))
+  let told = 0
+  for (const { stage, subtask, hasSink } of subtasks) {
+    // One after the other, so that a call that is cut short leaves one at most that was told and not poked.
+    const outcome = await ports.log.putControl(subtaskLogName(record, stage, subtask), { serial, payload })
+    if (outcome === 'won') told++
+    if (poked === 'all' || (outcome === 'won' && (poked === 'told' || hasSink))) await ports.pokes.poke({ stage, subtask }, ports.clock.now())
+  }
+  return told
+}

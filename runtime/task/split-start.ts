@@ -1,0 +1,190 @@
+import { MAX_WATERMARK, MIN_WATERMARK } from '../core/index.js'
+import { type CompiledJob, vertexOf } from '../plan/index.js'
+import type { SplitInfo, Successor } from '../ports/index.js'
+import { BatchProcessingTime } from './batch-processing-time.js'
+import { type CommitRecord, decodeCommit, encodeCommit, storePart } from './commit-record.js'
+import { JobControl } from './job-control.js'
+import { LiveStage } from './live-stage.js'
+import { encodeOutbox } from './outbox.js'
+import { isRecordStreamSource } from './record-stream-source.js'
+import type { WatermarkProgress } from './rising-output.js'
+import { orphanSplit, otherAttempt, registrationRefused } from './stage-errors.js'
+import { subtaskLogName } from './stage-names.js'
+import { DEFAULT_STAGE_SETTINGS } from './stage-settings.js'
+import type { StageSubtask, StageSubtaskOptions } from './stage-subtask.js'
+
+/**
+ * How a split of a source begins whose parents have been read to their ends, in steps that any instance may repeat:
+ * its parents' ends are committed and sent; it registers with the job, which gives it its epoch; its first version is committed, with an empty
+ * frame of that epoch for every channel. All are fenced by the attempt.
+ */
+export class SplitStart {
+  constructor(
+    readonly options: StageSubtaskOptions,
+    readonly sibling: (splitId: string) => StageSubtask,
+  ) {}
+
+  get #stream(): string {
+    const job = this.options.describe()
+    const source = job.nodes.get(vertexOf(job.graph, this.options.stage).operators[0].uid)?.source?.source
+    return source !== undefined && isRecordStreamSource(source) ? source.stream : ''
+  }
+
+  #splits(): Promise<readonly SplitInfo[]> {
+    return this.options.ports.streams.splits(this.#stream)
+  }
+
+  /** Those that continue this split. */
+  async successors(): Promise<readonly Successor[]> {
+    const splits = await this.#splits()
+    return splits.filter(({ parents }) => parents.includes(this.options.subtask)).map(({ splitId, parents }) => ({ splitId, parents }))
+  }
+
+  /** Those that continue this split, if it is closed and has been read to its end; undefined if not. */
+  async ifDrained(position: bigint | undefined): Promise<readonly Successor[] | undefined> {
+    const drained = await this.options.ports.streams.drained(this.#stream, this.options.subtask, position)
+    return drained ? this.successors() : undefined
+  }
+
+  /** A batch of a split that has no log has come: its parents have been read to their ends. Throws BATCH_REFUSED, SOURCE_FAILED. */
+  async start(splitId: string, attempt: number | undefined): Promise<void> {
+    const log = this.#log(splitId)
+    const { record } = (await this.#jobRecord()) ?? {}
+    const current = record?.attempt ?? 0
+    if (attempt !== undefined && attempt !== current) throw otherAttempt(log, current, attempt)
+    const known = (await this.#splits()).find((split) => split.splitId === splitId)
+    const parents = known?.parents ?? []
+    if (parents.length === 0) throw orphanSplit(log, splitId)
+    const heads: CommitRecord[] = []
+    for (const parent of parents) heads.push(await this.sibling(parent).endSplit(current))
+    await this.#begin({ splitId, parents }, heads, current)
+  }
+
+  /** Begins the splits that continue one that has ended, as far as all their parents have. */
+  async startSuccessors(ended: CommitRecord): Promise<void> {
+    for (const successor of ended.successors) {
+      const heads: CommitRecord[] = []
+      for (const parent of successor.parents) {
+        const head = await this.#head(parent)
+        if (head?.life !== 'ended' || head.attempt !== ended.attempt) break
+        heads.push(head)
+      }
+      if (heads.length < successor.parents.length) continue
+      const head = await this.#head(successor.splitId)
+      if (head !== undefined && head.attempt === ended.attempt && head.life !== 'retired') continue
+      // Their ends have been committed; that they have been sent is made sure of.
+      for (const parent of successor.parents) await this.sibling(parent).endSplit(ended.attempt)
+      await this.#begin(successor, heads, ended.attempt)
+      await this.sibling(successor.splitId).invoke({ kind: 'poke' })
+    }
+  }
+
+  async #begin({ splitId, parents }: Successor, heads: readonly CommitRecord[], attempt: number): Promise<void> {
+    const { deployment, ports, stage } = this.options
+    const log = this.#log(splitId)
+    const { revision } = deployment
+    const registered = await JobControl.register(ports, deployment.job, { attempt, stage, split: { splitId, parents }, revision })
+    if ('refused' in registered) throw registrationRefused(log, registered.refused)
+    const { item } = await ports.log.head(log)
+    if (item !== undefined) {
+      const head = decodeCommit(log, item)
+      if (head.attempt > attempt) throw otherAttempt(log, head.attempt, attempt)
+      if (head.attempt === attempt && head.life !== 'retired') {
+        ports.count('split-start-repeated')
+        return
+      }
+    }
+    const version = (item?.version ?? 0) + 1
+    const record = await this.#firstCommit(splitId, version, heads, { ...registered, attempt })
+    const expiresAtMs = ports.clock.now() + (this.options.settings?.logRetentionMs ?? DEFAULT_STAGE_SETTINGS.logRetentionMs)
+    // `lost`: another instance has begun it, or a restore has come between; whoever reads the log sees which.
+    await ports.log.append(log, { version, payload: encodeCommit(record), expiresAtMs })
+    ports.count('split-started')
+  }
+
+  /** What its channels are told at first: where its parents ended, and its epoch. */
+  async #firstCommit(
+    splitId: string,
+    version: number,
+    heads: readonly CommitRecord[],
+    { attempt, epoch, ordinal, stopped }: { readonly attempt: number; readonly epoch: number; readonly ordinal: number; readonly stopped: boolean },
+  ): Promise<CommitRecord> {
+    const { deployment, describe, ports } = this.options
+    const start: CommitRecord = {
+      format: 2,
+      plan: deployment.plan,
+      attempt,
+      kind: 'CTL',
+      // The barrier that it begins with may be a stop.
+      life: stopped ? 'stopped' : 'running',
+      position: null,
+      epoch,
+      lastNow: heads.reduce((latest, head) => Math.max(latest, head.lastNow), Number.NEGATIVE_INFINITY),
+      index: ordinal,
+      channels: {},
+      inputs: [],
+      sweep: null,
+      outputs: {},
+      origins: originsBehind(heads),
+      wakeAt: null,
+      successors: [],
+      base: { version, atMs: ports.clock.now(), keyed: {}, operatorStates: null },
+      deltas: [],
+      operatorChanges: null,
+      stash: null,
+      outbox: null,
+    }
+    const live = await this.#open(splitId, describe(), start)
+    const frames = [...live.takeFrames(0), ...live.enterEpoch(epoch, stopped)]
+    const record = { ...start, ...live.progress }
+    await live.close()
+    const outbox = encodeOutbox({ frames, sinks: [], letters: [], wakeAt: null, ack: null })
+    const { inlineBytes } = { ...DEFAULT_STAGE_SETTINGS, ...this.options.settings }
+    const place = { blobs: ports.parts, log: this.#log(splitId), version, inlineBytes, nonce: () => ports.nonce() }
+    return { ...record, outbox: await storePart(place, outbox) }
+  }
+
+  #open(splitId: string, job: CompiledJob, head: CommitRecord): Promise<LiveStage> {
+    const { parameters, ports, stage } = this.options
+    const time = new BatchProcessingTime(ports.clock)
+    time.beginAt(head.lastNow)
+    const options = {
+      job,
+      vertex: vertexOf(job.graph, stage),
+      subtask: splitId,
+      parameters,
+      time,
+      compression: ports.compression,
+      random: () => ports.random(),
+      count: () => {},
+    }
+    return LiveStage.open(options, { version: 0, head, segments: new Map(), operatorStates: new Map(), stash: [] })
+  }
+
+  #log(splitId: string): string {
+    return subtaskLogName(this.options.deployment, this.options.stage, splitId)
+  }
+
+  async #head(splitId: string): Promise<CommitRecord | undefined> {
+    const log = this.#log(splitId)
+    const { item } = await this.options.ports.log.head(log)
+    return item && decodeCommit(log, item)
+  }
+
+  async #jobRecord() {
+    return JobControl.read(this.options.ports, this.options.deployment.job)
+  }
+}
+
+/** Watermarks go on where the parents' that were active ended. */
+function originsBehind(heads: readonly CommitRecord[]): Record<string, WatermarkProgress> {
+  const origins: Record<string, WatermarkProgress> = {}
+  for (const uid of Object.keys(heads[0].origins)) {
+    const parents = heads.map((head) => head.origins[uid] ?? { watermark: MIN_WATERMARK, idle: false })
+    const active = parents.filter(({ idle }) => !idle)
+    const counting = active.length === 0 ? parents : active
+    const watermark = counting.reduce((least, parent) => Math.min(least, parent.watermark), MAX_WATERMARK)
+    origins[uid] = { watermark, idle: active.length === 0 }
+  }
+  return origins
+}

@@ -1,0 +1,37 @@
+/** How a stage's subtasks weigh cost against latency and memory. */
+export interface StageSettings {
+  /** Parts of a commit above so many bytes stand in a blob of their own, which is cheaper then. */
+  readonly inlineBytes: number
+  /** Commits after which the whole state becomes a new base, so that a cold start reads no more than these. */
+  readonly longestTail: number
+  /** A commit takes no further record or frame beyond so many records, bytes of input or ms. */
+  readonly commitRecords: number
+  readonly commitBytes: number
+  readonly commitMs: number
+  /** Timers that fire in one commit at most. */
+  readonly sweepTimers: number
+  /** How long a log keeps what newer versions have replaced: longer than any instance may live that still reads it. */
+  readonly logRetentionMs: number
+  /** Memory older than this is not trusted: what it would read may be gone. */
+  readonly cacheMaxAgeMs: number
+  /** Waiting frames beyond which a checkpoint that they wait for is given up. */
+  readonly stashLimitBytes: number
+  /** Watermarks without records go to a channel at most so often; 0: at once. */
+  readonly watermarkIntervalMs: number
+  /** What becomes of a record that a function throws for: the batch fails and comes again, or the record goes to the dead letters. */
+  readonly failingRecords: 'fail' | 'dead-letter'
+}
+
+export const DEFAULT_STAGE_SETTINGS: StageSettings = {
+  inlineBytes: 8 * 1024,
+  longestTail: 256,
+  commitRecords: 20_000,
+  commitBytes: 4 * 1024 * 1024,
+  commitMs: 20_000,
+  sweepTimers: 50_000,
+  logRetentionMs: 3 * 24 * 3_600_000,
+  cacheMaxAgeMs: 30 * 60_000,
+  stashLimitBytes: 64 * 1024 * 1024,
+  watermarkIntervalMs: 0,
+  failingRecords: 'fail',
+}

@@ -1,0 +1,241 @@
+/** One place of the engine, changed. `find` occurs exactly once in the file. */
+export interface Edit {
+  readonly file: string
+  readonly find: string
+  readonly replace: string
+}
+
+/** The engine with a hole that the simulation must find. */
+export interface Mutant {
+  readonly name: string
+  readonly what: string
+  readonly edits: readonly Edit[]
+  /** Profiles that are made for it; by default all. */
+  readonly profiles?: readonly string[]
+}
+
+const SUBTASK = 'runtime/task/stage-subtask.ts'
+const CHANNELS = 'runtime/task/input-channels.ts'
+const SPLITS = 'runtime/task/split-start.ts'
+const ACTIVATION = 'runtime/task/job-activation.ts'
+const RESTORES: readonly string[] = ['restore', 'restore-zombies', 'rescale', 'everything']
+const APPEND = '    const version = memory.version + 1\n    const expiresAtMs'
+
+const sendFirst = (condition: string): Edit => ({
+  file: SUBTASK,
+  find: APPEND,
+  replace: `    if (${condition}) await this.#send(memory, prepared.outbox)\n${APPEND}`,
+})
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: 'blob-named-by-version',
+    what: 'the name of a part has no random text: the loser of a race and the winner share it',
+    edits: [
+      {
+        file: 'runtime/task/commit-record.ts',
+        find: "    const name = `${log}/${version}-${nonce()}`\n    if ((await blobs.put(name, bytes)) === 'stored') return",
+        replace: '    const name = `${log}/${version}-${bytes.length}`\n    void nonce\n    await blobs.put(name, bytes)\n    return',
+      },
+    ],
+  },
+  {
+    name: 'log-dropped-after-rebase',
+    what: 'items of the log go when a new base has been written, while others may still stand before them',
+    edits: [
+      { file: SUBTASK, find: 'ports.clock.now() + this.#settings.logRetentionMs\n    if (', replace: 'ports.clock.now() + this.#settings.logRetentionMs / 20\n    if (' },
+      { file: 'runtime/task/stage-commit.ts', find: 'settings.logRetentionMs / 2', replace: 'settings.logRetentionMs / 40' },
+    ],
+    profiles: ['slow', 'zombies', 'everything'],
+  },
+  {
+    name: 'outbox-not-ensured',
+    what: 'the next version is committed though nobody knows that the outbox of the one before has arrived',
+    edits: [{ file: SUBTASK, find: '      await this.#ensureSent(memory, work)', replace: '      memory.sent = true' }],
+  },
+  {
+    name: 'sent-by-control-commit',
+    what: 'a batch from behind the position says that the outbox was sent, even if the head is no commit of a batch',
+    edits: [{ file: SUBTASK, find: "head.kind === 'BATCH' && work.kind === 'batch'", replace: "head.position !== null && work.kind === 'batch'" }],
+  },
+  {
+    name: 'sent-by-snapshot',
+    what: 'the same, but only if the head is a snapshot',
+    edits: [
+      {
+        file: SUBTASK,
+        find: "head.kind === 'BATCH' && work.kind === 'batch'",
+        replace: "(head.kind === 'BATCH' || (head.base.version === version && head.position !== null)) && work.kind === 'batch'",
+      },
+    ],
+  },
+  {
+    name: 'gap-is-failure',
+    what: 'a frame that comes early fails the batch',
+    edits: [
+      {
+        file: CHANNELS,
+        find: '    const kept = bytes.slice()\n',
+        replace: "    if (frame.seq > channel.next && !channel.stash.has(frame.seq - 1)) throw laterAttempt(frame, this.#attempt, where)\n    const kept = bytes.slice()\n",
+      },
+    ],
+  },
+  {
+    name: 'cache-kept-after-failure',
+    what: 'what an invocation that failed has done to the memory stays',
+    edits: [{ file: SUBTASK, find: '    } catch (error) {\n      await this.#drop()\n      throw error\n    } finally', replace: '    } catch (error) {\n      throw error\n    } finally' }],
+  },
+  { name: 'send-before-commit', what: 'what a batch makes is sent before it is committed', edits: [sendFirst("prepared.record.kind === 'BATCH' && step?.cut === undefined")] },
+  { name: 'send-before-commit-of-tick', what: 'what a poke makes is sent before it is committed', edits: [sendFirst("work.kind === 'poke' && step?.cut === undefined")] },
+  { name: 'send-before-commit-of-checkpoint', what: 'barrier and acknowledgement are sent before the snapshot is committed', edits: [sendFirst('step?.cut !== undefined')] },
+  {
+    name: 'old-mapping-not-fenced',
+    what: "a batch of a former attempt's mapping is taken",
+    edits: [{ file: SUBTASK, find: "work.attempt !== undefined && work.attempt !== head.attempt) {", replace: "work.attempt !== undefined && work.attempt !== head.attempt && work.kind === 'end') {" }],
+    profiles: ['restore', 'restore-zombies', 'everything'],
+  },
+  {
+    name: 'child-not-fenced',
+    what: "a batch of a former attempt's mapping begins a split",
+    edits: [{ file: SPLITS, find: 'if (attempt !== undefined && attempt !== current) throw otherAttempt(log, current, attempt)', replace: '' }],
+    profiles: ['reshard', 'restore-zombies', 'everything'],
+  },
+  {
+    name: 'no-hello',
+    what: 'a split that begins sends no frames of its epoch',
+    edits: [{ file: SPLITS, find: '...live.enterEpoch(epoch, ', replace: '...[].slice(epoch) ?? live.enterEpoch(epoch, ' }],
+    profiles: ['reshard', 'everything'],
+  },
+  {
+    name: 'snapshot-at-first-barrier',
+    what: 'a subtask cuts at the first barrier and not at the last',
+    edits: [{ file: CHANNELS, find: '      if (waiting === undefined) return undefined', replace: '      if (waiting === undefined) continue' }],
+  },
+  {
+    name: 'watermark-greatest',
+    what: 'the watermark of an input is the greatest of its channels',
+    edits: [{ file: 'runtime/task/input-progress.ts', find: '(least, channel) => Math.min(least, channel.watermark), MAX_WATERMARK)', replace: '(least, channel) => Math.max(least, channel.watermark), before.watermark)' }],
+  },
+  {
+    name: 'idle-is-active',
+    what: 'a channel that is idle holds the watermark',
+    edits: [{ file: 'runtime/task/input-progress.ts', find: '!channel.idle && channel.watermark >= before.watermark', replace: 'channel.watermark >= before.watermark' }],
+  },
+  {
+    name: 'ended-parent-does-not-hold',
+    what: 'a parent that has ended does not hold the watermark for a successor that has not begun',
+    edits: [{ file: CHANNELS, find: '(channel.successors === null || channel.successors.length > 0)) live.push', replace: 'channel.successors === null) live.push' }],
+    profiles: ['reshard', 'everything'],
+  },
+  {
+    name: 'child-begins-with-first-parent',
+    what: 'a merged split begins when the first of its parents has ended',
+    edits: [
+      { file: CHANNELS, find: '!channel.known || channel.successors === null) return', replace: '!channel.known || channel.successors === null) continue' },
+      { file: SPLITS, find: 'if (heads.length < successor.parents.length) continue', replace: 'if (heads.length === 0) continue' },
+    ],
+    profiles: ['reshard', 'everything'],
+  },
+  {
+    name: 'state-of-one-former-subtask',
+    what: 'a rescale takes the state of one former subtask only',
+    edits: [{ file: 'runtime/checkpoint/restore-plan.ts', find: 'if (former.keyed.length === 0) continue', replace: 'if (former.keyed.length === 0 || shares.length > 0) continue' }],
+    profiles: ['rescale', 'everything'],
+  },
+  {
+    name: 'stopped-acknowledges',
+    what: 'a stopped subtask acknowledges batches that it does not take',
+    edits: [{ file: SUBTASK, find: '      throw onHold(this.log)', replace: '      return false' }],
+    profiles: ['stop', 'rescale', 'everything'],
+  },
+  {
+    name: 'sweep-not-resumed',
+    what: 'timers that were still to fire when a commit ended are forgotten by an instance that starts cold',
+    edits: [{ file: 'runtime/task/live-stage.ts', find: 'if (this.#sweep !== null) this.#beginSweepAgain(this.#sweep)', replace: 'this.#sweep = null' }],
+  },
+  {
+    name: 'several-commits-one-delivery',
+    what: 'of several commits of an invocation only the last is delivered',
+    edits: [
+      {
+        file: SUBTASK,
+        find: 'await this.#committed(memory, version, prepared)',
+        replace: 'await this.#committed(memory, version, step?.more === true ? { ...prepared, outbox: { ...prepared.outbox, frames: [], sinks: [] } } : prepared)',
+      },
+    ],
+  },
+  {
+    name: 'several-commits-skip-position',
+    what: 'the first commit of a long batch takes the position of its last record',
+    edits: [
+      {
+        file: SUBTASK,
+        find: '        more = true\n        break',
+        replace: '        more = true\n        live.position = work.records[work.records.length - 1].position\n        break',
+      },
+    ],
+  },
+  {
+    name: 'records-taken-twice',
+    what: 'a source does not skip records that it has taken',
+    edits: [{ file: SUBTASK, find: '      if (live.position !== undefined && record.position <= live.position) continue', replace: '' }],
+  },
+  {
+    name: 'reset-keeps-sequence-numbers',
+    what: 'senders go on counting their frames over a restore',
+    edits: [{ file: 'runtime/task/reset-record.ts', find: '    ...blank,\n    plan: place.plan,', replace: '    ...blank,\n    outputs: head?.outputs ?? {},\n    plan: place.plan,' }],
+    profiles: RESTORES,
+  },
+  {
+    name: 'sources-reset-before-receivers',
+    what: 'a restore resets the sources first',
+    edits: [
+      { file: ACTIVATION, find: 'starts.filter(({ split }) => split === null).reverse()) await this.#resetLog', replace: 'starts) await this.#resetLog' },
+    ],
+    profiles: RESTORES,
+  },
+  {
+    name: 'running-before-all-are-reset',
+    what: 'a restore lets the job run before all logs are reset',
+    edits: [
+      {
+        file: ACTIVATION,
+        find: '    for (const leaving of record.leaving) await',
+        replace: '    await updateJob(ports, deployment.job, (newest) => decideRunning(newest, record.attempt))\n    for (const leaving of record.leaving) await',
+      },
+    ],
+    profiles: RESTORES,
+  },
+  {
+    name: 'sinks-not-fenced',
+    what: 'a restore does not raise the markers of the sinks',
+    edits: [{ file: ACTIVATION, find: '    await fenceSinks?.(record.attempt, record.writers)\n', replace: '' }],
+    profiles: RESTORES,
+  },
+  {
+    name: 'leaving-not-retired',
+    what: 'another revision is activated and the logs of the old one are not retired',
+    edits: [{ file: ACTIVATION, find: '    for (const leaving of record.leaving) await this.#retire(leaving, place)\n', replace: '' }],
+    profiles: ['rescale', 'stop', 'everything'],
+  },
+  {
+    name: 'completes-with-one-missing',
+    what: 'a checkpoint completes while one acknowledgement is missing',
+    edits: [{ file: 'runtime/checkpoint/job-decisions.ts', find: '  if (missing > 0) return refused(', replace: '  if (missing > 1) return refused(' }],
+  },
+]
+
+export function mutantNamed(name: string): Mutant | undefined {
+  return MUTANTS.find((mutant) => mutant.name === name)
+}
+
+/** The text with the mutant's edits. Throws when one does not fit. */
+export function applyMutant(name: string, edits: readonly Edit[], text: string): string {
+  let changed = text
+  for (const { file, find, replace } of edits) {
+    const places = changed.split(find).length - 1
+    if (places !== 1) throw new Error(`The mutant "${name}" looks for a text that is ${places} times in ${file}: ${find}`)
+    changed = changed.replace(find, () => replace)
+  }
+  return changed
+}

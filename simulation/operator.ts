@@ -1,0 +1,223 @@
+import type { ManifestRef } from '../runtime/checkpoint/job-record.js'
+import { Job, type Revision } from './job.js'
+import type { ActionWeights } from './profiles.js'
+import { checkpointsOf } from './stage-ports.js'
+import type { World } from './world.js'
+
+/** Who operates the job while things go wrong: takes checkpoints, restores, rescales, stops, forks, and reshards the sources. */
+export class Operator {
+  readonly #world: World
+  /** Checkpoints that are taken while something else goes on. */
+  readonly #background = new Set<Promise<void>>()
+  #forks = 0
+
+  constructor(readonly job: Job) {
+    this.#world = job.world
+  }
+
+  async run(decisions: number): Promise<void> {
+    for (let i = 0; i < decisions; i++) {
+      await this.#sleep(this.#world.chance.pick([1_000, 10_000, 60_000]))
+      await this.#act(this.#choose(this.#world.options.profile.actions))
+    }
+    while (this.#background.size > 0) await Promise.race(this.#background)
+  }
+
+  #choose(weights: ActionWeights): keyof ActionWeights {
+    const entries = Object.entries(weights) as [keyof ActionWeights, number][]
+    let left = this.#world.chance.next() * entries.reduce((sum, [, weight]) => sum + weight, 0)
+    for (const [action, weight] of entries) {
+      left -= weight
+      if (left < 0) return action
+    }
+    return 'wait'
+  }
+
+  async #act(action: keyof ActionWeights): Promise<void> {
+    const { chance } = this.#world
+    switch (action) {
+      case 'checkpoint':
+      case 'savepoint': {
+        const taken = this.#take(action)
+        if (chance.happens(0.4)) return taken
+        this.#background.add(taken)
+        void taken.then(() => this.#background.delete(taken))
+        return
+      }
+      case 'restore':
+        return this.#restoreAny()
+      case 'rescale':
+        return this.#rescale()
+      case 'stop':
+        return this.#stopAndResume()
+      case 'rollback':
+        return this.#rollback()
+      case 'fork':
+        return this.#fork()
+      case 'split':
+      case 'merge':
+        return this.reshard(action)
+      case 'wait':
+        return this.#sleep(chance.pick([60_000, 600_000, this.#world.machine.longestStallMs]))
+    }
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return this.#world.scheduler.sleep(ms * (0.5 + this.#world.chance.next()))
+  }
+
+  async #take(kind: 'checkpoint' | 'savepoint'): Promise<void> {
+    this.#maybeReshard(2_000)
+    await this.checkpoint(kind)
+    if (this.#world.faults.draw(['back-to-back']) !== undefined) await this.checkpoint('checkpoint')
+  }
+
+  /** Begins a checkpoint and polls until it is over: its id if it has completed. */
+  async checkpoint(kind: 'checkpoint' | 'savepoint' | 'stop'): Promise<number | undefined> {
+    const { job } = this
+    const { faults, chance } = this.#world
+    const revision = job.revision
+    const begun = await job.step(`begin ${kind}`, revision, (control) => control.begin(kind))
+    if (begun === undefined) return undefined
+    // One that is in progress is ours all the same: who began it, in a call before, may be gone.
+    const id = begun.status === 'begun' ? begun.checkpointId : begun.pending
+    if (id === undefined) return undefined
+    const kindBegun = job.record?.pending?.id === id ? job.record.pending.kind : kind
+    let polls = faults.draw(['abort-at-random']) === undefined ? Number.POSITIVE_INFINITY : chance.below(5)
+    while (job.record?.pending?.id === id) {
+      await this.#sleep(chance.pick([100, 1_000, 5_000]))
+      if (polls-- <= 0) await job.step('abort', revision, (control) => control.abort(id, 'at random'))
+      else await job.step('poll', revision, (control) => control.poll())
+    }
+    return kindBegun === kind && job.observer.completed.has(id) ? id : undefined
+  }
+
+  /** Polls until no checkpoint is in progress. */
+  async settle(): Promise<void> {
+    const { job } = this
+    while (job.record?.pending !== null && job.record !== undefined) {
+      await this.#sleep(2_000)
+      await job.step('poll', job.revision, (control) => control.poll())
+    }
+  }
+
+  // --- restores ----------------------------------------------------------------------------------------------------------
+
+  #anyCheckpoint(): ManifestRef | null {
+    const { chance } = this.#world
+    const completed = [...this.job.observer.completed]
+    if (completed.length === 0 || chance.happens(0.05)) return null
+    const [checkpointId, { savepoint }] = chance.happens(0.5) ? completed[completed.length - 1] : chance.pick(completed)
+    return { checkpointId, savepoint }
+  }
+
+  /** Now and then the sources change in the middle of something else. */
+  #maybeReshard(withinMs: number): void {
+    const { chance, scheduler, options } = this.#world
+    const { split = 0, merge = 0 } = options.profile.actions
+    if (split + merge > 0 && chance.happens(0.4)) scheduler.after(chance.below(withinMs), () => this.reshard(chance.pick(['split', 'merge'])))
+  }
+
+  async #restoreAny(): Promise<void> {
+    const { faults, scheduler, chance } = this.#world
+    this.#maybeReshard(800)
+    if (this.#world.underWay > 0) faults.happened('restore-with-zombies')
+    const first = this.activate(this.job.revision, this.#anyCheckpoint(), { anew: true })
+    if (faults.draw(['restore-again']) === undefined) return void (await first)
+    await scheduler.sleep(chance.below(2_000))
+    await Promise.all([first, this.activate(this.job.revision, this.#anyCheckpoint(), { anew: true })])
+  }
+
+  /** `anew`: the sources' mappings are replaced, because positions go back. `lives`: calls after which the activation is cut short for good. */
+  async activate(revision: Revision, from: ManifestRef | null, options: { readonly anew: boolean; readonly retire?: Revision; readonly lives?: number }): Promise<boolean> {
+    const { job } = this
+    const { retire, lives, anew } = options
+    if (anew) job.disableReaders()
+    const former = retire === undefined ? undefined : { ...retire.deployment, graph: retire.graph }
+    const expected = job.record?.attempt ?? 0
+    if (anew && expected > 0) this.#world.faults.happened(from === null ? 'restore-afresh' : 'restore')
+    const { origin } = job
+    const elsewhere = from?.root !== undefined && origin !== undefined ? origin.job.checkpoints : undefined
+    const record = await job.step(
+      'activate',
+      revision,
+      (control, program) =>
+        control.activate({
+          from,
+          expected,
+          ...(former === undefined ? {} : { retire: former }),
+          ...(elsewhere === undefined ? {} : { store: checkpointsOf(program, elsewhere) }),
+        }),
+      lives,
+    )
+    if (record === undefined || job.record?.attempt !== record.attempt) return false
+    if (anew || job.readers === undefined) await job.readFrom(revision, record.attempt, record.from)
+    else job.repointReaders(revision, record.attempt)
+    return true
+  }
+
+  async #stop(): Promise<ManifestRef | undefined> {
+    const checkpointId = await this.checkpoint('stop')
+    return checkpointId === undefined ? undefined : { checkpointId, savepoint: true }
+  }
+
+  async #stopAndResume(): Promise<void> {
+    const savepoint = await this.#stop()
+    if (savepoint === undefined) return
+    this.#world.faults.happened('stop-and-resume')
+    await this.#sleep(this.#world.chance.pick([1_000, 5_000, 60_000]))
+    await this.activate(this.job.revision, savepoint, { anew: this.#world.chance.happens(0.3) })
+  }
+
+  async #rescale(): Promise<void> {
+    const { chance, faults } = this.#world
+    const { job } = this
+    const old = job.revision
+    const stopped = chance.happens(0.7)
+    const from = stopped ? await this.#stop() : this.#anyCheckpoint()
+    if (from === undefined) return
+    faults.happened('rescale')
+    const revision = job.deploy(chance.between(1, Math.min(4, this.#world.simulated.maxParallelism)))
+    await this.activate(revision, from, { anew: !stopped, retire: old })
+  }
+
+  async #rollback(): Promise<void> {
+    const { chance, faults } = this.#world
+    const { job } = this
+    const old = job.revision
+    const savepoint = await this.#stop()
+    if (savepoint === undefined) return
+    faults.happened('rollback')
+    const revision = job.deploy(chance.between(1, Math.min(4, this.#world.simulated.maxParallelism)))
+    await this.activate(revision, savepoint, { anew: false, retire: old, lives: chance.between(1, 40) })
+    await this.#sleep(10_000)
+    await this.activate(old, savepoint, { anew: false, retire: revision })
+  }
+
+  async #fork(): Promise<void> {
+    const { chance, faults, jobs } = this.#world
+    const completed = [...this.job.observer.completed]
+    if (completed.length === 0 || this.#forks >= 1) return
+    faults.happened('fork')
+    this.#forks++
+    const [checkpointId, { savepoint }] = chance.pick(completed)
+    const fork = new Job(this.#world, `${this.job.name}-fork${jobs.length}`, { job: this.job, checkpointId })
+    const revision = fork.deploy(chance.happens(0.5) ? this.job.revision.parallelism : chance.between(1, 3))
+    await new Operator(fork).activate(revision, { checkpointId, savepoint, root: this.job.name }, { anew: true })
+  }
+
+  // --- sources -----------------------------------------------------------------------------------------------------------
+
+  reshard(action: 'split' | 'merge'): void {
+    const { chance, faults, sources, jobs } = this.#world
+    const source = chance.pick([...sources.values()])
+    if (source.open.length === 0 || source.shards.size > 12) return
+    const shard = chance.pick(source.open)
+    const done = action === 'split' ? source.split(shard) : source.merge(shard)
+    if (!done) return
+    faults.happened(action)
+    if (this.job.record?.pending !== null) faults.happened('reshard-in-checkpoint')
+    if (this.job.record?.phase === 'restoring') faults.happened('reshard-in-restore')
+    for (const job of jobs) job.wakeReaders()
+  }
+}

@@ -1,0 +1,136 @@
+import { MemoryChannel, type MemoryStream, MemoryStreams } from '../runtime/backends/memory/index.js'
+import { ZlibCompression } from '../runtime/backends/node/index.js'
+import type { Compression, ControlItem, LogItem, Outcome } from '../runtime/ports/index.js'
+import type { StageSettings } from '../runtime/task/stage-settings.js'
+import { Chance } from './chance.js'
+import { type FaultKind, Faults } from './faults.js'
+import { Checks } from './invariants.js'
+import type { Job } from './job.js'
+import type { SimulatedJob } from './jobs/simulated-job.js'
+import type { Machine } from './program.js'
+import { DEFAULT_LONGEST_STALL_MS, type Profile } from './profiles.js'
+import { Scheduler } from './scheduler.js'
+import { firstShards, SourceStream } from './source-streams.js'
+import { type LogWatcher, WatchedBlobs, WatchedLog } from './stores.js'
+import { START_MS, Trace } from './trace.js'
+
+export interface WorldOptions {
+  readonly seed: number
+  readonly profile: Profile
+  /** Kinds of faults that never happen. */
+  readonly without?: ReadonlySet<FaultKind>
+  readonly keepTrace?: boolean
+  /** Whether invariants are looked at; a second run only repeats the first. */
+  readonly checked: boolean
+}
+
+/** Everything of one seed: time, chance, faults, stores and streams. What runs in it are {@link Job}s. */
+export class World implements LogWatcher {
+  readonly scheduler = new Scheduler(START_MS)
+  readonly trace: Trace
+  readonly chance: Chance
+  readonly faults: Faults
+  readonly checks = new Checks()
+  readonly machine: Machine
+  readonly log: WatchedLog
+  readonly blobs: WatchedBlobs
+  readonly streams = new MemoryStreams()
+  readonly sources = new Map<string, SourceStream>()
+  readonly jobs: Job[] = []
+  readonly settings: StageSettings
+  readonly compression: Compression | undefined
+  /** What the engine counted. */
+  readonly events = new Map<string, number>()
+  /** Programs that run and messages that are under way. */
+  underWay = 0
+  commits = 0
+
+  constructor(
+    readonly options: WorldOptions,
+    readonly simulated: SimulatedJob,
+  ) {
+    const { seed, profile, without = new Set<FaultKind>() } = options
+    this.trace = new Trace(options.keepTrace === true)
+    this.chance = new Chance(seed, 'world')
+    this.faults = new Faults(profile.rates, without, new Chance(seed, 'faults'))
+    this.settings = this.#drawSettings()
+    this.compression = this.chance.happens(0.1) ? new ZlibCompression() : undefined
+    this.machine = {
+      scheduler: this.scheduler,
+      trace: this.trace,
+      faults: this.faults,
+      chance: new Chance(seed, 'calls'),
+      longestStallMs: profile.longestStallMs ?? DEFAULT_LONGEST_STALL_MS,
+      throttledUntilMs: 0,
+      expiredUntilMs: 0,
+      nonces: 0,
+    }
+    this.log = new WatchedLog(this.machine, this)
+    this.blobs = new WatchedBlobs(this.checks)
+    for (const { name, splits } of simulated.streams) {
+      const first = firstShards(splits)
+      const stream = this.streams.create(
+        name,
+        first.map(({ id }) => id),
+      )
+      this.sources.set(name, new SourceStream(name, stream, first))
+    }
+  }
+
+  #drawSettings(): StageSettings {
+    const { chance } = this
+    return {
+      longestTail: chance.pick([3, 8, 30]),
+      commitRecords: chance.pick([3, 1000, 1000, 1000]),
+      commitBytes: chance.pick([300, 1_000_000, 1_000_000, 1_000_000]),
+      commitMs: chance.pick([20, 20_000]),
+      sweepTimers: chance.pick([1, 3, 10_000]),
+      // Scaled down with the longest that a zombie may live, so that a seed need not last for days.
+      logRetentionMs: Math.max(3 * 3_600_000, 1.25 * (this.options.profile.longestStallMs ?? DEFAULT_LONGEST_STALL_MS) + 3_600_000),
+      cacheMaxAgeMs: 30 * 60_000,
+      stashLimitBytes: chance.pick([2_000, 1_000_000]),
+      watermarkIntervalMs: chance.pick([0, 0, 500]),
+      inlineBytes: chance.pick([150, 600, 8192]),
+      failingRecords: this.simulated.kind === 'poison' || this.options.profile.poison === true ? 'dead-letter' : 'fail',
+    }
+  }
+
+  get now(): number {
+    return this.scheduler.now
+  }
+
+  count(event: string, times = 1): void {
+    this.events.set(event, (this.events.get(event) ?? 0) + times)
+  }
+
+  source(name: string): SourceStream {
+    return this.sources.get(name) as SourceStream
+  }
+
+  /** A stage's own stream, which tells who reads it of what arrives. */
+  stageStream(name: string, subtasks: number, arrived: (bytes: Uint8Array) => void): { readonly stream: MemoryStream; readonly channel: MemoryChannel } {
+    const stream = this.streams.createForStage(name, subtasks)
+    const channel = new MemoryChannel(stream, { now: () => this.now })
+    const send = channel.send.bind(channel)
+    channel.send = async (entries) => {
+      for (const { bytes } of entries) arrived(bytes)
+      return send(entries)
+    }
+    return { stream, channel }
+  }
+
+  // --- what the log tells ------------------------------------------------------------------------------------------------
+
+  appended(log: string, item: LogItem, outcome: Outcome): void {
+    if (outcome === 'won' && !log.includes('/#')) this.commits++
+    if (this.options.checked) this.#jobOf(log)?.observer.appended(log, item, outcome === 'won')
+  }
+
+  controlled(log: string, control: ControlItem, outcome: Outcome): void {
+    if (outcome === 'won') this.#jobOf(log)?.controlled(log, control)
+  }
+
+  #jobOf(log: string): Job | undefined {
+    return this.jobs.find(({ name }) => log.startsWith(`${name}/`))
+  }
+}

@@ -1,0 +1,246 @@
+import {
+  type DataStream,
+  defineJob,
+  kinesisSource,
+  type Sink,
+  type StreamExecutionEnvironment,
+  TumblingProcessingTimeWindows,
+  utf8Line,
+  WatermarkStrategy,
+} from 'millrace'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { DeadLetterBlobs } from '../../functions/dead-letter-blobs.js'
+import { attemptOf } from '../../functions/stage-event.js'
+import { stageHandler } from '../../functions/stage-handler.js'
+import { StageMetrics } from '../../functions/stage-metrics.js'
+import { MemoryBlobStore } from '../../runtime/backends/memory/index.js'
+import { Deployed } from './deployed.js'
+import { AwsImitation } from './imitation.js'
+
+interface Tally {
+  readonly key: string
+  readonly n: number
+}
+
+let delivered: Tally[]
+let aws: AwsImitation
+let logged: ReturnType<typeof vi.spyOn>
+
+beforeEach(() => {
+  aws = new AwsImitation()
+  delivered = []
+  logged = vi.spyOn(console, 'error').mockImplementation(() => {})
+})
+afterEach(() => {
+  aws.restore()
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
+
+const sink: Sink<Tally, never> = {
+  name: 'delivered',
+  createWriter: () => ({ write: (tally) => void delivered.push(tally), prepareCommit: () => [], close: () => {} }),
+}
+
+function tallies(env: StreamExecutionEnvironment): DataStream<Tally> {
+  return env
+    .fromSource(kinesisSource({ stream: 'words', deserialize: utf8Line }), WatermarkStrategy.noWatermarks<string>())
+    .uid('words')
+    .map((key): Tally => ({ key, n: 1 }))
+}
+
+const counting = defineJob('count', (env) => {
+  tallies(env)
+    .keyBy(({ key }) => key)
+    .reduce((a, b) => ({ key: a.key, n: a.n + b.n }))
+    .uid('sum')
+    .sinkTo(sink)
+    .uid('delivered')
+})
+
+const windowing = defineJob('window', (env) => {
+  tallies(env)
+    .keyBy(({ key }) => key)
+    .window(TumblingProcessingTimeWindows.of(20 * 60_000))
+    .reduce((a, b) => ({ key: a.key, n: a.n + b.n }))
+    .uid('sum')
+    .sinkTo(sink)
+    .uid('delivered')
+})
+
+function most(): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { key, n } of delivered) counts[key] = Math.max(counts[key] ?? 0, n)
+  return counts
+}
+
+describe('the functions of a job', () => {
+  it('throw batches back until the job is activated, and not afterwards', async () => {
+    const deployed = new Deployed(aws, counting, [], 2)
+    aws.produce(deployed.stream('words'), 0, ['a'])
+    await deployed.invokeNext('words', 0, 10)
+    expect(deployed.acknowledged('words', 0)).toBe(0)
+    expect(logged).toHaveBeenCalled()
+    expect(await deployed.control({ step: 'begin' })).toMatchObject({ status: 'refused' })
+    expect(await deployed.control({ step: 'tick', subtasks: 'all' })).toEqual({ status: 'ticked', poked: 0 })
+    expect(await deployed.activate()).toEqual({ attempt: 1, phase: 'running' })
+    expect(deployed.messages.map(({ stage }) => stage).sort()).toEqual(['sum', 'sum', 'words', 'words'])
+    for (const { stage, body } of deployed.messages) expect(JSON.parse(body).poke.stage).toBe(stage)
+    await deployed.run(10)
+    expect(most()).toEqual({ a: 1 })
+    expect(await deployed.activate()).toEqual({ attempt: 1, phase: 'running' })
+    expect(deployed.messages).toEqual([])
+  })
+
+  it('resume an activation that was cut off', async () => {
+    const deployed = new Deployed(aws, counting)
+    let puts = 0
+    aws.beforePutItem = () => {
+      if (++puts === 3) throw new Error('cut off')
+    }
+    await expect(deployed.activate()).rejects.toMatchObject({ code: 'AWS_CALL' })
+    aws.produce(deployed.stream('words'), 0, ['a'])
+    expect(await deployed.activate()).toEqual({ attempt: 1, phase: 'running' })
+    await deployed.run(10)
+    expect(most()).toEqual({ a: 1 })
+  })
+
+  it('refuse to begin without state what another revision has begun', async () => {
+    const deployed = await Deployed.active(aws, counting)
+    const options = { ...deployed.options(), variables: { ...deployed.variables(), MILLRACE_REVISION: '2' } }
+    const { activationHandler } = await import('../../functions/activation-handler.js')
+    await expect(activationHandler(counting, options)()).rejects.toMatchObject({ code: 'ACTIVATION_REFUSED' })
+  })
+
+  it('go on with the shards that continue one, when it has been read', async () => {
+    const deployed = await Deployed.active(aws, counting, [], 1)
+    aws.produce(deployed.stream('words'), 0, ['a', 'b'])
+    await deployed.run(10)
+    const [left, right] = aws.reshard(deployed.stream('words'), [0], 2)
+    aws.produce(deployed.stream('words'), left, ['a'])
+    aws.produce(deployed.stream('words'), right, ['b', 'c'])
+    await deployed.run(1)
+    const [merged] = aws.reshard(deployed.stream('words'), [left, right], 1)
+    aws.produce(deployed.stream('words'), merged, ['c'])
+    await deployed.run(10)
+    expect(most()).toEqual({ a: 2, b: 2, c: 2 })
+    const id = await deployed.beginCheckpoint()
+    await deployed.run(10)
+    expect(await deployed.poll(id)).toMatchObject({ status: 'completed', path: 's3://bucket/checkpoints/count/1/chk-1' })
+  })
+
+  it('find out by a tick that a silent shard has ended', async () => {
+    const deployed = await Deployed.active(aws, counting, [], 1)
+    aws.produce(deployed.stream('words'), 0, ['a'])
+    await deployed.run(10)
+    aws.reshard(deployed.stream('words'), [0], 2)
+    expect(await deployed.control({ step: 'tick', subtasks: 'sources' })).toEqual({ status: 'ticked', poked: 1 })
+    await deployed.run(10)
+    // The shard that ended and those that continue it.
+    expect(await deployed.control({ step: 'tick', subtasks: 'sources' })).toEqual({ status: 'ticked', poked: 3 })
+    expect(await deployed.control({ step: 'tick', subtasks: 'all' })).toEqual({ status: 'ticked', poked: 4 })
+  })
+
+  it('wake up at a time that is further away than a message may wait', async () => {
+    vi.useFakeTimers({ toFake: ['Date'], now: 1_700_000_400_000 - (1_700_000_400_000 % 1_200_000) + 1_000 })
+    const deployed = await Deployed.active(aws, windowing)
+    aws.produce(deployed.stream('words'), 0, ['a', 'a'])
+    await deployed.run(10)
+    expect(deployed.messages).toHaveLength(1)
+    vi.setSystemTime(Date.now() + 901_000)
+    await deployed.run(10)
+    expect([delivered, deployed.messages.length]).toEqual([[], 1])
+    vi.setSystemTime(Date.now() + 300_000)
+    await deployed.run(10)
+    expect(delivered).toEqual([{ key: 'a', n: 2 }])
+  })
+
+  it('throw back what comes through the alias of another attempt', async () => {
+    const deployed = await Deployed.active(aws, counting)
+    aws.produce(deployed.stream('words'), 0, ['a'])
+    const event = aws.event(deployed.stream('words'), 0, aws.shard(deployed.stream('words'), 0))
+    const through = (alias: string) =>
+      deployed.coldInstance('words')(event, { invokedFunctionArn: `arn:aws:lambda:eu-central-1:1:function:f:${alias}` })
+    expect((await through('attempt-2')).batchItemFailures).toHaveLength(1)
+    expect(logged).toHaveBeenCalledWith(expect.objectContaining({ code: 'BATCH_REFUSED' }))
+    expect((await through('attempt-1')).batchItemFailures).toEqual([])
+    expect(attemptOf({ invokedFunctionArn: 'arn:aws:lambda:eu-central-1:1:function:attempt-3' })).toBeUndefined()
+    expect(attemptOf(undefined)).toBeUndefined()
+  })
+
+  it('give back the messages that failed, and poke a subtask once for several', async () => {
+    const deployed = await Deployed.active(aws, counting)
+    const body = (stage: string) => JSON.stringify({ poke: { stage, subtask: '0', atMs: 0 } })
+    const handler = stageHandler(counting, deployed.options('sum'))
+    await handler({ Records: [{ messageId: '0', body: body('sum') }] })
+    aws.calls.length = 0
+    const answer = await handler({
+      Records: [
+        { messageId: '1', body: body('sum') },
+        { messageId: '2', body: '{' },
+        { messageId: '3', body: body('sum') },
+      ],
+    })
+    expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: '2' }] })
+    expect(aws.count('Query')).toBe(1)
+  })
+
+  it('refuse a step that there is not', async () => {
+    const deployed = await Deployed.active(aws, counting)
+    await expect(deployed.control({ step: 'begin', input: { kind: 'never' as 'stop' } })).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+    await expect(deployed.control({ step: 'end' } as never)).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+  })
+
+  it('tell what became of a checkpoint, also later, and join one of the same kind', async () => {
+    const deployed = await Deployed.active(aws, counting)
+    const id = await deployed.beginCheckpoint()
+    expect(await deployed.control({ step: 'begin' })).toEqual({ status: 'begun', checkpointId: id })
+    expect(await deployed.control({ step: 'begin', input: { kind: 'stop' } })).toMatchObject({ status: 'refused' })
+    expect(await deployed.poll(id)).toMatchObject({ status: 'pending', acknowledged: 0, needed: 2 })
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 11 * 60_000 })
+    expect(await deployed.poll(id)).toMatchObject({ status: 'aborted', checkpointId: id })
+    expect(await deployed.poll(id)).toMatchObject({ status: 'aborted', checkpointId: id })
+    const stop = await deployed.control({ step: 'begin', input: { kind: 'stop' } })
+    expect(stop).toEqual({ status: 'begun', checkpointId: id + 1 })
+    expect(await deployed.poll(id)).toMatchObject({ status: 'aborted', checkpointId: id })
+    await deployed.run(10)
+    for (let times = 0; times < 2; times++) expect(await deployed.poll(id + 1)).toMatchObject({ status: 'completed' })
+    aws.produce(deployed.stream('words'), 0, ['a'])
+    await deployed.invokeNext('words', 0, 10)
+    expect(deployed.acknowledged('words', 0)).toBe(0)
+  })
+})
+
+describe('DeadLetterBlobs', () => {
+  it('writes a letter once, for people to read', async () => {
+    const blobs = new MemoryBlobStore()
+    const letters = new DeadLetterBlobs(blobs)
+    const letter = {
+      stage: 's',
+      subtask: '0',
+      where: 'record 7',
+      error: 'no',
+      record: { n: 1n << 70n, tags: new Set(['x']), bytes: Uint8Array.of(1, 2) },
+    }
+    await letters.write('job/1/s/0/9/0', letter)
+    await letters.write('job/1/s/0/9/0', letter)
+    expect(await blobs.list('')).toEqual(['job/1/s/0/9/0.json'])
+    const text = new TextDecoder().decode(await blobs.get('job/1/s/0/9/0.json'))
+    expect(JSON.parse(text)).toEqual({ ...letter, record: { n: '1180591620717411303424', tags: ['x'], bytes: 'AQI=' } })
+  })
+})
+
+describe('StageMetrics', () => {
+  it('says what was out of the ordinary, once', () => {
+    const lines: string[] = []
+    const metrics = new StageMetrics({ job: 'j', stage: 's' }, (line) => lines.push(line))
+    metrics.count('commit')
+    metrics.flush()
+    expect(lines).toEqual([])
+    metrics.count('commit', 2)
+    metrics.count('gap')
+    metrics.flush()
+    metrics.flush()
+    expect(lines.map((line) => JSON.parse(line))).toEqual([{ job: 'j', stage: 's', events: { commit: 2, gap: 1 } }])
+  })
+})

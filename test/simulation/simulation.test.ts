@@ -1,0 +1,96 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { Chance } from '../../simulation/chance.js'
+import { applyMutant, MUTANTS } from '../../simulation/mutants.js'
+import { PROFILES } from '../../simulation/profiles.js'
+import { runOnce, simulate } from '../../simulation/run.js'
+import { Scheduler } from '../../simulation/scheduler.js'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+/** Seeds that once broke an invariant. */
+const KEPT: readonly { readonly seed: number; readonly profile: string }[] = []
+
+describe('simulation', () => {
+  it.each(PROFILES.map(({ name }, index) => [name, index + 1] as const))('keeps all invariants under %s, seed %i', { timeout: 120_000 }, async (profile, seed) => {
+    const { violation, commits } = await simulate({ seed, profile })
+    expect(violation).toBeUndefined()
+    expect(commits).toBeGreaterThan(10)
+  })
+
+  it.each(KEPT)('keeps all invariants with the seed $seed of $profile', { timeout: 120_000 }, async (options) => {
+    expect((await simulate(options)).violation).toBeUndefined()
+  })
+
+  it('does the same for the same seed, and other things for another', { timeout: 120_000 }, async () => {
+    const hash = async (seed: number) => (await runOnce({ seed, profile: 'crashes' }, true)).hash
+    const first = await hash(7)
+    expect(await hash(7)).toBe(first)
+    expect(await hash(8)).not.toBe(first)
+  })
+})
+
+describe('mutants', () => {
+  it('fit the engine', () => {
+    for (const { name, edits } of MUTANTS) {
+      for (const file of new Set(edits.map((edit) => edit.file))) {
+        const here = edits.filter((edit) => edit.file === file)
+        const text = readFileSync(`${ROOT}${file}`, 'utf8')
+        expect(applyMutant(name, here, text)).not.toBe(text)
+      }
+    }
+  })
+
+  it.each(['snapshot-at-first-barrier', 'send-before-commit-of-checkpoint'])('finds %s', { timeout: 120_000 }, (mutant) => {
+    const { status, stdout } = spawnSync(process.execPath, ['scripts/simulate.mjs', '--mutant', mutant, '--seeds', '1-5'], { cwd: ROOT, encoding: 'utf8' })
+    expect(status, stdout).toBe(1)
+    expect(stdout).toContain('invariant ')
+  })
+})
+
+describe('scheduler', () => {
+  it('runs events in order of time, each when the one before has settled', async () => {
+    const scheduler = new Scheduler(1_000)
+    const seen: string[] = []
+    scheduler.after(20, () => seen.push('late'))
+    scheduler.after(10, async () => {
+      seen.push('first')
+      for (let i = 0; i < 5; i++) await undefined
+      seen.push('settled')
+    })
+    scheduler.after(10, () => seen.push('second'))
+    scheduler.after(15, () => seen.push('never')).cancelled = true
+    await scheduler.run(() => false)
+    expect(seen).toEqual(['first', 'settled', 'second', 'late'])
+    expect(scheduler.now).toBe(1_020)
+  })
+
+  it('passes on what an event throws', async () => {
+    const scheduler = new Scheduler(0)
+    scheduler.after(1, () => {
+      throw new Error('broken')
+    })
+    await expect(scheduler.run(() => false)).rejects.toThrow('broken')
+  })
+})
+
+describe('chance', () => {
+  it('gives streams of one seed that do not depend on each other', () => {
+    const draw = (seed: number, stream: string) => {
+      const chance = new Chance(seed, stream)
+      return Array.from({ length: 8 }, () => chance.uint32())
+    }
+    expect(draw(1, 'a')).toEqual(draw(1, 'a'))
+    expect(draw(1, 'a')).not.toEqual(draw(1, 'b'))
+    expect(draw(1, 'a')).not.toEqual(draw(2, 'a'))
+  })
+
+  it('is about uniform', () => {
+    const chance = new Chance(3)
+    const counts = Array.from({ length: 10 }, () => 0)
+    for (let i = 0; i < 10_000; i++) counts[chance.below(10)]++
+    for (const count of counts) expect(Math.abs(count - 1_000)).toBeLessThan(150)
+  })
+})
