@@ -87,8 +87,9 @@ export class PaymentEvents {
     return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
   }
 
-  /** The next event, of time `at` (epoch ms), as text of ASCII. */
-  next(at: number): string {
+  /** The next event, of up to `disorderMs` before `latest` (epoch ms), as text of ASCII. */
+  next(latest: number, disorderMs = 0): string {
+    const at = Math.floor(latest - this.#draw() * disorderMs)
     const user = `user-${String(Math.floor(this.#draw() * this.#keys)).padStart(6, '0')}`
     const amount = Math.floor(this.#draw() * 100_000) / 100
     const device = Math.floor(this.#draw() * 2 ** 32).toString(16)

@@ -14,10 +14,14 @@ export interface EstimateOptions {
   readonly profile: KeyedSumVariant
   /** Warm instances that share the work of a function. */
   readonly instances: number
+  /** Seconds that a batch of a shard gathers. */
+  readonly windowSec: number
   readonly checkpointSec: number
   readonly tickSec: number
   /** Checkpoint intervals that are measured. */
   readonly rounds: number
+  /** Of the streams between stages; 168 is what StreamJob deploys. */
+  readonly retentionHours: number
   /** Of all functions; undefined: the cheapest that keeps up. */
   readonly memoryMb: number | undefined
 }
@@ -52,8 +56,8 @@ const LOG_RETENTION_DAYS = 3
 
 /** Runs the load in virtual time and prices what it used. */
 export async function estimate(options: EstimateOptions): Promise<Estimate> {
-  const { rate, keys, parallelism, profile, instances, checkpointSec, tickSec, rounds } = options
-  const load = { rate, keys, parallelism, variant: profile, instances, checkpointMs: checkpointSec * 1_000, tickMs: tickSec * 1_000 }
+  const { rate, keys, parallelism, profile, instances, windowSec, checkpointSec, tickSec, rounds } = options
+  const load = { rate, keys, parallelism, variant: profile, instances, windowSec, checkpointMs: checkpointSec * 1_000, tickMs: tickSec * 1_000 }
   const run = new LoadRun(load)
   await run.activate()
   // Everybody is warm, the JIT too, and the first checkpoint is over.
@@ -73,7 +77,7 @@ export async function estimate(options: EstimateOptions): Promise<Estimate> {
     names.map((name) => [name, options.memoryMb ?? cheapestMemoryMb(invocations.filter((i) => i.function === name))]),
   )
   const usage = scaled(run.meter.total, interval / seconds)
-  const stack = { shards: parallelism, extendedRetention: true, queues: 2, memoryMb, logRetentionDays: LOG_RETENTION_DAYS }
+  const stack = { shards: parallelism, extendedRetention: options.retentionHours > 24, queues: 2, memoryMb, logRetentionDays: LOG_RETENTION_DAYS }
   const lines = bill({ seconds: interval, usage, invocations }, stack)
   const silent = bill({ seconds: 1, usage: noUsage(), invocations: [] }, stack)
   return {

@@ -26,6 +26,8 @@ export interface LoadOptions {
   readonly variant: KeyedSumVariant
   /** Warm instances of each function, one of which takes an invocation; 1: each finds its own memory. */
   readonly instances: number
+  /** Seconds that a batch of a shard gathers. */
+  readonly windowSec: number
   /** How often a checkpoint begins, ms; 0: never. */
   readonly checkpointMs: number
   /** How often all sources are poked, ms; 0: never. */
@@ -49,8 +51,8 @@ export const CONTROL = 'control'
 export type FunctionName = 'source' | 'keyed' | typeof CONTROL
 
 /**
- * The two stages of {@link keyedSumJob} and their control function, run second by second in virtual time: every shard has a batch a second,
- * each at its own moment of it, and messages arrive at once. All code between the events and the ports is the engine's.
+ * The two stages of {@link keyedSumJob} and their control function, run second by second in virtual time: every shard has a batch a second
+ * (or a window), each at its own moment of it, and messages arrive at once. All code between the events and the ports is the engine's.
  */
 export class LoadRun {
   readonly meter = new Meter()
@@ -132,18 +134,19 @@ export class LoadRun {
   }
 
   async #second(): Promise<void> {
-    const { checkpointMs, tickMs } = this.#options
+    const { checkpointMs, tickMs, windowSec } = this.#options
     const startMs = this.#now
     const sinceStart = startMs - START_MS
+    const batches = (sinceStart / 1_000) % windowSec === 0
     if (checkpointMs > 0 && sinceStart % checkpointMs === 0) await this.#beginCheckpoint()
     if (startMs >= this.#pollAtMs) await this.#pollCheckpoint()
     if (tickMs > 0 && sinceStart % tickMs === Math.floor(tickMs / 2)) await this.#tick()
-    for (let shard = 0; shard < this.sourceShards; shard++) {
+    for (let shard = 0; batches && shard < this.sourceShards; shard++) {
       this.#now = startMs + Math.floor((500 * shard) / this.sourceShards)
       await this.#sourceBatch(shard, startMs)
     }
     const keyed = this.graph.vertices[1]
-    for (let index = 0; index < keyed.parallelism; index++) {
+    for (let index = 0; batches && index < keyed.parallelism; index++) {
       this.#now = startMs + 500 + Math.floor((500 * index) / keyed.parallelism)
       await this.#framesBatch(keyed.id, String(index))
     }
@@ -153,15 +156,15 @@ export class LoadRun {
   // --- batches -----------------------------------------------------------------------------------------------------------
 
   async #sourceBatch(shard: number, startMs: number): Promise<void> {
-    const perShard = this.#options.rate / this.sourceShards
+    const { rate, windowSec } = this.#options
+    const perShard = rate / this.sourceShards
     const second = (startMs - START_MS) / 1_000
     const from = Math.floor(second * perShard)
-    const count = Math.floor((second + 1) * perShard) - from
+    const count = Math.floor((second + windowSec) * perShard) - from
     if (count === 0) return
-    const data = Array.from({ length: count }, (_, at) => {
-      const disorder = (at * 7_919) % DISORDER_MS
-      return this.#encoder.encode(this.#payments.next(Math.floor(startMs - 1_000 + (1_000 * at) / count - disorder)))
-    })
+    const data = Array.from({ length: count }, (_, at) =>
+      this.#encoder.encode(this.#payments.next(startMs - 1_000 * windowSec + (1_000 * windowSec * at) / count, DISORDER_MS)),
+    )
     await this.#batch(this.graph.vertices[0].id, shardName(shard), JSON.stringify(kinesisEvent(shardName(shard), from, data, this.#now)))
   }
 

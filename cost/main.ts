@@ -4,7 +4,9 @@ import type { KeyedSumVariant } from '../bench/keyed-sum.js'
 import { type EstimateOptions, estimate } from './estimate.js'
 import { report } from './report.js'
 
-interface Options extends Omit<EstimateOptions, 'memoryMb' | 'checkpointSec' | 'tickSec'> {
+interface Options extends Omit<EstimateOptions, 'memoryMb' | 'windowSec' | 'checkpointSec' | 'tickSec' | 'retentionHours'> {
+  readonly window: number
+  readonly retention: number
   readonly memory?: number
   readonly checkpoint: number
   readonly tick: number
@@ -23,13 +25,22 @@ await start(
       new Option('--profile <name>', 'what crosses between the stages: three fields, or whole events').choices(PROFILES).default('projected'),
     )
     .option('--instances <n>', 'warm instances that share the work of a function', wholeNumber(1), 1)
+    .option('--window <s>', 'seconds that a batch of a shard gathers', wholeNumber(1), 1)
     .option('--checkpoint <s>', 'seconds between checkpoints; 0: none', wholeNumber(0), 60)
     .option('--tick <s>', 'seconds between pokes of all sources; 0: none', wholeNumber(0), 60)
     .option('--rounds <n>', 'intervals to measure', wholeNumber(1), 3)
+    .option('--retention <hours>', 'of the streams between stages', wholeNumber(24), 168)
     .option('--memory <mb>', 'of each function (default: the cheapest that keeps up)', wholeNumber(128))
     .option('--json', 'one line of JSON')
-    .action(async ({ memory, checkpoint, tick, json, ...options }: Options) => {
-      const found = await estimate({ ...options, checkpointSec: checkpoint, tickSec: tick, memoryMb: memory })
+    .action(async ({ memory, window, checkpoint, tick, retention, json, ...options }: Options) => {
+      const found = await estimate({
+        ...options,
+        windowSec: window,
+        checkpointSec: checkpoint,
+        tickSec: tick,
+        retentionHours: retention,
+        memoryMb: memory,
+      })
       process.stdout.write(json ? `${JSON.stringify(found)}\n` : report(found))
     }),
 )

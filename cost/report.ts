@@ -4,7 +4,7 @@ import type { Estimate } from './estimate.js'
 /** The estimate for people. */
 export function report(found: Estimate): string {
   const { options, lines, functions, monthlyUsd, dataUsd, managedFlink, silentUsd } = found
-  const { rate, keys, parallelism, profile, checkpointSec } = options
+  const { rate, keys, parallelism, profile, windowSec, checkpointSec } = options
   const rows = [...lines].sort((a, b) => b.usd - a.usd).map((line) => row(line.name, `${amount(line.quantity)} x ${line.unit}`, line.usd))
   const perFunction = Object.entries(functions).map(
     ([name, f]) =>
@@ -13,7 +13,7 @@ export function report(found: Estimate): string {
   )
   return [
     `${amount(rate)} events/s of ${EVENT_BYTES} bytes, ${amount(keys)} keys, profile ${profile}, ${found.sourceShards} source shard(s) (not counted), ${parallelism} keyed subtask(s),`,
-    `a batch a shard a second, a checkpoint every ${checkpointSec} s. Prices of ${found.region}, ${found.pricesAsOf}, without free tiers.`,
+    `a batch a shard every ${windowSec} s, ${checkpointSec === 0 ? 'no checkpoints' : `a checkpoint every ${checkpointSec} s`}. Prices of ${found.region}, ${found.pricesAsOf}, without free tiers.`,
     '',
     ...rows,
     row('Together', '', monthlyUsd),

@@ -1,9 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
-import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { KinesisClient } from '@aws-sdk/client-kinesis'
-import { S3Client } from '@aws-sdk/client-s3'
-import { DynamoDbCommitLog, KinesisChannel, KinesisSourceStreams, S3BlobStore, SqsPokes } from '../runtime/backends/aws/index.js'
+import {
+  type AwsClients,
+  awsClients,
+  DynamoDbCommitLog,
+  KinesisChannel,
+  KinesisSourceStreams,
+  S3BlobStore,
+  SqsPokes,
+} from '../runtime/backends/aws/index.js'
 import { ZlibCompression } from '../runtime/backends/node/index.js'
 import { CheckpointStore } from '../runtime/checkpoint/index.js'
 import { MillraceError } from '../runtime/core/index.js'
@@ -33,18 +38,13 @@ export const CHECKPOINTS_PREFIX = 'checkpoints/'
 export const PARTS_PREFIX = 'log/'
 export const LETTERS_PREFIX = 'dead-letters/'
 
-interface Clients {
-  readonly s3: S3Client
-  readonly kinesis: KinesisClient
-}
-
-export function jobPorts(environment: JobEnvironment, outside: Outside, clients: Clients = newClients()): JobPorts {
+export function jobPorts(environment: JobEnvironment, outside: Outside, clients: AwsClients = awsClients()): JobPorts {
   const { table, bucket, job, revision, sources } = environment
   const prefix = `${CHECKPOINTS_PREFIX}${job}/${revision}/`
   const options = { root: `s3://${bucket}/${prefix.slice(0, -1)}`, newNonce: nonce }
   return {
     clock,
-    log: new DynamoDbCommitLog(new DynamoDBClient(), table),
+    log: new DynamoDbCommitLog(clients.dynamo, table),
     parts: new S3BlobStore(clients.s3, bucket, PARTS_PREFIX),
     checkpoints: new CheckpointStore(new S3BlobStore(clients.s3, bucket, prefix), options),
     streams: new KinesisSourceStreams(clients.kinesis, sources),
@@ -55,7 +55,7 @@ export function jobPorts(environment: JobEnvironment, outside: Outside, clients:
 }
 
 export function stagePorts(environment: StageEnvironment, graph: JobGraph, outside: Outside): StagePorts & JobPorts {
-  const clients = newClients()
+  const clients = awsClients()
   const channels = new Map<string, Channel>()
   for (const [stage, stream] of Object.entries(environment.streams)) {
     channels.set(stage, new KinesisChannel(clients.kinesis, stream, vertexOf(graph, stage).parallelism))
@@ -81,10 +81,6 @@ function pokesOf({ queues }: JobEnvironment, send: SendMessage): SqsPokes {
       await send(queue, body, delaySeconds)
     },
   })
-}
-
-function newClients(): Clients {
-  return { s3: new S3Client(), kinesis: new KinesisClient() }
 }
 
 function nonce(): string {

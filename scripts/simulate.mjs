@@ -9,7 +9,7 @@ const folder = join(root, '.millrace')
 const shared = { bundle: true, platform: 'node', format: 'esm', target: 'node20', packages: 'external', logLevel: 'error', absWorkingDir: root }
 
 mkdirSync(folder, { recursive: true })
-const mutantName = valueOf('--mutant')
+const mutantName = optionValue('--mutant')
 const { applyMutant, mutantNamed } = await loadMutants()
 const mutant = mutantName === undefined ? undefined : mutantNamed(mutantName)
 if (mutantName !== undefined && mutant === undefined) {
@@ -18,14 +18,20 @@ if (mutantName !== undefined && mutant === undefined) {
 }
 const outfile = join(folder, `simulation-${mutantName ?? 'plain'}.mjs`)
 const applied = new Set()
-await build({
-  ...shared,
-  entryPoints: [join(root, 'simulation', 'main.ts')],
-  outfile,
-  sourcemap: 'inline',
-  sourcesContent: false,
-  plugins: mutant === undefined ? [] : [mutation(mutant)],
-})
+try {
+  await build({
+    ...shared,
+    entryPoints: [join(root, 'simulation', 'main.ts')],
+    outfile,
+    sourcemap: 'inline',
+    sourcesContent: false,
+    plugins: mutant === undefined ? [] : [mutation(mutant)],
+  })
+} catch (error) {
+  // Not 1, which says that something was found.
+  console.error(error.message)
+  process.exit(2)
+}
 const missed = mutant === undefined ? [] : mutant.edits.filter(({ file }) => !applied.has(file))
 if (missed.length > 0) {
   console.error(`The mutant "${mutantName}" changes ${missed.map(({ file }) => file).join(', ')}, which the simulation does not run.`)
@@ -33,7 +39,7 @@ if (missed.length > 0) {
 }
 await import(pathToFileURL(outfile).href)
 
-function valueOf(option) {
+function optionValue(option) {
   const at = process.argv.findIndex((argument) => argument === option || argument.startsWith(`${option}=`))
   if (at < 0) return undefined
   return process.argv[at].includes('=') ? process.argv[at].slice(option.length + 1) : process.argv[at + 1]

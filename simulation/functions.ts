@@ -1,5 +1,5 @@
-import { FunctionInstances } from '../runtime/testing/function-instances.js'
 import type { StageCall } from '../runtime/task/stage-subtask.js'
+import { FunctionInstances } from '../runtime/testing/function-instances.js'
 import { type Machine, Program } from './program.js'
 
 /** What an instance keeps between invocations: a subtask for each that it has served. */
@@ -84,15 +84,14 @@ export class StageFunction {
     this.#lastServed.set(subtask, instance)
     program.stallLeftMs = longestStallMs
     trace.add(scheduler.now, 'invoke', call.kind === 'batch' ? call.records.length : 0, () => `${program.name} ${subtask} ${describeCall(call)}`)
-    let servant = servants.get(subtask)
-    if (servant === undefined) servants.set(subtask, (servant = this.options.serve(program, subtask)))
-    const served = servant
+    const servant = servants.get(subtask) ?? this.options.serve(program, subtask)
+    servants.set(subtask, servant)
     return new Promise((resolve, reject) => {
       program.onDeath = () => {
         this.#instances.crash(instance)
         reject(FAILED)
       }
-      served.invoke(call).then(
+      servant.invoke(call).then(
         () => {
           trace.add(scheduler.now, 'returned', 0, () => `${program.name} ${subtask}`)
           resolve()

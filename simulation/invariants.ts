@@ -55,6 +55,8 @@ interface LogFacts {
   /** seq of the next frame by channel. */
   nextSeq: Map<string, number>
   watermarks: Map<string, number>
+  /** Channels that have ended. */
+  ended: Set<string>
 }
 
 /** Something a commit had for a sink. */
@@ -106,7 +108,7 @@ export class JobObserver {
     const { checks } = this
     let facts = this.logs.get(log)
     if (facts === undefined) {
-      facts = { version: 0, attempt: 0, epoch: 0, record: undefined, missing: new Set(), nextSeq: new Map(), watermarks: new Map() }
+      facts = { version: 0, attempt: 0, epoch: 0, record: undefined, missing: new Set(), nextSeq: new Map(), watermarks: new Map(), ended: new Set() }
       this.logs.set(log, facts)
     }
     const { version } = item
@@ -121,10 +123,19 @@ export class JobObserver {
       if (record.life !== 'retired') {
         facts.nextSeq = new Map()
         facts.watermarks = new Map()
+        facts.ended = new Set()
       }
     } else {
-      checks.hold('3', facts.missing.size === 0, () => `${log}: version ${version} was won before ${[...facts.missing].join(', ')} of ${facts.version} arrived`)
-      checks.hold('1', record.attempt === facts.attempt, () => `${log}: version ${version} is of attempt ${record.attempt}, the one before of ${facts.attempt}`)
+      checks.hold(
+        '3',
+        facts.missing.size === 0,
+        () => `${log}: version ${version} was won before ${[...facts.missing].join(', ')} of ${facts.version} arrived`,
+      )
+      checks.hold(
+        '1',
+        record.attempt === facts.attempt,
+        () => `${log}: version ${version} is of attempt ${record.attempt}, the one before of ${facts.attempt}`,
+      )
     }
     const epochBefore = facts.epoch
     facts.version = version
@@ -143,6 +154,8 @@ export class JobObserver {
       const expected = facts.nextSeq.get(channel) ?? 1
       checks.hold('5', frame.seq === expected, () => `${log}: frame ${frame.seq} of ${channel} was committed where ${expected} was due`)
       facts.nextSeq.set(channel, frame.seq + 1)
+      checks.hold('5', !facts.ended.has(channel), () => `${log}: frame ${frame.seq} of ${channel} was committed behind the end of the channel`)
+      if (frame.end !== null) facts.ended.add(channel)
       this.#watermark(facts, channel, frame)
       this.#barrier(channel, frame)
       const name = `${channel}#${frame.seq}`
@@ -175,8 +188,8 @@ export class JobObserver {
   }
 
   #barrier(channel: string, { epoch, seq }: Frame): void {
-    let barriers = this.#barriers.get(channel)
-    if (barriers === undefined) this.#barriers.set(channel, (barriers = []))
+    const barriers = this.#barriers.get(channel) ?? []
+    this.#barriers.set(channel, barriers)
     const last = barriers.at(-1)
     if (last === undefined || epoch > last.epoch) barriers.push({ epoch, seq })
   }
@@ -188,7 +201,11 @@ export class JobObserver {
       if (successors !== null) continue
       const barriers = this.#barriers.get(`${attempt}|${name}:${to}`) ?? []
       const seq = barriers.find(({ epoch }) => epoch >= checkpointId)?.seq
-      this.checks.hold('6', next === seq, () => `${log}: the snapshot of ${checkpointId} goes to frame ${next} of channel ${name}, its barrier is ${seq}`)
+      this.checks.hold(
+        '6',
+        next === seq,
+        () => `${log}: the snapshot of ${checkpointId} goes to frame ${next} of channel ${name}, its barrier is ${seq}`,
+      )
     }
   }
 
@@ -204,7 +221,11 @@ export class JobObserver {
   framePut(stage: string, bytes: Uint8Array): void {
     const id = frameId(bytes)
     const log = this.#committed.get(id)
-    this.checks.hold('2', log !== undefined, () => `a frame for ${stage} was put that is in no committed outbox (or differs from it): ${describeFrame(bytes, this.compression)}`)
+    this.checks.hold(
+      '2',
+      log !== undefined,
+      () => `a frame for ${stage} was put that is in no committed outbox (or differs from it): ${describeFrame(bytes, this.compression)}`,
+    )
     if (log !== undefined) this.#arrived(log, id)
   }
 

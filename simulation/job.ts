@@ -1,5 +1,5 @@
-import { MemorySourceStreams } from '../runtime/backends/memory/index.js'
 import { CommandLineParameters } from '../runtime/api/job-parameters.js'
+import { MemorySourceStreams } from '../runtime/backends/memory/index.js'
 import { CheckpointStore } from '../runtime/checkpoint/index.js'
 import { decodeJobRecord, type JobRecord, type ManifestRef } from '../runtime/checkpoint/job-record.js'
 import type { SourcePosition } from '../runtime/checkpoint/stage-ack.js'
@@ -9,8 +9,8 @@ import type { Channel, ControlItem, PokeTarget } from '../runtime/ports/index.js
 import { JobControl } from '../runtime/task/job-control.js'
 import { fenceSinks } from '../runtime/task/sink-fence.js'
 import { type Deployment, hasSource, jobLogName, subtaskLogName } from '../runtime/task/stage-names.js'
-import { type StageCall, StageSubtask } from '../runtime/task/stage-subtask.js'
 import type { DeadLetter } from '../runtime/task/stage-ports.js'
+import { type StageCall, StageSubtask } from '../runtime/task/stage-subtask.js'
 import { StageFunction } from './functions.js'
 import { JobObserver } from './invariants.js'
 import { Mapping } from './mapping.js'
@@ -86,7 +86,11 @@ export class Job {
   #sinkTakes({ writer, attempt }: SinkMarker): void {
     const { record } = this
     const fenced = attempt > 0 && record?.phase === 'running' && record.attempt > attempt
-    this.world.checks.hold('7', !fenced, () => `${this.name}: a sink took what attempt ${attempt} of ${writer} wrote while attempt ${record?.attempt} runs`)
+    this.world.checks.hold(
+      '7',
+      !fenced,
+      () => `${this.name}: a sink took what attempt ${attempt} of ${writer} wrote while attempt ${record?.attempt} runs`,
+    )
   }
 
   get record(): JobRecord | undefined {
@@ -179,7 +183,8 @@ export class Job {
 
   /** Something was thrown out of the engine: what a failed port explains, and nothing else. */
   #failed(error: unknown, program: Program): void {
-    const explained = error instanceof MillraceError && (EXPLAINED.includes(error.code) || (program.missedBlob && /_CORRUPT$|NOT_FOUND$/.test(error.code)))
+    const explained =
+      error instanceof MillraceError && (EXPLAINED.includes(error.code) || (program.missedBlob && /_CORRUPT$|NOT_FOUND$/.test(error.code)))
     this.world.checks.hold('engine', explained, () => `${program.name} threw ${(error as Error)?.stack ?? String(error)}`)
   }
 
@@ -235,7 +240,10 @@ export class Job {
 
   get idle(): boolean {
     const { readers, revisions } = this
-    return (readers === undefined || readers.mappings.every((mapping) => mapping.idle)) && revisions.every(({ mappings }) => mappings.every((mapping) => mapping.idle))
+    return (
+      (readers === undefined || readers.mappings.every((mapping) => mapping.idle)) &&
+      revisions.every(({ mappings }) => mappings.every((mapping) => mapping.idle))
+    )
   }
 
   wakeReaders(): void {
@@ -264,17 +272,24 @@ export class Job {
     this.disableReaders()
     const readers: SourceReaders = { revision, attempt, mappings: [] }
     this.readers = readers
-    const manifest = from === null ? undefined : await new CheckpointStore(from.root === undefined ? this.checkpoints : (this.origin as { readonly job: Job }).job.checkpoints).load(from.checkpointId)
+    const manifest =
+      from === null
+        ? undefined
+        : await new CheckpointStore(from.root === undefined ? this.checkpoints : (this.origin as { readonly job: Job }).job.checkpoints).load(
+            from.checkpointId,
+          )
     for (const { name } of this.world.simulated.streams) {
       const { stream } = this.world.source(name)
       const positions = (manifest?.operators.find(({ uid }) => uid === name)?.subtasks ?? []).flatMap(
         ({ operatorState }) => operatorState as readonly (SourcePosition & { readonly ended: boolean })[],
       )
+      // A split that the manifest does not know has nothing older than what was last read of the split that it continues.
+      const known = new Set(positions.map(({ splitId }) => splitId))
       let oldest = manifest === undefined ? 0 : this.world.now
-      for (const { splitId, position, ended } of positions) {
-        if (ended) continue
-        const next = stream.records(splitId).find((record) => position === null || record.position > BigInt(position))
-        if (next !== undefined) oldest = Math.min(oldest, next.arrivalMs)
+      for (const { splitId, position, ended, successors } of positions) {
+        if (ended && successors.every((successor) => known.has(successor.splitId))) continue
+        const read = position === null ? undefined : stream.records(splitId).find((record) => record.position === BigInt(position))
+        oldest = Math.min(oldest, read?.arrivalMs ?? 0)
       }
       const margin = this.world.chance.pick([0, 1_000, 60_000])
       const mapping = new Mapping(this.world.machine, {
@@ -312,8 +327,8 @@ export class Job {
       }
       const again = (): void => {
         if (answered) return
-        if (lives !== undefined) return answer(undefined)
-        scheduler.after(machine.chance.between(500, 5_000), attempt)
+        if (lives !== undefined) answer(undefined)
+        else scheduler.after(machine.chance.between(500, 5_000), attempt)
       }
       const attempt = (): void => {
         if (answered) return
@@ -387,7 +402,34 @@ export class Job {
           const sent = head(from, sender)?.nextSeq.get(`${record.attempt}|${index}:${sender}:${receiver}`)
           if (sent === undefined) continue
           const taken = head(to, receiver)?.record?.channels[`${index}:${sender}`]?.next
-          checks.hold('8', taken === sent, () => `${this.name}: ${to}/${receiver} has taken channel ${index}:${sender} up to ${taken}, sent is up to ${sent}`)
+          checks.hold(
+            '8',
+            taken === sent,
+            () => `${this.name}: ${to}/${receiver} has taken channel ${index}:${sender} up to ${taken}, sent is up to ${sent}`,
+          )
+        }
+      }
+    }
+  }
+
+  /** Event time of no input is behind all the channels into it that are not idle. */
+  checkWatermarks(): void {
+    const { graph, deployment } = this.revision
+    for (const vertex of graph.vertices) {
+      if (hasSource(vertex)) continue
+      for (const index of indexes(graph, vertex.id)) {
+        const log = subtaskLogName(deployment, vertex.id, index)
+        const record = this.observer.logs.get(log)?.record
+        if (record === undefined || record.sweep !== null) continue
+        const least = new Map<number, number>()
+        for (const [name, { watermark, idle, successors }] of Object.entries(record.channels)) {
+          const input = graph.edges.find((edge) => edge.index === Number.parseInt(name, 10))?.input
+          if (input === undefined || (successors !== null && successors.length === 0) || idle) continue
+          least.set(input, Math.min(least.get(input) ?? Number.POSITIVE_INFINITY, watermark))
+        }
+        for (const [input, watermark] of least) {
+          const combined = record.inputs[input]?.watermark ?? Number.POSITIVE_INFINITY
+          this.world.checks.hold('9', combined >= watermark, () => `${log}: input ${input} is at ${combined}, its channels are at ${watermark}`)
         }
       }
     }
@@ -416,7 +458,11 @@ export class Job {
       for (const uid of new Set([...states.keys(), ...Object.keys(record.base.keyed)])) {
         const segments = record.base.keyed[uid]?.flatMap((share) => share.segments) ?? []
         const warm = rowsOf(segments.map(({ name }) => this.checkpoints.look(name) as Uint8Array))
-        this.world.checks.hold('10', warm === (states.get(uid) ?? ''), () => `${log}: state of ${uid} in memory is\n${warm}\nand from the log\n${states.get(uid)}`)
+        this.world.checks.hold(
+          '10',
+          warm === (states.get(uid) ?? ''),
+          () => `${log}: state of ${uid} in memory is\n${warm}\nand from the log\n${states.get(uid)}`,
+        )
       }
     }
   }

@@ -5,7 +5,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { integer } from '../cli/option-parsers.js'
 import { FAULT_KINDS, type FaultKind } from './faults.js'
 import type { JobKind } from './jobs/index.js'
-import { mutantNamed, MUTANTS } from './mutants.js'
+import { MUTANTS, mutantNamed } from './mutants.js'
 import { PROFILES, profileNamed } from './profiles.js'
 import { count, coverage, emptyTally, median, merge, type Tally } from './report.js'
 import { type SeedOptions, simulate } from './run.js'
@@ -114,7 +114,9 @@ function report(tally: Tally, seconds: number): void {
   print([
     `${seeds} seeds in ${seconds.toFixed(1)} s, ${(ms / Math.max(1, seeds)).toFixed(1)} ms a seed and thread (run twice); ${violations.length} violations`,
     `medians: ${median(commits)} commits, ${median(stages)} stages, ${median(faults)} faults, ${median(checkpoints)} checkpoints`,
-    ...violations.slice(0, 20).map(({ seed, profile, job, invariant, what }) => `seed ${seed}, ${profile}, ${job}\n  invariant ${invariant}: ${what}`),
+    ...violations
+      .slice(0, 20)
+      .map(({ seed, profile, job, invariant, what }) => `seed ${seed}, ${profile}, ${job}\n  invariant ${invariant}: ${what}`),
   ])
 }
 

@@ -1,6 +1,12 @@
 import type { MemoryStream } from '../runtime/backends/memory/index.js'
 import type { StreamRecord } from '../runtime/task/record-stream-source.js'
-import { EventSourceMapping, mappedStream, type MappingFaults, type MappingStart, type MappingStats } from '../runtime/testing/event-source-mapping.js'
+import {
+  EventSourceMapping,
+  type MappingFaults,
+  type MappingStart,
+  type MappingStats,
+  mappedStream,
+} from '../runtime/testing/event-source-mapping.js'
 import type { FaultKind } from './faults.js'
 import type { Machine } from './program.js'
 

@@ -34,8 +34,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: 'runtime/task/commit-record.ts',
-        find: "    const name = `${log}/${version}-${nonce()}`\n    if ((await blobs.put(name, bytes)) === 'stored') return",
-        replace: '    const name = `${log}/${version}-${bytes.length}`\n    void nonce\n    await blobs.put(name, bytes)\n    return',
+        find: "nonce()}`\n    if ((await blobs.put(name, bytes)) === 'stored') return",
+        replace: 'bytes.length}`\n    void nonce\n    await blobs.put(name, bytes)\n    return',
       },
     ],
   },
@@ -43,7 +43,11 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'log-dropped-after-rebase',
     what: 'items of the log go when a new base has been written, while others may still stand before them',
     edits: [
-      { file: SUBTASK, find: 'ports.clock.now() + this.#settings.logRetentionMs\n    if (', replace: 'ports.clock.now() + this.#settings.logRetentionMs / 20\n    if (' },
+      {
+        file: SUBTASK,
+        find: 'ports.clock.now() + this.#settings.logRetentionMs\n    if (',
+        replace: 'ports.clock.now() + this.#settings.logRetentionMs / 20\n    if (',
+      },
       { file: 'runtime/task/stage-commit.ts', find: 'settings.logRetentionMs / 2', replace: 'settings.logRetentionMs / 40' },
     ],
     profiles: ['slow', 'zombies', 'everything'],
@@ -76,22 +80,47 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: CHANNELS,
         find: '    const kept = bytes.slice()\n',
-        replace: "    if (frame.seq > channel.next && !channel.stash.has(frame.seq - 1)) throw laterAttempt(frame, this.#attempt, where)\n    const kept = bytes.slice()\n",
+        replace:
+          '    if (frame.seq > channel.next && !channel.stash.has(frame.seq - 1)) throw laterAttempt(frame, this.#attempt, where)\n    const kept = bytes.slice()\n',
       },
     ],
   },
   {
     name: 'cache-kept-after-failure',
     what: 'what an invocation that failed has done to the memory stays',
-    edits: [{ file: SUBTASK, find: '    } catch (error) {\n      await this.#drop()\n      throw error\n    } finally', replace: '    } catch (error) {\n      throw error\n    } finally' }],
+    edits: [
+      {
+        file: SUBTASK,
+        find: '    } catch (error) {\n      await this.#drop()\n      throw error\n    } finally',
+        replace: '    } catch (error) {\n      throw error\n    } finally',
+      },
+    ],
   },
-  { name: 'send-before-commit', what: 'what a batch makes is sent before it is committed', edits: [sendFirst("prepared.record.kind === 'BATCH' && step?.cut === undefined")] },
-  { name: 'send-before-commit-of-tick', what: 'what a poke makes is sent before it is committed', edits: [sendFirst("work.kind === 'poke' && step?.cut === undefined")] },
-  { name: 'send-before-commit-of-checkpoint', what: 'barrier and acknowledgement are sent before the snapshot is committed', edits: [sendFirst('step?.cut !== undefined')] },
+  {
+    name: 'send-before-commit',
+    what: 'what a batch makes is sent before it is committed',
+    edits: [sendFirst("prepared.record.kind === 'BATCH' && step?.cut === undefined")],
+  },
+  {
+    name: 'send-before-commit-of-tick',
+    what: 'what a poke makes is sent before it is committed',
+    edits: [sendFirst("work.kind === 'poke' && step?.cut === undefined")],
+  },
+  {
+    name: 'send-before-commit-of-checkpoint',
+    what: 'barrier and acknowledgement are sent before the snapshot is committed',
+    edits: [sendFirst('step?.cut !== undefined')],
+  },
   {
     name: 'old-mapping-not-fenced',
     what: "a batch of a former attempt's mapping is taken",
-    edits: [{ file: SUBTASK, find: "work.attempt !== undefined && work.attempt !== head.attempt) {", replace: "work.attempt !== undefined && work.attempt !== head.attempt && work.kind === 'end') {" }],
+    edits: [
+      {
+        file: SUBTASK,
+        find: 'work.attempt !== undefined && work.attempt !== head.attempt) {',
+        replace: "work.attempt !== undefined && work.attempt !== head.attempt && work.kind === 'end') {",
+      },
+    ],
     profiles: ['restore', 'restore-zombies', 'everything'],
   },
   {
@@ -114,24 +143,46 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'watermark-greatest',
     what: 'the watermark of an input is the greatest of its channels',
-    edits: [{ file: 'runtime/task/input-progress.ts', find: '(least, channel) => Math.min(least, channel.watermark), MAX_WATERMARK)', replace: '(least, channel) => Math.max(least, channel.watermark), before.watermark)' }],
+    edits: [
+      {
+        file: 'runtime/task/input-progress.ts',
+        find: '(least, channel) => Math.min(least, channel.watermark), MAX_WATERMARK)',
+        replace: '(least, channel) => Math.max(least, channel.watermark), before.watermark)',
+      },
+    ],
   },
   {
     name: 'idle-is-active',
     what: 'a channel that is idle holds the watermark',
-    edits: [{ file: 'runtime/task/input-progress.ts', find: '!channel.idle && channel.watermark >= before.watermark', replace: 'channel.watermark >= before.watermark' }],
+    edits: [
+      {
+        file: 'runtime/task/input-progress.ts',
+        find: '!channel.idle && channel.watermark >= before.watermark',
+        replace: 'channel.watermark >= before.watermark',
+      },
+    ],
   },
   {
     name: 'ended-parent-does-not-hold',
     what: 'a parent that has ended does not hold the watermark for a successor that has not begun',
-    edits: [{ file: CHANNELS, find: '(channel.successors === null || channel.successors.length > 0)) live.push', replace: 'channel.successors === null) live.push' }],
+    edits: [
+      {
+        file: CHANNELS,
+        find: '(channel.successors === null || channel.successors.length > 0)) live.push',
+        replace: 'channel.successors === null) live.push',
+      },
+    ],
     profiles: ['reshard', 'everything'],
   },
   {
     name: 'child-begins-with-first-parent',
     what: 'a merged split begins when the first of its parents has ended',
     edits: [
-      { file: CHANNELS, find: '!channel.known || channel.successors === null) return', replace: '!channel.known || channel.successors === null) continue' },
+      {
+        file: CHANNELS,
+        find: '!channel.known || channel.successors === null) return',
+        replace: '!channel.known || channel.successors === null) continue',
+      },
       { file: SPLITS, find: 'if (heads.length < successor.parents.length) continue', replace: 'if (heads.length === 0) continue' },
     ],
     profiles: ['reshard', 'everything'],
@@ -139,7 +190,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'state-of-one-former-subtask',
     what: 'a rescale takes the state of one former subtask only',
-    edits: [{ file: 'runtime/checkpoint/restore-plan.ts', find: 'if (former.keyed.length === 0) continue', replace: 'if (former.keyed.length === 0 || shares.length > 0) continue' }],
+    edits: [
+      {
+        file: 'runtime/checkpoint/restore-plan.ts',
+        find: 'if (former.keyed.length === 0) continue',
+        replace: 'if (former.keyed.length === 0 || shares.length > 0) continue',
+      },
+    ],
     profiles: ['rescale', 'everything'],
   },
   {
@@ -151,7 +208,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'sweep-not-resumed',
     what: 'timers that were still to fire when a commit ended are forgotten by an instance that starts cold',
-    edits: [{ file: 'runtime/task/live-stage.ts', find: 'if (this.#sweep !== null) this.#beginSweepAgain(this.#sweep)', replace: 'this.#sweep = null' }],
+    edits: [
+      { file: 'runtime/task/live-stage.ts', find: 'if (this.#sweep !== null) this.#beginSweepAgain(this.#sweep)', replace: 'this.#sweep = null' },
+    ],
   },
   {
     name: 'several-commits-one-delivery',
@@ -160,7 +219,8 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: SUBTASK,
         find: 'await this.#committed(memory, version, prepared)',
-        replace: 'await this.#committed(memory, version, step?.more === true ? { ...prepared, outbox: { ...prepared.outbox, frames: [], sinks: [] } } : prepared)',
+        replace:
+          'await this.#committed(memory, version, step?.more === true ? { ...prepared, outbox: { ...prepared.outbox, frames: [], sinks: [] } } : prepared)',
       },
     ],
   },
@@ -183,14 +243,24 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'reset-keeps-sequence-numbers',
     what: 'senders go on counting their frames over a restore',
-    edits: [{ file: 'runtime/task/reset-record.ts', find: '    ...blank,\n    plan: place.plan,', replace: '    ...blank,\n    outputs: head?.outputs ?? {},\n    plan: place.plan,' }],
+    edits: [
+      {
+        file: 'runtime/task/reset-record.ts',
+        find: '    ...blank,\n    plan: place.plan,',
+        replace: '    ...blank,\n    outputs: head?.outputs ?? {},\n    plan: place.plan,',
+      },
+    ],
     profiles: RESTORES,
   },
   {
     name: 'sources-reset-before-receivers',
     what: 'a restore resets the sources first',
     edits: [
-      { file: ACTIVATION, find: 'starts.filter(({ split }) => split === null).reverse()) await this.#resetLog', replace: 'starts) await this.#resetLog' },
+      {
+        file: ACTIVATION,
+        find: 'starts.filter(({ split }) => split === null).reverse()) await this.#resetLog',
+        replace: 'starts) await this.#resetLog',
+      },
     ],
     profiles: RESTORES,
   },
@@ -201,7 +271,8 @@ export const MUTANTS: readonly Mutant[] = [
       {
         file: ACTIVATION,
         find: '    for (const leaving of record.leaving) await',
-        replace: '    await updateJob(ports, deployment.job, (newest) => decideRunning(newest, record.attempt))\n    for (const leaving of record.leaving) await',
+        replace:
+          '    await updateJob(ports, deployment.job, (newest) => decideRunning(newest, record.attempt))\n    for (const leaving of record.leaving) await',
       },
     ],
     profiles: RESTORES,
@@ -221,7 +292,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'completes-with-one-missing',
     what: 'a checkpoint completes while one acknowledgement is missing',
-    edits: [{ file: 'runtime/checkpoint/job-decisions.ts', find: '  if (missing > 0) return refused(', replace: '  if (missing > 1) return refused(' }],
+    edits: [
+      { file: 'runtime/checkpoint/job-decisions.ts', find: '  if (missing > 0) return refused(', replace: '  if (missing > 1) return refused(' },
+    ],
   },
 ]
 

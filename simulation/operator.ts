@@ -129,7 +129,11 @@ export class Operator {
   }
 
   /** `anew`: the sources' mappings are replaced, because positions go back. `lives`: calls after which the activation is cut short for good. */
-  async activate(revision: Revision, from: ManifestRef | null, options: { readonly anew: boolean; readonly retire?: Revision; readonly lives?: number }): Promise<boolean> {
+  async activate(
+    revision: Revision,
+    from: ManifestRef | null,
+    options: { readonly anew: boolean; readonly retire?: Revision; readonly lives?: number },
+  ): Promise<boolean> {
     const { job } = this
     const { retire, lives, anew } = options
     if (anew) job.disableReaders()

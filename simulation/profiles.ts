@@ -38,7 +38,17 @@ const CRASHES: FaultRates = { 'crash-before': 0.004, 'crash-after': 0.006, 'thro
 const STORES: FaultRates = { throttled: 0.0008, 'torn-read': 0.03, 'blob-missing': 0.01, 'log-expired': 0.02 }
 const CHANNELS: FaultRates = { 'entries-refused': 0.03, 'entry-late': 0.015, 'entry-doubled': 0.01, 'entries-reordered': 0.02 }
 const POKES: FaultRates = { 'poke-lost': 0.05, 'poke-doubled': 0.03, 'poke-late': 0.05, 'poke-early': 0.02, 'poke-old-revision': 0.05 }
-const FUNCTIONS: FaultRates = { 'other-instance': 0.25, 'instances-lost': 0.01, 'other-boundaries': 0.5, 'batch-doubled': 0.02, 'batch-repeated': 0.03, 'answer-lost': 0.03, 'position-back': 0.02, 'given-up': 0.02, 'delivery-paused': 0.005 }
+const FUNCTIONS: FaultRates = {
+  'other-instance': 0.25,
+  'instances-lost': 0.01,
+  'other-boundaries': 0.5,
+  'batch-doubled': 0.02,
+  'batch-repeated': 0.03,
+  'answer-lost': 0.03,
+  'position-back': 0.02,
+  'given-up': 0.02,
+  'delivery-paused': 0.005,
+}
 const CLOCKS: FaultRates = { 'clock-off': 0.5, 'clock-jump': 0.01 }
 const ZOMBIES: FaultRates = { stall: 0.008 }
 const CONTROL: FaultRates = { 'abort-at-random': 0.15, 'back-to-back': 0.2, 'coordinator-again': 0.1 }
@@ -49,8 +59,20 @@ const CHECKPOINTS: ActionWeights = { checkpoint: 4, wait: 2 }
 
 export const PROFILES: readonly Profile[] = [
   { name: 'calm', what: 'no faults, checkpoints only', rates: {}, actions: CHECKPOINTS, decisions: 6 },
-  { name: 'crashes', what: 'programs end and calls fail', rates: { ...CRASHES, ...STORES, ...FUNCTIONS, ...CONTROL }, actions: CHECKPOINTS, decisions: 8 },
-  { name: 'channels', what: 'streams between stages lose order, double and refuse', rates: { ...scaled(CHANNELS, 4), ...LIGHT }, actions: CHECKPOINTS, decisions: 8 },
+  {
+    name: 'crashes',
+    what: 'programs end and calls fail',
+    rates: { ...CRASHES, ...STORES, ...FUNCTIONS, ...CONTROL },
+    actions: CHECKPOINTS,
+    decisions: 8,
+  },
+  {
+    name: 'channels',
+    what: 'streams between stages lose order, double and refuse',
+    rates: { ...scaled(CHANNELS, 4), ...LIGHT },
+    actions: CHECKPOINTS,
+    decisions: 8,
+  },
   {
     name: 'zombies',
     what: 'invocations that time out live on',
@@ -65,7 +87,13 @@ export const PROFILES: readonly Profile[] = [
     actions: { checkpoint: 6, wait: 1 },
     decisions: 12,
   },
-  { name: 'restore', what: 'restores from any checkpoint', rates: LIGHT, actions: { checkpoint: 4, savepoint: 1, restore: 3, wait: 1 }, decisions: 10 },
+  {
+    name: 'restore',
+    what: 'restores from any checkpoint',
+    rates: LIGHT,
+    actions: { checkpoint: 4, savepoint: 1, restore: 3, wait: 1 },
+    decisions: 10,
+  },
   {
     name: 'restore-zombies',
     what: 'restores while invocations of former attempts live on',
@@ -73,7 +101,13 @@ export const PROFILES: readonly Profile[] = [
     actions: { checkpoint: 4, restore: 3, split: 0.5, wait: 1 },
     decisions: 10,
   },
-  { name: 'rescale', what: 'other parallelism, other revisions, rollbacks', rates: LIGHT, actions: { checkpoint: 3, restore: 0.5, rescale: 2, rollback: 1, wait: 1 }, decisions: 9 },
+  {
+    name: 'rescale',
+    what: 'other parallelism, other revisions, rollbacks',
+    rates: LIGHT,
+    actions: { checkpoint: 3, restore: 0.5, rescale: 2, rollback: 1, wait: 1 },
+    decisions: 9,
+  },
   { name: 'stop', what: 'stops with a savepoint', rates: LIGHT, actions: { checkpoint: 2, stop: 3, rollback: 1, wait: 1 }, decisions: 8 },
   {
     name: 'reshard',
@@ -83,7 +117,13 @@ export const PROFILES: readonly Profile[] = [
     decisions: 12,
     silent: 0.3,
   },
-  { name: 'fork', what: 'other jobs begin with checkpoints of this one', rates: LIGHT, actions: { checkpoint: 4, fork: 2, restore: 0.5, wait: 1 }, decisions: 8 },
+  {
+    name: 'fork',
+    what: 'other jobs begin with checkpoints of this one',
+    rates: LIGHT,
+    actions: { checkpoint: 4, fork: 2, restore: 0.5, wait: 1 },
+    decisions: 8,
+  },
   {
     name: 'slow',
     what: 'hours pass in the middle of everything',
@@ -93,7 +133,14 @@ export const PROFILES: readonly Profile[] = [
     longestStallMs: 5 * HOUR,
   },
   { name: 'clocks', what: 'clocks are off and jump', rates: { ...LIGHT, ...CLOCKS, 'clock-jump': 0.05 }, actions: CHECKPOINTS, decisions: 8 },
-  { name: 'poison', what: 'records that the job cannot process', rates: LIGHT, actions: { ...CHECKPOINTS, restore: 0.5 }, decisions: 8, poison: true },
+  {
+    name: 'poison',
+    what: 'records that the job cannot process',
+    rates: LIGHT,
+    actions: { ...CHECKPOINTS, restore: 0.5 },
+    decisions: 8,
+    poison: true,
+  },
   {
     name: 'everything',
     what: 'all of it',

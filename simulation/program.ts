@@ -75,7 +75,10 @@ export class Program {
       return Math.floor(scheduler.now + this.skewMs)
     },
     // Work takes time too.
-    monotonic: () => this.machine.scheduler.now + (this.#driftMs += this.machine.chance.below(4)),
+    monotonic: () => {
+      this.#driftMs += this.machine.chance.below(4)
+      return this.machine.scheduler.now + this.#driftMs
+    },
   }
 
   nonce(): string {
@@ -122,12 +125,7 @@ export class Program {
     return usual + Math.max(0, long)
   }
 
-  #arrive<T>(
-    kind: FaultKind | undefined,
-    size: number,
-    effect: () => Promise<T>,
-    otherwise: (() => Promise<T>) | undefined,
-  ): Promise<T> {
+  #arrive<T>(kind: FaultKind | undefined, size: number, effect: () => Promise<T>, otherwise: (() => Promise<T>) | undefined): Promise<T> {
     const { chance } = this.machine
     switch (kind) {
       case 'crash-before':
@@ -157,7 +155,10 @@ export class Program {
         this.missedBlob = true
         return this.#with({ kind: 'missing' }, effect)
       case 'entries-refused':
-        return this.#with({ kind: 'entries', faults: Array.from({ length: size }, () => chance.pick(['put', 'refuse', 'refuse-and-put'] as const)) }, effect)
+        return this.#with(
+          { kind: 'entries', faults: Array.from({ length: size }, () => chance.pick(['put', 'refuse', 'refuse-and-put'] as const)) },
+          effect,
+        )
       case 'entry-late':
         return this.#with(
           { kind: 'entries', faults: Array.from({ length: size }, () => (chance.happens(0.5) ? 'put' : { lateMs: this.#late() })) },

@@ -1,6 +1,6 @@
 import { inspect } from 'node:util'
 import { CheckpointStore } from '../runtime/checkpoint/index.js'
-import { type JobParameters } from '../runtime/core/index.js'
+import type { JobParameters } from '../runtime/core/index.js'
 import { type CompiledJob, vertexOf } from '../runtime/plan/index.js'
 import { decodeSegment } from '../runtime/state/index.js'
 import { BatchProcessingTime } from '../runtime/task/batch-processing-time.js'
@@ -26,8 +26,8 @@ export async function coldState(job: Job, describe: () => CompiledJob, log: stri
   const time = new BatchProcessingTime({ now: () => world.now, monotonic: () => world.now })
   time.beginAt(recovered.head.lastNow)
   const vertex = vertexOf(compiled.graph, stage)
-  const compression = world.compression
-  const live = await LiveStage.open({ job: compiled, vertex, subtask, parameters, time, compression, random: () => 0.5, count: () => {} }, recovered)
+  const packing = { compression: world.compression, frameBytes: world.settings.frameBytes }
+  const live = await LiveStage.open({ job: compiled, vertex, subtask, parameters, time, packing, random: () => 0.5, count: () => {} }, recovered)
   const states = new Map(live.takeSegments().map(([uid, bytes]) => [uid, rowsOf([bytes])]))
   await live.close()
   return { version: recovered.version, states }

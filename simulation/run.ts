@@ -1,10 +1,10 @@
-import type { OutputFact } from './jobs/index.js'
-import { generateJob, JOB_KINDS, type JobKind, judge } from './jobs/index.js'
-import type { SimulatedJob } from './jobs/simulated-job.js'
 import { Chance } from './chance.js'
 import type { FaultKind } from './faults.js'
 import type { Violation } from './invariants.js'
 import { Job } from './job.js'
+import type { OutputFact } from './jobs/index.js'
+import { generateJob, JOB_KINDS, type JobKind, judge } from './jobs/index.js'
+import type { SimulatedJob } from './jobs/simulated-job.js'
 import { Operator } from './operator.js'
 import { PROFILES, type Profile, profileNamed } from './profiles.js'
 import { World } from './world.js'
@@ -258,12 +258,16 @@ class Run {
       for (let wait = 0; world.underWay > 0 || !world.jobs.every(({ idle }) => idle); wait++) {
         if (!world.checks.hold('8', wait < 2_000, () => `${when}: ${this.#restless()}`)) return
         await world.scheduler.sleep(wait < 20 ? 500 : 10_000)
-        if (wait % 50 === 49) for (const job of world.jobs) job.tick()
+        if (wait % 20 !== 19) continue
+        // A step of the coordinator that came late may have begun a checkpoint, or a stop.
+        await this.#resumeAll()
+        for (const job of world.jobs) job.tick()
       }
       quiet = world.commits === before ? quiet + 1 : 0
       for (const job of world.jobs) job.tick()
       await world.scheduler.sleep(5_000)
     }
+    if (world.options.checked) for (const job of world.jobs) job.checkWatermarks()
   }
 
   #restless(): string {
@@ -282,7 +286,10 @@ class Run {
       const outputs = new Map<string, OutputFact[]>(simulated.sinks.map((sink) => [sink, []]))
       for (const { fact, values } of job.standing()) outputs.get(fact.uid)?.push(...values.map((value) => ({ value })))
       const splits = new Map([...world.sources.values()].map(({ name, shards }) => [name, shards.size]))
-      const wrong = this.options.records === undefined ? await judge(simulated, { outputs, parallelisms: job.parallelisms, splits }) : []
+      const wrong =
+        this.options.records === undefined
+          ? await judge(simulated, { outputs, parallelisms: [...(job.origin?.job.parallelisms ?? []), ...job.parallelisms], splits })
+          : []
       wrong.push(...this.#lettersOf(job))
       world.checks.hold(job.observer.restored ? '7' : '4', wrong.length === 0, () => `${job.name}: ${wrong.join('; ')}`)
     }

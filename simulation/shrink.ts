@@ -2,7 +2,11 @@ import type { FaultKind } from './faults.js'
 import { runOnce, type SeedOptions, type SeedResult } from './run.js'
 
 /** The shortest run that still breaks the same invariant: fewer decisions, fewer kinds of faults, faults that end earlier. */
-export async function shrink(options: SeedOptions, found: SeedResult, tries = 60): Promise<{ readonly options: SeedOptions; readonly result: SeedResult }> {
+export async function shrink(
+  options: SeedOptions,
+  found: SeedResult,
+  tries = 60,
+): Promise<{ readonly options: SeedOptions; readonly result: SeedResult }> {
   const invariant = found.violation?.invariant
   if (invariant === 'repeat') return { options, result: found }
   let best: { readonly options: SeedOptions; readonly result: SeedResult } = { options: { ...options, profile: found.profile }, result: found }
@@ -30,4 +34,3 @@ export function commandOf({ seed, profile, kind, without, decisions, faultsForMs
   if (faultsForMs !== undefined) parts.push(`--faults-for ${faultsForMs}`)
   return parts.join(' ')
 }
-

@@ -58,10 +58,13 @@ export class SourceStream {
   split(shard: Shard): boolean {
     if (shard.high === shard.low) return false
     const middle = Math.floor((shard.low + shard.high) / 2)
-    this.#reshard([shard], [
-      [shard.low, middle],
-      [middle + 1, shard.high],
-    ])
+    this.#reshard(
+      [shard],
+      [
+        [shard.low, middle],
+        [middle + 1, shard.high],
+      ],
+    )
     return true
   }
 

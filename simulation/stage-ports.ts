@@ -29,17 +29,25 @@ export function portsOf(program: Program, backing: Backing): StagePorts {
     checkpoints: checkpointsOf(program, backing.checkpoints),
     pokes: {
       poke: (target, atMs) =>
-        program.call('pokes', 'poke', `${target.stage}/${target.subtask}`, 1, () => pokes.poke(target, atMs), () => pokes.poke(target, 0)),
+        program.call(
+          'pokes',
+          'poke',
+          `${target.stage}/${target.subtask}`,
+          1,
+          () => pokes.poke(target, atMs),
+          () => pokes.poke(target, 0),
+        ),
     },
     streams: {
       splits: (stream) => program.call('streams', 'splits', stream, 1, () => streams.splits(stream)),
-      drained: (stream, splitId, position) => program.call('streams', 'drained', `${stream}/${splitId}`, 1, () => streams.drained(stream, splitId, position)),
+      drained: (stream, splitId, position) =>
+        program.call('streams', 'drained', `${stream}/${splitId}`, 1, () => streams.drained(stream, splitId, position)),
     },
     deadLetters: { write: (id, letter) => program.call('letters', 'write', id, 1, async () => backing.letter(id, letter)) },
     compression: backing.compression,
     channel: (stage) => {
-      let channel = channels.get(stage)
-      if (channel === undefined) channels.set(stage, (channel = channelOf(program, stage, faulty.channel(backing.channel(stage), stage))))
+      const channel = channels.get(stage) ?? channelOf(program, stage, faulty.channel(backing.channel(stage), stage))
+      channels.set(stage, channel)
       return channel
     },
     random: () => program.machine.chance.next(),
@@ -69,8 +77,24 @@ function logOf(program: Program, log: CommitLog): CommitLog {
     return { item, control: (await log.head(name)).control }
   }
   return {
-    read: (name, after) => program.call('log', 'read', name, after, () => log.read(name, after), () => twoPages(name, after)),
-    head: (name) => program.call('log', 'head', name, 0, () => log.head(name), () => headThenControl(name)),
+    read: (name, after) =>
+      program.call(
+        'log',
+        'read',
+        name,
+        after,
+        () => log.read(name, after),
+        () => twoPages(name, after),
+      ),
+    head: (name) =>
+      program.call(
+        'log',
+        'head',
+        name,
+        0,
+        () => log.head(name),
+        () => headThenControl(name),
+      ),
     append: (name, item) => program.call('log', 'append', name, item.version, () => log.append(name, item)),
     putControl: (name, control) => program.call('log', 'putControl', name, control.serial, () => log.putControl(name, control)),
   }

@@ -12,8 +12,8 @@ export class Trace {
 
   /** `what` is one of few texts; `detail` tells this event from others of the kind. */
   add(timeMs: number, what: string, detail: number, text?: () => string): void {
-    let label = this.#labels.get(what)
-    if (label === undefined) this.#labels.set(what, (label = hashText(what)))
+    const label = this.#labels.get(what) ?? hashText(what)
+    this.#labels.set(what, label)
     this.#mix(timeMs % 0x7fffffff)
     this.#mix(label)
     this.#mix(detail)

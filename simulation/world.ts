@@ -7,8 +7,8 @@ import { type FaultKind, Faults } from './faults.js'
 import { Checks } from './invariants.js'
 import type { Job } from './job.js'
 import type { SimulatedJob } from './jobs/simulated-job.js'
-import type { Machine } from './program.js'
 import { DEFAULT_LONGEST_STALL_MS, type Profile } from './profiles.js'
+import type { Machine } from './program.js'
 import { Scheduler } from './scheduler.js'
 import { firstShards, SourceStream } from './source-streams.js'
 import { type LogWatcher, WatchedBlobs, WatchedLog } from './stores.js'
@@ -84,11 +84,12 @@ export class World implements LogWatcher {
       commitRecords: chance.pick([3, 1000, 1000, 1000]),
       commitBytes: chance.pick([300, 1_000_000, 1_000_000, 1_000_000]),
       commitMs: chance.pick([20, 20_000]),
+      frameBytes: chance.pick([200, 256 * 1024]),
       sweepTimers: chance.pick([1, 3, 10_000]),
       // Scaled down with the longest that a zombie may live, so that a seed need not last for days.
       logRetentionMs: Math.max(3 * 3_600_000, 1.25 * (this.options.profile.longestStallMs ?? DEFAULT_LONGEST_STALL_MS) + 3_600_000),
       cacheMaxAgeMs: 30 * 60_000,
-      stashLimitBytes: chance.pick([2_000, 1_000_000]),
+      stashLimitBytes: chance.pick([600, 1_000_000]),
       watermarkIntervalMs: chance.pick([0, 0, 500]),
       inlineBytes: chance.pick([150, 600, 8192]),
       failingRecords: this.simulated.kind === 'poison' || this.options.profile.poison === true ? 'dead-letter' : 'fail',
@@ -108,7 +109,11 @@ export class World implements LogWatcher {
   }
 
   /** A stage's own stream, which tells who reads it of what arrives. */
-  stageStream(name: string, subtasks: number, arrived: (bytes: Uint8Array) => void): { readonly stream: MemoryStream; readonly channel: MemoryChannel } {
+  stageStream(
+    name: string,
+    subtasks: number,
+    arrived: (bytes: Uint8Array) => void,
+  ): { readonly stream: MemoryStream; readonly channel: MemoryChannel } {
     const stream = this.streams.createForStage(name, subtasks)
     const channel = new MemoryChannel(stream, { now: () => this.now })
     const send = channel.send.bind(channel)

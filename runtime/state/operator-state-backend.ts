@@ -92,7 +92,10 @@ export class OperatorStateBackend implements OperatorStateStore {
     if (restored.some((stored) => redistributionOf(stored) !== mode)) throw usedInTwoWays(name)
     this.#unclaimed.delete(name)
     const elements = restored.map((stored) => elementOf(stored) as StoredElement)
-    const registered = { mode, codec, content: kind === 'map' ? mapOf(codec, elements, name) : listOf(codec, elements, name) }
+    const content = kind === 'map' ? mapOf(codec, elements, name) : listOf(codec, elements, name)
+    // A function that sets the same list at every snapshot changes nothing.
+    if (content instanceof ListContent) content.told = pack(restored)
+    const registered = { mode, codec, content }
     this.#registered.set(name, registered)
     return registered
   }

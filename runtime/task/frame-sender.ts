@@ -5,8 +5,6 @@ import type { Compression, Successor } from '../ports/index.js'
 import type { OutputState } from './commit-record.js'
 import type { WatermarkProgress } from './rising-output.js'
 
-/** Beyond this a frame is divided, as far as it has more than one record. */
-const FRAME_BYTES = 256 * 1024
 /** A record of a stream holds 1 MiB; some of it is kept free for its partition key. */
 const LARGEST_FRAME_BYTES = 1024 * 1024 - 1024
 
@@ -14,6 +12,12 @@ export type ChannelAddress = Pick<Frame, 'attempt' | 'edge' | 'from' | 'to'>
 
 type FrameEnd = Pick<Frame, 'stop' | 'end'>
 const GOES_ON: FrameEnd = { stop: false, end: null }
+
+export interface FramePacking {
+  readonly compression: Compression | undefined
+  /** A frame with more bytes is divided, as far as it has more than one record. */
+  readonly frameBytes: number
+}
 
 /** When a channel may be told of a watermark that no record comes with. */
 export interface WatermarkPace {
@@ -34,7 +38,7 @@ export class FrameSender implements ChannelSender {
   constructor(
     readonly address: ChannelAddress,
     known: OutputState | undefined,
-    readonly compression: Compression | undefined,
+    readonly packing: FramePacking,
   ) {
     this.#nextSeq = known?.next ?? 1
     this.#told = { watermark: known?.watermark ?? MIN_WATERMARK, idle: known?.idle ?? false }
@@ -83,6 +87,13 @@ export class FrameSender implements ChannelSender {
     return this.#frames([], epoch, { stop, end: null })
   }
 
+  /** The first frame of a sender that begins at a barrier: what is known of the channel stands in it. */
+  hello(epoch: number, stop: boolean): Uint8Array[] {
+    const elements = this.#elements
+    this.#elements = []
+    return this.#frames(elements, epoch, { stop, end: null })
+  }
+
   /** The end of the channel, behind everything gathered. */
   end(epoch: number, successors: readonly Successor[]): Uint8Array[] {
     return [...this.close(epoch), ...this.#frames([], epoch, { stop: false, end: { successors } })]
@@ -90,8 +101,8 @@ export class FrameSender implements ChannelSender {
 
   #frames(elements: readonly FrameElement[], epoch: number, end: FrameEnd): Uint8Array[] {
     const told = progressBehind(elements, this.#told)
-    const bytes = encodeFrame({ ...this.address, ...end, seq: this.#nextSeq, epoch, elements, ...told }, this.compression)
-    if (bytes.length > FRAME_BYTES) {
+    const bytes = encodeFrame({ ...this.address, ...end, seq: this.#nextSeq, epoch, elements, ...told }, this.packing.compression)
+    if (bytes.length > this.packing.frameBytes) {
       const halves = halved(elements)
       if (halves !== undefined) return halves.flatMap((half) => this.#frames(half, epoch, end))
       if (bytes.length > LARGEST_FRAME_BYTES) throw tooLarge(bytes.length)

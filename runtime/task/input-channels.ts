@@ -28,6 +28,8 @@ export interface InputListener {
   /** Timers are left to fire: nothing else is consumed until `resumeSweep` has come to their end. */
   readonly sweepPending: boolean
   resumeSweep(): void
+  /** Something in the frame has failed: what lies before it is committed first, so that each try comes further. */
+  isSuspect(channel: string, seq: number): boolean
   endOfInput(input: number): void
   count(event: StageEvent): void
 }
@@ -209,7 +211,7 @@ export class InputChannels {
           front !== undefined && front.frame.epoch <= reach;
           front = channel.stash.get(channel.next)
         ) {
-          if (budget.spent) return { kind: 'interrupted' }
+          if (budget.spent || (this.consumed > 0 && this.listener.isSuspect(channel.name, channel.next))) return { kind: 'interrupted' }
           progressed = true
           if (front.frame.epoch > this.epoch) this.listener.count('aborted-epoch-consumed')
           if (!this.#consume(channel, front, budget)) return { kind: 'interrupted' }
@@ -220,14 +222,19 @@ export class InputChannels {
   }
 
   #aligned(): { readonly epoch: number; readonly stop: boolean } | undefined {
-    let front: Frame | undefined
+    let least = Number.POSITIVE_INFINITY
+    let stop = false
     for (const channel of this.#channels.values()) {
       if (!channel.known || channel.successors !== null) continue
       const waiting = channel.stash.get(channel.next)
       if (waiting === undefined) return undefined
-      if (front === undefined || waiting.frame.epoch < front.epoch) front = waiting.frame
+      const { epoch } = waiting.frame
+      if (epoch < least) {
+        least = epoch
+        stop = waiting.frame.stop
+      } else if (epoch === least && waiting.frame.stop) stop = true
     }
-    return front && { epoch: front.epoch, stop: front.stop }
+    return least === Number.POSITIVE_INFINITY ? undefined : { epoch: least, stop }
   }
 
   /** False when timers are left to fire; where it stopped is noted. */

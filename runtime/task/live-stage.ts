@@ -3,10 +3,11 @@ import { assert, type JobParameters, MIN_WATERMARK, MillraceError } from '../cor
 import { RecordBatch } from '../exchange/index.js'
 import type { SourceOperator } from '../operators/source-operator.js'
 import type { CompiledJob, StreamNode, VertexPlan } from '../plan/index.js'
-import type { Compression, Successor } from '../ports/index.js'
+import type { Successor } from '../ports/index.js'
 import { type KeyedStateBackend, pack } from '../state/index.js'
 import type { BatchProcessingTime } from './batch-processing-time.js'
 import type { CommitRecord } from './commit-record.js'
+import type { FramePacking } from './frame-sender.js'
 import { HeadInput } from './head-input.js'
 import { type FrameOrigin, InputChannels, type InputListener } from './input-channels.js'
 import { buildChain, type ChainedOperator } from './operator-chain.js'
@@ -30,7 +31,7 @@ export interface LiveStageOptions {
   readonly subtask: string
   readonly parameters: JobParameters
   readonly time: BatchProcessingTime
-  readonly compression: Compression | undefined
+  readonly packing: FramePacking
   random(): number
   count(event: StageEvent, times?: number): void
 }
@@ -75,7 +76,7 @@ export class LiveStage {
     readonly options: LiveStageOptions,
     readonly recovered: RecoveredState,
   ) {
-    const { job, vertex, subtask, compression, random } = options
+    const { job, vertex, subtask, packing, random } = options
     const { head } = recovered
     this.position = head.position === null ? undefined : BigInt(head.position)
     this.#epoch = head.epoch
@@ -83,13 +84,13 @@ export class LiveStage {
     this.#attempt = head.attempt
     this.#sweep = head.sweep
     this.#bound = bindStage(job, vertex)
-    const place = { vertex, index: head.index, from: subtask, attempt: head.attempt, outputs: head.outputs, compression, random }
+    const place = { vertex, index: head.index, from: subtask, attempt: head.attempt, outputs: head.outputs, packing, random }
     this.#writers = createStageWriters(job, place)
     this.chain = this.#buildChain()
     this.sinks = this.#openSinks()
     this.#head = new HeadInput(this.chain[0], job.nodes.get(vertex.id) as StreamNode)
     if (this.#bound.source === undefined) {
-      this.input = new InputChannels({ graph: job.graph, vertex, index: head.index, compression }, head, this.#listener())
+      this.input = new InputChannels({ graph: job.graph, vertex, index: head.index, compression: packing.compression }, head, this.#listener())
     }
   }
 
@@ -175,6 +176,8 @@ export class LiveStage {
       if (idle) this.#head.processStatus(true, input)
     }
     for (const [uid, progress] of Object.entries(head.origins)) this.#bound.origins.get(uid)?.restore(progress)
+    // Idleness counts from the last commit: the generators, which are new, look at the clock of that time.
+    if (this.#bound.origins.size > 0 && head.lastNow > Number.NEGATIVE_INFINITY) for (let turn = 0; turn < 2; turn++) this.options.time.endOfBatch()
     this.#forgetWhatWasSaid()
     for (const { keyed } of this.chain) if (keyed !== undefined) keyed.backend.timersSuspended = false
     if (this.#sweep !== null) this.#beginSweepAgain(this.#sweep)
@@ -183,9 +186,6 @@ export class LiveStage {
       this.input.takeStashed(false)
       this.input.accepted = 0
     }
-    // Idleness counts from the last commit: the generators, which are new, look at the clock of that time.
-    if (head.lastNow > Number.NEGATIVE_INFINITY) for (let turn = 0; turn < 2; turn++) this.options.time.endOfBatch()
-    this.#forgetWhatWasSaid()
   }
 
   #forgetWhatWasSaid(): void {
@@ -221,10 +221,19 @@ export class LiveStage {
       get sweepPending() {
         return stage.sweepPending
       },
+      isSuspect: (channel, seq) => this.#isSuspect(channel, seq),
       resumeSweep: () => this.#resumeSweep(),
       endOfInput: (input) => this.#head.endOf(input),
       count: this.options.count,
     }
+  }
+
+  /** A record of the frame has failed before. */
+  #isSuspect(channel: string, seq: number): boolean {
+    if (this.skips.size === 0) return false
+    const prefix = `${channel} ${seq} `
+    for (const id of this.skips.keys()) if (id.startsWith(prefix)) return true
+    return false
   }
 
   #processProgress(input: number, before: WatermarkProgress, now: WatermarkProgress): void {
@@ -288,10 +297,19 @@ export class LiveStage {
 
   // --- input -------------------------------------------------------------------------------------------------------------
 
+  /** Whether the record goes to the dead letters. */
+  failedBefore(record: StreamRecord): boolean {
+    return this.skips.size > 0 && this.skips.has(this.#idOf(record))
+  }
+
+  #idOf({ position }: StreamRecord): string {
+    return `${this.options.subtask} ${position}`
+  }
+
   /** Puts a record of the stream outside into the source. */
   readRecord(record: StreamRecord): void {
     const { subtask } = this.options
-    const id = `${subtask} ${record.position}`
+    const id = this.#idOf(record)
     const error = this.skips.get(id)
     if (error !== undefined) {
       this.#bury(id, error, record.data)
@@ -331,8 +349,14 @@ export class LiveStage {
 
   /** Periodic watermarks, and processing timers that are due. Throws what an asynchronous part of an operator reported. */
   endOfBatch(): void {
+    const before = this.#processingTimers
     this.options.time.endOfBatch()
+    if (this.#processingTimers < before) this.options.count('processing-timers-fired', before - this.#processingTimers)
     if (this.#failure !== undefined) throw this.#failure
+  }
+
+  get #processingTimers(): number {
+    return this.chain.reduce((sum, { keyed }) => sum + (keyed?.backend.processingTimers.size ?? 0), 0)
   }
 
   /** When the next processing timer is due, or a watermark that waits; Infinity: never. */
@@ -346,7 +370,9 @@ export class LiveStage {
     for (const { senders } of this.#writers) {
       for (const sender of senders) {
         const until = sender.heldUntil(pace)
-        if (until > Number.NEGATIVE_INFINITY) next = Math.min(next, until)
+        if (until === Number.NEGATIVE_INFINITY) continue
+        this.options.count('watermark-held-back')
+        next = Math.min(next, until)
       }
     }
     return next
@@ -364,7 +390,11 @@ export class LiveStage {
     const pace = watermarkIntervalMs > 0 ? { now: this.options.time.clock.now(), intervalMs: watermarkIntervalMs } : undefined
     return this.#writers.flatMap(({ edge, writer, senders }) => {
       writer.flush()
-      return senders.flatMap((sender) => sender.close(this.epoch, pace).map((bytes) => ({ stage: edge.to, to: sender.address.to, bytes })))
+      return senders.flatMap((sender) => {
+        const frames = sender.close(this.epoch, pace)
+        if (frames.length > 1) this.options.count('frame-divided', frames.length - 1)
+        return frames.map((bytes) => ({ stage: edge.to, to: sender.address.to, bytes }))
+      })
     })
   }
 
@@ -373,6 +403,11 @@ export class LiveStage {
     this.#epoch = epoch
     if (this.input !== undefined) this.input.epoch = epoch
     return this.#toAll((sender) => sender.barrier(epoch, stop))
+  }
+
+  /** The first frames of a split that begins at the barrier of its epoch. */
+  helloFrames(stop: boolean): OutgoingFrame[] {
+    return this.#toAll((sender) => sender.hello(this.epoch, stop))
   }
 
   /** The ends of all channels, behind everything gathered. */

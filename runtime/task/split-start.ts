@@ -8,7 +8,7 @@ import { LiveStage } from './live-stage.js'
 import { encodeOutbox } from './outbox.js'
 import { isRecordStreamSource } from './record-stream-source.js'
 import type { WatermarkProgress } from './rising-output.js'
-import { orphanSplit, otherAttempt, registrationRefused } from './stage-errors.js'
+import { lostLog, orphanSplit, otherAttempt, registrationRefused } from './stage-errors.js'
 import { subtaskLogName } from './stage-names.js'
 import { DEFAULT_STAGE_SETTINGS } from './stage-settings.js'
 import type { StageSubtask, StageSubtaskOptions } from './stage-subtask.js'
@@ -22,9 +22,12 @@ export class SplitStart {
   constructor(
     readonly options: StageSubtaskOptions,
     readonly sibling: (splitId: string) => StageSubtask,
+    /** Logical name of the stream, where it is known; else the job is asked. */
+    readonly knownStream: string | undefined,
   ) {}
 
   get #stream(): string {
+    if (this.knownStream !== undefined) return this.knownStream
     const job = this.options.describe()
     const source = job.nodes.get(vertexOf(job.graph, this.options.stage).operators[0].uid)?.source?.source
     return source !== undefined && isRecordStreamSource(source) ? source.stream : ''
@@ -54,7 +57,7 @@ export class SplitStart {
     if (attempt !== undefined && attempt !== current) throw otherAttempt(log, current, attempt)
     const known = (await this.#splits()).find((split) => split.splitId === splitId)
     const parents = known?.parents ?? []
-    if (parents.length === 0) throw orphanSplit(log, splitId)
+    if (parents.length === 0) throw record?.sources[this.options.stage]?.[splitId] === undefined ? orphanSplit(log, splitId) : lostLog(log)
     const heads: CommitRecord[] = []
     for (const parent of parents) heads.push(await this.sibling(parent).endSplit(current))
     await this.#begin({ splitId, parents }, heads, current)
@@ -135,7 +138,7 @@ export class SplitStart {
       outbox: null,
     }
     const live = await this.#open(splitId, describe(), start)
-    const frames = [...live.takeFrames(0), ...live.enterEpoch(epoch, stopped)]
+    const frames = live.helloFrames(stopped)
     const record = { ...start, ...live.progress }
     await live.close()
     const outbox = encodeOutbox({ frames, sinks: [], letters: [], wakeAt: null, ack: null })
@@ -154,7 +157,7 @@ export class SplitStart {
       subtask: splitId,
       parameters,
       time,
-      compression: ports.compression,
+      packing: { compression: ports.compression, frameBytes: this.options.settings?.frameBytes ?? DEFAULT_STAGE_SETTINGS.frameBytes },
       random: () => ports.random(),
       count: () => {},
     }

@@ -4,7 +4,7 @@ import type { Successor } from '../ports/index.js'
 import { keyGroupRange, pack } from '../state/index.js'
 import { type CommitBase, type CommitRecord, type Part, storePart } from './commit-record.js'
 import type { LiveStage } from './live-stage.js'
-import { encodeOutbox, isEmpty, type Outbox } from './outbox.js'
+import { encodeOutbox, isEmpty, type Outbox, type OutgoingFrame } from './outbox.js'
 import type { StagePorts } from './stage-ports.js'
 import type { StageSettings } from './stage-settings.js'
 
@@ -50,7 +50,7 @@ export async function prepareCommit(place: CommitPlace, step: Step): Promise<Pre
   const { live, head, settings, version, completed } = place
   const { cut, end } = step
   const whole = cut !== undefined || end !== undefined
-  const frames = end !== undefined ? live.endOutputs(end.successors) : live.takeFrames(whole ? 0 : settings.watermarkIntervalMs)
+  const frames = framesOf(place, step)
   const sinks = live.takeSinkEntries(version, completed)
   const deltas = live.takeDeltas()
   const operatorChanges = await live.takeOperatorChanges(end === undefined ? cut?.epoch : live.epoch + 1, completed)
@@ -90,6 +90,12 @@ export async function prepareCommit(place: CommitPlace, step: Step): Promise<Pre
     outbox: isEmpty(outbox) ? null : await store(place, encodeOutbox(outbox)),
   }
   return { record, outbox, operatorChanges }
+}
+
+/** One who has ended has said everything. */
+function framesOf({ live, head, settings }: CommitPlace, { cut, end }: Step): OutgoingFrame[] {
+  if (end !== undefined) return live.endOutputs(end.successors)
+  return head.life === 'ended' ? [] : live.takeFrames(cut === undefined ? settings.watermarkIntervalMs : 0)
 }
 
 async function store({ ports, log, version, settings }: CommitPlace, bytes: Uint8Array): Promise<Part> {

@@ -78,3 +78,21 @@ export function tooManyLosses(log: string, losses: number): MillraceError {
     todo: 'The batch is delivered again.',
   })
 }
+
+/** Nobody has looked after it: its newest versions may be among those that are gone, and what is left would be taken for the newest. */
+export function expiredLog(log: string, ageMs: number, retentionMs: number): MillraceError {
+  const hours = (ms: number) => Math.round(ms / 3_600_000)
+  return new MillraceError('LOG_CORRUPT', {
+    what: `the log was last renewed ${hours(ageMs)} hours ago, and what is replaced is kept for ${hours(retentionMs)} hours only`,
+    where: `log ${log}`,
+    todo: 'Restore the job from its last checkpoint, and see to it that the hourly tick reaches every subtask.',
+  })
+}
+
+export function lostLog(log: string): MillraceError {
+  return new MillraceError('LOG_CORRUPT', {
+    what: 'the job has registered this split, and its log is gone: it is older than logs are kept',
+    where: `log ${log}`,
+    todo: 'Restore the job from its last checkpoint, and see to it that the hourly tick reaches every subtask.',
+  })
+}

@@ -88,7 +88,6 @@ export const STAGE_EVENTS = [
   'record-failed',
   'part-in-blob',
   'tail-rebased',
-  'read-twice',
   'checkpoint-begun',
   'checkpoint-refused',
   'checkpoint-completed',

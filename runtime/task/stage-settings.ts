@@ -8,6 +8,8 @@ export interface StageSettings {
   readonly commitRecords: number
   readonly commitBytes: number
   readonly commitMs: number
+  /** A frame with more bytes is divided, as far as it has more than one record. */
+  readonly frameBytes: number
   /** Timers that fire in one commit at most. */
   readonly sweepTimers: number
   /** How long a log keeps what newer versions have replaced: longer than any instance may live that still reads it. */
@@ -28,6 +30,7 @@ export const DEFAULT_STAGE_SETTINGS: StageSettings = {
   commitRecords: 20_000,
   commitBytes: 4 * 1024 * 1024,
   commitMs: 20_000,
+  frameBytes: 256 * 1024,
   sweepTimers: 50_000,
   logRetentionMs: 3 * 24 * 3_600_000,
   cacheMaxAgeMs: 30 * 60_000,

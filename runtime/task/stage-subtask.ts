@@ -7,12 +7,13 @@ import { pack, unpack } from '../state/index.js'
 import { BatchProcessingTime } from './batch-processing-time.js'
 import { CommitBudget } from './commit-budget.js'
 import { type CommitRecord, encodeCommit, loadPart } from './commit-record.js'
+import { JobControl } from './job-control.js'
 import { LiveStage } from './live-stage.js'
 import { decodeOutbox, deliver, type Outbox } from './outbox.js'
 import type { StreamRecord } from './record-stream-source.js'
 import { SplitStart } from './split-start.js'
 import { type PreparedCommit, prepareCommit, type Step } from './stage-commit.js'
-import { endedSplit, noSuchStage, notActivated, onHold, otherAttempt, otherPlan, retired, tooManyLosses } from './stage-errors.js'
+import { endedSplit, expiredLog, noSuchStage, notActivated, onHold, otherAttempt, otherPlan, retired, tooManyLosses } from './stage-errors.js'
 import { acksLogName, type Deployment, endedLogName, hasSource, innerOrdinal, splitOrdinal, subtaskLogName } from './stage-names.js'
 import type { StagePorts } from './stage-ports.js'
 import { catchUp, foldChanges, missedCommits, type RecoveredState, recover } from './stage-recovery.js'
@@ -116,6 +117,7 @@ export class StageSubtask {
 
   async #work(work: Work): Promise<void> {
     let memory = await this.#load()
+    let relieved = false
     for (let losses = 0; ; ) {
       if (memory === undefined || this.#mayStartAnew(memory, work)) {
         if (!(await this.#start(work))) return
@@ -124,6 +126,12 @@ export class StageSubtask {
       }
       if (!this.#admits(memory, work)) return
       await this.#ensureSent(memory, work)
+      if (!relieved && this.#isOverfull(memory)) {
+        relieved = true
+        await this.#giveUpCheckpoint(memory)
+        memory = await this.#load()
+        continue
+      }
       const outcome = await this.#commit(memory, work)
       if (outcome === 'rest') return this.#atRest(memory, work)
       if (outcome === 'lost' && ++losses > MOST_LOSSES) throw tooManyLosses(this.log, losses)
@@ -150,10 +158,14 @@ export class StageSubtask {
         return this.#memory
       }
     }
+    const asOfMs = ports.clock.now()
     const { item, control } = await ports.log.head(this.log)
     if (item === undefined) return undefined
     ports.count('cold-start')
-    this.#memory = await this.#open(await recover(ports, this.log, item), controlOf(control))
+    const recovered = await recover(ports, this.log, item)
+    const ageMs = asOfMs - recovered.head.base.atMs
+    if (ageMs > this.#settings.logRetentionMs) throw expiredLog(this.log, ageMs, this.#settings.logRetentionMs)
+    this.#memory = await this.#open(recovered, controlOf(control))
     return this.#memory
   }
 
@@ -177,7 +189,7 @@ export class StageSubtask {
   async #open(recovered: RecoveredState, control: SubtaskControl, known?: BatchProcessingTime): Promise<Memory> {
     const { deployment, describe, stage, subtask, parameters, ports } = this.#options
     const { head, version } = recovered
-    if (head.plan !== deployment.plan) throw otherPlan(this.log, head.plan, deployment)
+    if (head.plan !== deployment.plan && head.life !== 'retired') throw otherPlan(this.log, head.plan, deployment)
     const job = named(describe(), deployment.job)
     const vertex = stageOf(job, stage, head.index)
     const time = known ?? new BatchProcessingTime(ports.clock)
@@ -189,7 +201,7 @@ export class StageSubtask {
         subtask,
         parameters,
         time,
-        compression: ports.compression,
+        packing: { compression: ports.compression, frameBytes: this.#settings.frameBytes },
         random: () => ports.random(),
         count: (event, times) => ports.count(event, times),
       },
@@ -251,7 +263,8 @@ export class StageSubtask {
   }
 
   get #splits(): SplitStart {
-    return new SplitStart(this.#options, (subtask) => new StageSubtask({ ...this.#options, subtask }))
+    const stream = this.#memory?.live.source?.source.stream
+    return new SplitStart(this.#options, (subtask) => new StageSubtask({ ...this.#options, subtask }), stream)
   }
 
   /** A source's split that has ended sees to it that those that continue it begin: whoever ended it may not have come that far. */
@@ -311,13 +324,26 @@ export class StageSubtask {
     await this.#send(memory, outbox)
   }
 
-  #watchStash({ live, control }: Memory): void {
+  #watchStash({ live: { input } }: Memory): void {
     const { ports } = this.#options
-    const input = live.input
     if (input === undefined || input.stashed === 0) return
     ports.count('frame-stashed', input.stashed)
     if (input.gaps > 0) ports.count('gap', input.gaps)
-    if (input.stashBytes > this.#settings.stashLimitBytes && (input.waitingFor ?? 0) > control.aborted) ports.count('stash-over-limit')
+  }
+
+  /** More waits for a barrier than the stash may hold. (What waits for a missing frame is no reason: the frame is on its way.) */
+  #isOverfull({ live: { input }, control }: Memory): boolean {
+    return input !== undefined && input.stashBytes > this.#settings.stashLimitBytes && (input.waitingFor ?? 0) > control.aborted
+  }
+
+  /** A checkpoint that is given up costs nothing; what waits for its barrier is then consumed. */
+  async #giveUpCheckpoint({ live }: Memory): Promise<void> {
+    const { deployment, ports } = this.#options
+    const { input, options } = live
+    assert(input?.waitingFor !== undefined, 'something waits for a barrier')
+    ports.count('stash-over-limit')
+    const control = new JobControl({ deployment, graph: options.job.graph, sources: {}, ports, timeoutMs: Number.POSITIVE_INFINITY })
+    await control.abort(input.waitingFor, `the stash of ${this.log} is full: ${input.stashBytes} bytes wait for its barrier`)
   }
 
   /** Whether the batch comes again without the record that failed. */
@@ -349,7 +375,7 @@ export class StageSubtask {
     if (control.begun > live.epoch && control.begun > control.aborted) {
       ports.count('cut-source')
       if (control.stop) ports.count('stopped')
-      return { progressed: true, kind: 'CTL', cut: { epoch: control.begun, stop: control.stop }, more: !control.stop && work.kind !== 'poke' }
+      return { progressed: true, kind: 'CTL', cut: { epoch: control.begun, stop: control.stop }, more: work.kind !== 'poke' }
     }
     if (control.begun > live.epoch) ports.count('cut-skipped-aborted')
     if (work.kind !== 'batch') {
@@ -363,7 +389,8 @@ export class StageSubtask {
     let more = false
     for (const record of work.records) {
       if (live.position !== undefined && record.position <= live.position) continue
-      if (budget.spent) {
+      // What lies before a record that fails is committed first, so that each try comes further.
+      if (budget.spent || (taken > 0 && live.failedBefore(record))) {
         ports.count('commit-by-budget')
         more = true
         break

@@ -1,8 +1,7 @@
 import { createPartitioner, type Partitioner } from '../exchange/index.js'
 import { type CompiledJob, type EdgePlan, FORWARD, type StreamNode, type VertexPlan, vertexOf } from '../plan/index.js'
-import type { Compression } from '../ports/index.js'
 import type { OutputState } from './commit-record.js'
-import { FrameSender } from './frame-sender.js'
+import { type FramePacking, FrameSender } from './frame-sender.js'
 import { RecordWriter } from './record-writer.js'
 import { hasSource } from './stage-names.js'
 
@@ -22,7 +21,7 @@ export interface WriterPlace {
   readonly attempt: number
   /** By channel ({@link channelOf}). */
   readonly outputs: Readonly<Record<string, OutputState>>
-  readonly compression: Compression | undefined
+  readonly packing: FramePacking
   random(): number
 }
 
@@ -45,7 +44,7 @@ function createWriter(job: CompiledJob, edge: EdgePlan, place: WriterPlace): Sta
   const receivers = forward && !hasSource(place.vertex) ? [place.index] : Array.from({ length: receiver.parallelism }, (_, i) => i)
   const senders = receivers.map((to) => {
     const address = { attempt: place.attempt, edge: edge.index, from: place.from, to }
-    return new FrameSender(address, place.outputs[channelOf(address)], place.compression)
+    return new FrameSender(address, place.outputs[channelOf(address)], place.packing)
   })
   if (forward) {
     const target = place.index % senders.length

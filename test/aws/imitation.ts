@@ -41,6 +41,8 @@ export class AwsImitation {
   pageSize = 3
   /** Reads of a shard give nothing at first, though there may be more. */
   emptyReads = false
+  /** What such a read says of how far it is behind. */
+  behindLatest = 1
   beforePutItem: ((pk: string, sk: string) => void | Promise<void>) | undefined
   afterPutItem: ((pk: string, sk: string) => void | Promise<void>) | undefined
   /** Indexes of the entries of a PutRecords that are refused. */
@@ -260,7 +262,9 @@ export class AwsImitation {
     const [stream, id, from, again] = JSON.parse(ShardIterator) as [string, string, number, boolean?]
     this.calls.push({ call: 'GetRecords', on: `${stream} ${id}` })
     const { records, closed } = this.#shard(stream, Number(id.slice('shardId-'.length)))
-    if (this.emptyReads && again !== true) return { Records: [], NextShardIterator: JSON.stringify([stream, id, from, true]), MillisBehindLatest: 1 }
+    if (this.emptyReads && again !== true) {
+      return { Records: [], NextShardIterator: JSON.stringify([stream, id, from, true]), MillisBehindLatest: this.behindLatest }
+    }
     const end = Math.min(records.length, from + Limit)
     const Records = records.slice(from, end).map(({ sequence, data, partitionKey }) => ({
       SequenceNumber: String(sequence),

@@ -124,10 +124,18 @@ describe('DynamoDbCommitLog', () => {
 })
 
 describe('KinesisSourceStreams', () => {
-  it('reads an open shard once', async () => {
+  it('leaves the reads of an open shard to its mapping', async () => {
     const { streams, stream, ids, positions } = openStreams({ d: 4 })
     expect(await streams.drained(stream, ids.d, positions.d[3])).toBe(false)
-    expect(aws.count('GetRecords')).toBe(1)
+    expect([aws.count('GetShardIterator'), aws.count('GetRecords')]).toEqual([0, 0])
+  })
+
+  it('reads on in a closed shard that has nothing behind, until there is no next iterator', async () => {
+    aws.emptyReads = true
+    aws.behindLatest = 0
+    const { streams, stream, ids, positions } = openStreams({ b: 2 })
+    expect(await streams.drained(stream, ids.b, positions.b[0])).toBe(false)
+    expect(await streams.drained(stream, ids.b, positions.b[1])).toBe(true)
   })
 
   it('fails for a stream that nobody named, and for one that is not there', async () => {

@@ -14,11 +14,15 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const KEPT: readonly { readonly seed: number; readonly profile: string }[] = []
 
 describe('simulation', () => {
-  it.each(PROFILES.map(({ name }, index) => [name, index + 1] as const))('keeps all invariants under %s, seed %i', { timeout: 120_000 }, async (profile, seed) => {
-    const { violation, commits } = await simulate({ seed, profile })
-    expect(violation).toBeUndefined()
-    expect(commits).toBeGreaterThan(10)
-  })
+  it.each(PROFILES.map(({ name }, index) => [name, index + 1] as const))(
+    'keeps all invariants under %s, seed %i',
+    { timeout: 120_000 },
+    async (profile, seed) => {
+      const { violation, commits } = await simulate({ seed, profile })
+      expect(violation).toBeUndefined()
+      expect(commits).toBeGreaterThan(10)
+    },
+  )
 
   it.each(KEPT)('keeps all invariants with the seed $seed of $profile', { timeout: 120_000 }, async (options) => {
     expect((await simulate(options)).violation).toBeUndefined()
@@ -44,7 +48,10 @@ describe('mutants', () => {
   })
 
   it.each(['snapshot-at-first-barrier', 'send-before-commit-of-checkpoint'])('finds %s', { timeout: 120_000 }, (mutant) => {
-    const { status, stdout } = spawnSync(process.execPath, ['scripts/simulate.mjs', '--mutant', mutant, '--seeds', '1-5'], { cwd: ROOT, encoding: 'utf8' })
+    const { status, stdout } = spawnSync(process.execPath, ['scripts/simulate.mjs', '--mutant', mutant, '--seeds', '1-5'], {
+      cwd: ROOT,
+      encoding: 'utf8',
+    })
     expect(status, stdout).toBe(1)
     expect(stdout).toContain('invariant ')
   })

@@ -1,3 +1,4 @@
+export * from './aws-clients.js'
 export * from './dynamo-db-commit-log.js'
 export * from './kinesis-channel.js'
 export * from './kinesis-source-streams.js'

@@ -4,6 +4,7 @@ import { awsCall } from './aws-call.js'
 
 const HASH_SPACE = 1n << 128n
 const MOST_RECORDS = 500
+/** Of a request, with the partition keys. */
 const MOST_BYTES = 5 * 1024 * 1024
 
 /**
@@ -42,12 +43,13 @@ export class KinesisChannel implements Channel {
     const rest: ChannelEntry[] = []
     let bytes = 0
     for (const entry of entries) {
-      const fits = request.length === 0 || (request.length < MOST_RECORDS && bytes + entry.bytes.length <= MOST_BYTES)
+      const size = entry.bytes.length + String(entry.to).length
+      const fits = request.length === 0 || (request.length < MOST_RECORDS && bytes + size <= MOST_BYTES)
       if (seen.has(entry.to) || !fits) {
         rest.push(entry)
       } else {
         request.push(entry)
-        bytes += entry.bytes.length
+        bytes += size
       }
       // Also for one that did not fit: those behind it must not overtake it.
       seen.add(entry.to)

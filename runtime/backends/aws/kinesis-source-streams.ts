@@ -9,7 +9,7 @@ import {
 } from '@aws-sdk/client-kinesis'
 import { assert, MillraceError } from '../../core/index.js'
 import type { SourceStreams, SplitInfo } from '../../ports/index.js'
-import { awsCall, isAwsError } from './aws-call.js'
+import { awsCall } from './aws-call.js'
 
 /** Reads of a stretch of a shard without records, before the question waits for the next time. A shard takes five reads a second. */
 const MOST_READS = 5
@@ -25,32 +25,30 @@ export class KinesisSourceStreams implements SourceStreams {
   async splits(stream: string): Promise<readonly SplitInfo[]> {
     const shards = await this.#shards(this.#nameOf(stream))
     const known = new Set(shards.map(({ ShardId }) => ShardId))
-    return shards.map(({ ShardId, ParentShardId, AdjacentParentShardId, SequenceNumberRange }) => ({
-      splitId: ShardId as string,
-      parents: [ParentShardId, AdjacentParentShardId].filter((parent) => parent !== undefined && known.has(parent)).sort() as string[],
-      closed: SequenceNumberRange?.EndingSequenceNumber !== undefined,
+    return shards.map((shard) => ({
+      splitId: shard.ShardId as string,
+      parents: [shard.ParentShardId, shard.AdjacentParentShardId].filter((parent) => parent !== undefined && known.has(parent)).sort() as string[],
+      closed: isClosed(shard),
     }))
   }
 
-  /** A closed shard that was read to its end has no next iterator. */
+  /**
+   * A closed shard that was read to its end has no next iterator, but the one before may say already that nothing is behind. An open shard is
+   * not read: its reads are those of the mapping.
+   */
   async drained(stream: string, splitId: string, position: bigint | undefined): Promise<boolean> {
     const name = this.#nameOf(stream)
-    let iterator: string | undefined
-    try {
-      iterator = await this.#iteratorAfter(name, splitId, position)
-    } catch (thrown) {
-      // Of a stream that is there: the shard's records have all expired, and so has the shard.
-      if (isGone(thrown) && (await this.#shards(name)).every(({ ShardId }) => ShardId !== splitId)) return true
-      throw thrown
-    }
+    const shard = (await this.#shards(name)).find(({ ShardId }) => ShardId === splitId)
+    // The shard's records have all expired, and so has the shard.
+    if (shard === undefined) return true
+    if (!isClosed(shard)) return false
+    let iterator: string | undefined = await this.#iteratorAfter(name, splitId, position)
     for (let reads = 0; iterator !== undefined; reads++) {
       if (reads === MOST_READS) return false
       const command = new GetRecordsCommand({ ShardIterator: iterator, Limit: 1 })
       const page: GetRecordsCommandOutput = await awsCall('GetRecords', `stream ${name}, ${splitId}`, () => this.client.send(command))
       if ((page.Records?.length ?? 0) > 0) return false
       iterator = page.NextShardIterator
-      // At the end of an open one.
-      if (iterator !== undefined && page.MillisBehindLatest === 0) return false
     }
     return true
   }
@@ -92,6 +90,6 @@ export class KinesisSourceStreams implements SourceStreams {
   }
 }
 
-function isGone(thrown: unknown): boolean {
-  return thrown instanceof MillraceError && isAwsError(thrown.cause, 'ResourceNotFoundException')
+function isClosed({ SequenceNumberRange }: Shard): boolean {
+  return SequenceNumberRange?.EndingSequenceNumber !== undefined
 }

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -17,30 +18,38 @@ export class S3BlobStore implements BlobStore {
     readonly prefix = '',
   ) {}
 
-  /** Relies on S3's conditional writes: of several writers of one name one wins. */
+  /**
+   * Relies on S3's conditional writes: of several writers of one name one wins. A put whose answer was lost is tried again by the SDK, and finds
+   * its own blob: `exists`.
+   */
   async put(name: string, bytes: Uint8Array): Promise<'stored' | 'exists'> {
-    const command = new PutObjectCommand({ ...this.#at(name), Body: bytes, IfNoneMatch: '*' })
-    return awsCall('PutObject', this.#where(name), async () => {
-      try {
-        await this.client.send(command)
-        return 'stored'
-      } catch (thrown) {
-        if (isAwsError(thrown, 'PreconditionFailed') || statusOf(thrown) === 412) return 'exists'
-        throw thrown
-      }
-    })
+    const at = this.#at(name)
+    return awsCall('PutObject', this.#where(name), () =>
+      tryAgain(isUndecided, async () => {
+        try {
+          await this.client.send(new PutObjectCommand({ ...at, Body: bytes, IfNoneMatch: '*' }))
+          return 'stored'
+        } catch (thrown) {
+          if (isAwsError(thrown, 'PreconditionFailed') || statusOf(thrown) === 412) return 'exists'
+          throw thrown
+        }
+      }),
+    )
   }
 
   async get(name: string): Promise<Uint8Array | undefined> {
-    return awsCall('GetObject', this.#where(name), async () => {
-      try {
-        const { Body } = await this.client.send(new GetObjectCommand(this.#at(name)))
-        return await Body?.transformToByteArray()
-      } catch (thrown) {
-        if (isAwsError(thrown, 'NoSuchKey', 'NotFound')) return undefined
-        throw thrown
-      }
-    })
+    const at = this.#at(name)
+    return awsCall('GetObject', this.#where(name), () =>
+      tryAgain(isOfBody, async () => {
+        try {
+          const { Body } = await this.client.send(new GetObjectCommand(at))
+          return await Body?.transformToByteArray()
+        } catch (thrown) {
+          if (isAwsError(thrown, 'NoSuchKey', 'NotFound')) return undefined
+          throw thrown
+        }
+      }),
+    )
   }
 
   async list(prefix: string): Promise<string[]> {
@@ -66,6 +75,31 @@ export class S3BlobStore implements BlobStore {
   #where(name: string): string {
     return `s3://${this.bucket}/${this.prefix}${name}`
   }
+}
+
+const TRIES = 4
+const FIRST_PAUSE_MS = 50
+
+/** For what the SDK does not try again by itself. */
+async function tryAgain<T>(isWorthIt: (thrown: unknown) => boolean, call: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await call()
+    } catch (thrown) {
+      if (tries === TRIES || !isWorthIt(thrown)) throw thrown
+    }
+    await pause(Math.random() * FIRST_PAUSE_MS * 2 ** tries)
+  }
+}
+
+/** Two puts of the name, or a put and a delete, were under way at the same time: S3 wants the put again. */
+function isUndecided(thrown: unknown): boolean {
+  return isAwsError(thrown, 'ConditionalRequestConflict') || statusOf(thrown) === 409
+}
+
+/** The call has succeeded, and then its bytes broke off or were not those of their checksum: what comes from the call itself has metadata. */
+function isOfBody(thrown: unknown): boolean {
+  return (thrown as { readonly $metadata?: unknown }).$metadata === undefined
 }
 
 function statusOf(thrown: unknown): number | undefined {

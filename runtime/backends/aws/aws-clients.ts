@@ -1,0 +1,41 @@
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
+import { KinesisClient } from '@aws-sdk/client-kinesis'
+import { S3Client } from '@aws-sdk/client-s3'
+
+export interface AwsClients {
+  readonly dynamo: DynamoDBClient
+  readonly s3: S3Client
+  readonly kinesis: KinesisClient
+}
+
+export interface AwsClientOptions {
+  /** Servers that stand in for AWS. Default: what the SDK finds, in the environment too (`AWS_ENDPOINT_URL_DYNAMODB` and its like). */
+  readonly endpoints?: Partial<Record<keyof AwsClients, string>>
+  /** How long one try of a call may take, or its answer may be silent. Default 15,000. */
+  readonly timeoutMs?: number
+}
+
+/**
+ * The first try and four more. Before each the SDK waits for longer, by chance: up to 1, 2, 4 and 8 s when the service throttles, much less when
+ * a call has failed otherwise. It stops early when almost everything fails.
+ */
+const ATTEMPTS = 5
+const CONNECT_MS = 3_000
+const TIMEOUT_MS = 15_000
+
+/**
+ * The clients of the ports. A call that gets no answer is tried again instead of being waited for until the function's time is over. All share
+ * one pool of connections of HTTP/1.1, also Kinesis's, whose own choice would be HTTP/2: servers that stand in for AWS hardly know that.
+ */
+export function awsClients({ endpoints = {}, timeoutMs = TIMEOUT_MS }: AwsClientOptions = {}): AwsClients {
+  const of = (service: keyof AwsClients) => ({
+    maxAttempts: ATTEMPTS,
+    ...(endpoints[service] === undefined ? {} : { endpoint: endpoints[service] }),
+  })
+  const s3 = new S3Client({
+    ...of('s3'),
+    requestHandler: { connectionTimeout: CONNECT_MS, requestTimeout: timeoutMs, socketTimeout: timeoutMs, throwOnRequestTimeout: true },
+  })
+  const { requestHandler } = s3.config
+  return { s3, dynamo: new DynamoDBClient({ ...of('dynamo'), requestHandler }), kinesis: new KinesisClient({ ...of('kinesis'), requestHandler }) }
+}
