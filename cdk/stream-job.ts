@@ -157,7 +157,6 @@ export class StreamJob extends Construct {
     const own = this.#streamOf(stage.id)
     const writesTo = new Map(receivers.map((to) => [to, this.#streamOf(to)]))
     const queue = this.queues.get(stage.id) as Queue
-    const isSource = this.plan.sourceStreams[stage.id] !== undefined
     const created = this.#createFunction(constructId(stage), 'index.stage', new Map([[stage.id, queue]]), {
       MILLRACE_STAGE: stage.id,
       MILLRACE_STREAM: own.streamName,
@@ -175,9 +174,8 @@ export class StreamJob extends Construct {
     )
     created.addEventSource(new SqsEventSource(queue, { batchSize: 10, reportBatchItemFailures: true }))
     queue.grantSendMessages(created)
-    // Splits of a source that appear later register in the job's own log.
-    const jobLog = isSource ? [`${this.plan.job}/#job`] : []
-    this.#grantLogs(created, [`${this.#logs}/${stage.id}/*`, `${this.#logs}/#acks/*`, `${this.#logs}/#ended/*`, ...jobLog])
+    // In the job's own log splits of a source that appear later register, and a subtask whose stash is full gives up the checkpoint.
+    this.#grantLogs(created, [`${this.#logs}/${stage.id}/*`, `${this.#logs}/#acks/*`, `${this.#logs}/#ended/*`, `${this.plan.job}/#job`])
     created.addToRolePolicy(
       allow(
         ['s3:GetObject', 's3:PutObject'],

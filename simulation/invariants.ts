@@ -57,6 +57,8 @@ interface LogFacts {
   watermarks: Map<string, number>
   /** Channels that have ended. */
   ended: Set<string>
+  /** Attempts in which a channel into the subtask has been idle. */
+  readonly wereIdle: Map<number, boolean>
 }
 
 /** Something a commit had for a sink. */
@@ -79,6 +81,8 @@ export class JobObserver {
   readonly completed = new Map<number, { readonly savepoint: boolean }>()
   readonly sinkFacts = new Map<string, SinkFact>()
   readonly #aborted = new Set<number>()
+  /** Of the splits that go on for others, by edge and split. */
+  readonly #parents = new Map<string, readonly string[]>()
   readonly #frames = new Map<string, number>()
   /** Frames in committed outboxes, by checksum and length. */
   readonly #committed = new Map<string, string>()
@@ -108,7 +112,17 @@ export class JobObserver {
     const { checks } = this
     let facts = this.logs.get(log)
     if (facts === undefined) {
-      facts = { version: 0, attempt: 0, epoch: 0, record: undefined, missing: new Set(), nextSeq: new Map(), watermarks: new Map(), ended: new Set() }
+      facts = {
+        version: 0,
+        attempt: 0,
+        epoch: 0,
+        record: undefined,
+        missing: new Set(),
+        nextSeq: new Map(),
+        watermarks: new Map(),
+        ended: new Set(),
+        wereIdle: new Map(),
+      }
       this.logs.set(log, facts)
     }
     const { version } = item
@@ -137,12 +151,39 @@ export class JobObserver {
         () => `${log}: version ${version} is of attempt ${record.attempt}, the one before of ${facts.attempt}`,
       )
     }
+    if (!anew) this.#begunChannels(log, facts, record)
     const epochBefore = facts.epoch
     facts.version = version
     facts.attempt = record.attempt
     facts.epoch = record.epoch
     facts.record = record
     if (outbox !== undefined) this.#outbox(log, facts, record, outbox, epochBefore)
+  }
+
+  /** A channel that goes on for others begins when all of them have ended, and event time has not passed where they ended. */
+  #begunChannels(log: string, { record: before, ...facts }: LogFacts, record: CommitRecord): void {
+    const channels = Object.entries(record.channels)
+    if (before === undefined || channels.length === 0) return
+    const wereIdle = facts.wereIdle.get(record.attempt) === true || channels.some(([, { idle }]) => idle)
+    if (wereIdle) facts.wereIdle.set(record.attempt, true)
+    for (const [name, { watermark }] of channels) {
+      if (before.channels[name] !== undefined) continue
+      const edge = name.slice(0, name.indexOf(':'))
+      const parents = this.#parents.get(name) ?? []
+      const living = parents.filter((parent) => (record.channels[`${edge}:${parent}`]?.successors ?? null) === null)
+      this.checks.hold(
+        '9',
+        parents.length > 0 && living.length === 0,
+        () => `${log}: channel ${name} begins while ${living.join(', ')} of ${parents.join(', ')} go on`,
+      )
+      // What was idle is not waited for, so event time may be ahead of it.
+      const ahead = Math.min(...before.inputs.map((input) => input.watermark))
+      this.checks.hold(
+        '9',
+        wereIdle || before.inputs.length > 1 || ahead <= watermark,
+        () => `${log}: channel ${name} begins at ${watermark}, event time is at ${ahead}`,
+      )
+    }
   }
 
   #outbox(log: string, facts: LogFacts, record: CommitRecord, outbox: Outbox, epochBefore: number): void {
@@ -155,7 +196,10 @@ export class JobObserver {
       checks.hold('5', frame.seq === expected, () => `${log}: frame ${frame.seq} of ${channel} was committed where ${expected} was due`)
       facts.nextSeq.set(channel, frame.seq + 1)
       checks.hold('5', !facts.ended.has(channel), () => `${log}: frame ${frame.seq} of ${channel} was committed behind the end of the channel`)
-      if (frame.end !== null) facts.ended.add(channel)
+      if (frame.end !== null) {
+        facts.ended.add(channel)
+        for (const { splitId, parents } of frame.end.successors) this.#parents.set(`${frame.edge}:${splitId}`, parents)
+      }
       this.#watermark(facts, channel, frame)
       this.#barrier(channel, frame)
       const name = `${channel}#${frame.seq}`

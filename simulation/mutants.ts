@@ -84,6 +84,7 @@ export const MUTANTS: readonly Mutant[] = [
           '    if (frame.seq > channel.next && !channel.stash.has(frame.seq - 1)) throw laterAttempt(frame, this.#attempt, where)\n    const kept = bytes.slice()\n',
       },
     ],
+    profiles: ['channels', 'everything'],
   },
   {
     name: 'cache-kept-after-failure',
@@ -132,7 +133,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'no-hello',
     what: 'a split that begins sends no frames of its epoch',
-    edits: [{ file: SPLITS, find: '...live.enterEpoch(epoch, ', replace: '...[].slice(epoch) ?? live.enterEpoch(epoch, ' }],
+    edits: [{ file: SPLITS, find: 'const frames = live.helloFrames(stopped)', replace: 'const frames: never[] = []' }],
     profiles: ['reshard', 'everything'],
   },
   {

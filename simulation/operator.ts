@@ -89,6 +89,8 @@ export class Operator {
       if (polls-- <= 0) await job.step('abort', revision, (control) => control.abort(id, 'at random'))
       else await job.step('poll', revision, (control) => control.poll())
     }
+    // As the state machine does, which hears only so that a subtask has given it up; it tells the others.
+    await job.step('poll', revision, (control) => control.poll())
     return kindBegun === kind && job.observer.completed.has(id) ? id : undefined
   }
 

@@ -15,6 +15,8 @@ interface Waiting {
 export class BatchProcessingTime implements ProcessingTimeService {
   readonly clock: Clock = { now: () => this.#now, monotonic: () => this.wall.monotonic() }
   #now = Number.NEGATIVE_INFINITY
+  /** Time goes on from here while calls are awaited, by the clock that does not jump: the other may be behind the last commit's. */
+  #entered = { now: Number.NEGATIVE_INFINITY, at: 0 }
   #waiting: Waiting[] = []
   #soon: (() => void)[] = []
   #wake: (() => void) | undefined
@@ -24,6 +26,7 @@ export class BatchProcessingTime implements ProcessingTimeService {
   /** A commit begins. */
   enter(lastNow: number): void {
     this.#now = Math.max(this.wall.now(), lastNow)
+    this.#entered = { now: this.#now, at: this.wall.monotonic() }
   }
 
   /** Operators are opened as of a commit that was made at `lastNow`; those that were open before are forgotten. */
@@ -56,7 +59,8 @@ export class BatchProcessingTime implements ProcessingTimeService {
   /** Waits until something was to run soon, or a time that somebody waits for has come, and runs it. */
   async next(pause: (ms: number) => Promise<void>): Promise<void> {
     if (this.#soon.length === 0) await this.#somethingToRun(pause)
-    this.#now = Math.max(this.#now, this.wall.now())
+    const { now, at } = this.#entered
+    this.#now = Math.max(this.#now, this.wall.now(), now + this.wall.monotonic() - at)
     const callbacks = this.#soon
     this.#soon = []
     for (const callback of callbacks) callback()

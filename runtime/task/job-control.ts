@@ -92,6 +92,16 @@ export class JobControl {
     return registered
   }
 
+  /**
+   * A subtask cannot hold what waits for the checkpoint's barrier: it is aborted, if it is still pending. Returns the id of the last checkpoint
+   * that was aborted. Whoever polls tells the others.
+   */
+  static async giveUp(ports: Pick<StagePorts, 'log' | 'count'>, job: string, checkpointId: number, why: string): Promise<number> {
+    const updated = await updateJob(ports, job, (record) => decideAbort(record, checkpointId, why))
+    if (updated.kind === 'put') ports.count('checkpoint-aborted')
+    return updated.stored?.record.aborted ?? 0
+  }
+
   async record(): Promise<JobRecord | undefined> {
     return (await this.#read())?.record
   }

@@ -129,8 +129,6 @@ export class StageSubtask {
       if (!relieved && this.#isOverfull(memory)) {
         relieved = true
         await this.#giveUpCheckpoint(memory)
-        memory = await this.#load()
-        continue
       }
       const outcome = await this.#commit(memory, work)
       if (outcome === 'rest') return this.#atRest(memory, work)
@@ -154,7 +152,7 @@ export class StageSubtask {
       const { items, control } = await ports.log.read(this.log, this.#memory.version)
       if (items.length > 0) await this.#take(this.#memory, items)
       if (this.#memory !== undefined) {
-        this.#memory.control = controlOf(control)
+        this.#memory.control = newest(this.#memory.control, controlOf(control))
         return this.#memory
       }
     }
@@ -336,14 +334,18 @@ export class StageSubtask {
     return input !== undefined && input.stashBytes > this.#settings.stashLimitBytes && (input.waitingFor ?? 0) > control.aborted
   }
 
-  /** A checkpoint that is given up costs nothing; what waits for its barrier is then consumed. */
-  async #giveUpCheckpoint({ live }: Memory): Promise<void> {
+  /**
+   * A checkpoint that is given up costs nothing; what waits for its barrier is then consumed. Only the job record is changed here: the other
+   * subtasks are told by whoever polls the checkpoint.
+   */
+  async #giveUpCheckpoint(memory: Memory): Promise<void> {
     const { deployment, ports } = this.#options
-    const { input, options } = live
+    const input = memory.live.input
     assert(input?.waitingFor !== undefined, 'something waits for a barrier')
     ports.count('stash-over-limit')
-    const control = new JobControl({ deployment, graph: options.job.graph, sources: {}, ports, timeoutMs: Number.POSITIVE_INFINITY })
-    await control.abort(input.waitingFor, `the stash of ${this.log} is full: ${input.stashBytes} bytes wait for its barrier`)
+    const why = `the stash of ${this.log} is full: ${input.stashBytes} bytes wait for its barrier`
+    const aborted = await JobControl.giveUp(ports, deployment.job, input.waitingFor, why)
+    memory.control = { ...memory.control, aborted: Math.max(memory.control.aborted, aborted) }
   }
 
   /** Whether the batch comes again without the record that failed. */
@@ -502,6 +504,11 @@ export class StageSubtask {
 /** A fork runs the same module under another name: what it writes outside is its own. */
 function named(job: CompiledJob, name: string): CompiledJob {
   return job.graph.job === name ? job : { ...job, graph: { ...job.graph, job: name } }
+}
+
+/** What the job record was seen to say may be ahead of what the subtask was told. */
+function newest(known: SubtaskControl, told: SubtaskControl): SubtaskControl {
+  return known.aborted > told.aborted ? { ...told, aborted: known.aborted } : told
 }
 
 function controlOf(item: ControlItem | undefined): SubtaskControl {

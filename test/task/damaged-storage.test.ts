@@ -1,12 +1,15 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { StreamExecutionEnvironment } from '../../runtime/api/index.js'
+import { ZlibCompression } from '../../runtime/backends/node/index.js'
 import { valueState } from '../../runtime/index.js'
+import type { Compression } from '../../runtime/ports/index.js'
 import type { PortCall } from '../../runtime/testing/faulty-ports.js'
 import { jsonStream, Outside, Stages, StageWorld, thrownBy } from './stage-world.js'
 
 interface Click {
   readonly user: string
   readonly n: number
+  readonly text: string
 }
 
 let world: StageWorld
@@ -33,11 +36,12 @@ function chained(from: number, to: number) {
 }
 
 function clicks(from: number, to: number): Click[] {
-  return Array.from({ length: to - from }, (_, i) => ({ user: 'ann', n: from + i }))
+  return Array.from({ length: to - from }, (_, i) => ({ user: 'ann', n: from + i, text: 'to be compressed '.repeat(100) }))
 }
 
-beforeEach(async () => {
+async function begin(compression?: Compression): Promise<void> {
   world = new StageWorld()
+  world.compression = compression
   world.streams.create('clicks', ['s0'])
   outside = new Outside()
   // Everything but the smallest parts stands in blobs.
@@ -45,7 +49,9 @@ beforeEach(async () => {
   await stages.activate()
   stages.put('clicks', 's0', ...clicks(0, 3))
   await stages.comeToRest()
-})
+}
+
+beforeEach(() => begin())
 
 /** Sends more to the inner stage, which is cold. */
 async function moreIsSent(): Promise<void> {
@@ -163,7 +169,17 @@ describe('a blob that is missing', () => {
   })
 })
 
-describe('a frame that is damaged', () => {
+describe.each([
+  ['plain', undefined],
+  ['compressed', new ZlibCompression()],
+])('a frame that is damaged (%s)', (_, compression) => {
+  beforeEach(() => begin(compression))
+
+  it('is the size that it should be', () => {
+    const [{ data }] = world.streams.stream('job/1/last').records('0')
+    expect(data.length < 1_000).toBe(compression !== undefined)
+  })
+
   /** What is in the stream of the inner stage from here on, with a bit of one byte changed. */
   function damage(at: (length: number) => number) {
     const records = world.streams.stream('job/1/last').records('0')

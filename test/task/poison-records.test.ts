@@ -196,14 +196,15 @@ describe('a record that a function throws for, where the policy is dead letters'
     expect([...world.letters.values()]).toMatchObject([4, 7].map((n) => ({ stage: 'orders', error: expect.stringContaining(`like ${n}`) })))
   })
 
-  it('one among many in one frame, and the first and the last', async () => {
-    const stages = await started('dead-letter')
+  it.each([256 * 1024, 300])('one among many, the first and the last (frames of %s bytes)', async (frameBytes) => {
+    const stages = await started('dead-letter', { frameBytes })
     const bad = [0, 37, 99]
     const all = some('process', bad, 100)
     stages.put('orders', 's0', ...all)
     await stages.comeToRest()
     expect(outside.values).toEqual(results(all))
     expect([...world.letters.values()].map(({ record }) => (record as Order).n)).toEqual(bad)
+    expect(world.streams.stream('job/1/count').records('0').length > 1).toBe(frameBytes < 1_000)
   })
 
   it('many in a batch: each failure is paid for once, not with the whole batch anew', async () => {
@@ -281,8 +282,9 @@ describe('a record that a function throws for, where the policy is dead letters'
     await expect(stages.takeBatch('orders', 's0')).rejects.toThrow('the queue has it')
     stages.crash()
     await stages.comeToRest()
-    expect(world.letterWrites).toHaveLength(3)
+    expect(world.letterWrites.length).toBeGreaterThan(2)
     expect(world.letterWrites[1]).toBe(world.letterWrites[0])
+    expect(new Set(world.letterWrites).size).toBe(2)
     expect(world.letters.size).toBe(2)
     expect(outside.values).toHaveLength(2)
   })

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import { defineJob, type StreamExecutionEnvironment } from '../../runtime/api/index.js'
+import { AsyncDataStream, defineJob, type StreamExecutionEnvironment } from '../../runtime/api/index.js'
 import { FileBlobStore } from '../../runtime/backends/file/index.js'
 import { CheckpointStore } from '../../runtime/checkpoint/index.js'
 import {
@@ -332,5 +332,74 @@ describe('timers of processing time', () => {
     for (const subtask of stages.subtasks('ring')) await stages.poke('ring', subtask)
     await stages.comeToRest()
     expect(sortedJson(outside.values)).toEqual(FIRSTS)
+  })
+})
+
+describe('asynchronous calls that were pending in one process', () => {
+  /** Those for which `answers` says no never come to an end. */
+  const asking = (world: StageWorld, outside: Outside, asked: number[], answers: (n: number) => boolean, limit = new ReadLimit()) => {
+    const deserialize = (data: Uint8Array) => JSON.parse(new TextDecoder().decode(data)) as Reading
+    return (env: StreamExecutionEnvironment) => {
+      const source = bothWaysSource('readings', world.streams.stream('readings'), deserialize, limit)
+      const all = env
+        .fromSource(source, WatermarkStrategy.noWatermarks<Reading>())
+        .uid('readings')
+        .setParallelism(limit.records === Number.POSITIVE_INFINITY ? 1 : SPLITS.length)
+        .keyBy(({ key }) => key)
+      AsyncDataStream.unorderedWait(
+        all,
+        async ({ n }: Reading) => {
+          asked.push(n)
+          if (!answers(n)) await new Promise(() => {})
+          return [n]
+        },
+        { timeoutMs: 0 },
+      )
+        .uid('ask')
+        .sinkTo(bothWays(outside))
+        .uid('out')
+    }
+  }
+
+  it.each([1, 3])('are called again in stages at parallelism %s, and only then, however often an instance begins cold', async (parallelism) => {
+    const world = newWorld()
+    put(world, 0, HALF)
+    const outside = new Outside()
+    const limit = new ReadLimit(HALF / SPLITS.length)
+    const options = { threads: 0, maxParallelism: MAX_PARALLELISM }
+    const before: number[] = []
+    const handle = await run(
+      defineJob(
+        'job',
+        asking(world, outside, before, (n) => n % 4 !== 0, limit),
+      ),
+      options,
+    )
+    await until(() => before.length === HALF && outside.values.length === (HALF * 3) / 4)
+    const { savepoint: root = '' } = await handle.stop({ savepointDir: await tempFolder() })
+    const store = new CheckpointStore(new FileBlobStore(root), { root })
+    const { checkpointId } = await store.load('savepoint')
+    const after: number[] = []
+    const stages = new Stages(
+      world,
+      asking(world, outside, after, () => true),
+      { parallelism },
+    )
+    await stages.activate({ from: { checkpointId, savepoint: true }, store })
+    for (let i = 0; i < 3; i++) {
+      stages.crash()
+      for (const subtask of stages.subtasks('ask')) await stages.poke('ask', subtask)
+      put(world, HALF + i, HALF + i + 1)
+      await stages.comeToRest()
+    }
+    expect(outside.values.toSorted((x, y) => Number(x) - Number(y))).toEqual(readings(0, HALF + 3).map(({ n }) => n))
+    expect(after.toSorted((x, y) => x - y)).toEqual([
+      ...readings(0, HALF)
+        .map(({ n }) => n)
+        .filter((n) => n % 4 === 0),
+      HALF,
+      HALF + 1,
+      HALF + 2,
+    ])
   })
 })

@@ -11,7 +11,7 @@ import { CheckpointStore } from '../../runtime/checkpoint/index.js'
 import type { ManifestRef } from '../../runtime/checkpoint/job-record.js'
 import { kinesisSource, MillraceError, type Sink, type SinkMarker, WatermarkStrategy } from '../../runtime/index.js'
 import type { CompiledJob, JobGraph } from '../../runtime/plan/index.js'
-import type { BlobStore } from '../../runtime/ports/index.js'
+import type { BlobStore, Compression } from '../../runtime/ports/index.js'
 import { type CommitRecord, decodeCommit } from '../../runtime/task/commit-record.js'
 import type { ActivateOptions } from '../../runtime/task/job-activation.js'
 import { JobControl } from '../../runtime/task/job-control.js'
@@ -42,6 +42,7 @@ export class StageWorld {
   readonly blobs: BlobStore
   readonly pokes = new MemoryPokes()
   readonly streams = new MemoryStreams()
+  compression: Compression | undefined
   readonly letters = new Map<string, DeadLetter>()
   /** How often each letter was written. */
   readonly letterWrites: string[] = []
@@ -90,6 +91,7 @@ export class StageWorld {
         },
       },
       channel: (stage) => faulty.channel(new MemoryChannel(this.streams.stream(`${prefix}/${stage}`), { now }), stage),
+      ...(this.compression === undefined ? {} : { compression: this.compression }),
       random: () => 0.5,
       nonce: () => this.#nonce(),
       pause: (ms) => this.sleep(ms),

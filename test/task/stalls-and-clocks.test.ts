@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { StreamExecutionEnvironment } from '../../runtime/api/index.js'
 import { valueState, WatermarkStrategy } from '../../runtime/index.js'
+import type { EntryFault } from '../../runtime/testing/faulty-ports.js'
 import { jsonStream, Outside, Stages, StageWorld, thrownBy } from './stage-world.js'
 
 const MINUTE_MS = 60_000
@@ -299,5 +300,75 @@ describe('idle splits', () => {
     expect(watermarks).toEqual(watermarks.toSorted((x, y) => x - y))
     const said = (await stages.commits('clicks', 's0')).flatMap(({ outputs }) => Object.values(outputs).map(({ watermark }) => watermark))
     expect(said).toEqual(said.toSorted((x, y) => x - y))
+  })
+})
+
+describe('a stream between stages that takes frames only now and then', () => {
+  /** What becomes of the frames at each try. */
+  const WAYS: readonly (readonly [string, readonly EntryFault[][]])[] = [
+    ['none, at first', [['refuse', 'refuse', 'refuse'], ['refuse']]],
+    [
+      'the first of them only',
+      [
+        ['put', 'refuse', 'refuse'],
+        ['put', 'refuse'],
+      ],
+    ],
+    ['those behind a gap', [['refuse', 'put', 'put'], ['refuse'], ['refuse']]],
+    ['some, without saying so', [['refuse-and-put', 'put', 'refuse-and-put']]],
+    ['some twice', [['double', 'put', 'double']]],
+    ['some much later once more', [[{ lateMs: 40 }, 'put', { lateMs: 5_000 }]]],
+  ]
+
+  it.each(WAYS)('%s: nothing is lost, doubled or out of order', async (_, tries) => {
+    world.streams.create('numbers', ['s0'])
+    const define = (env: StreamExecutionEnvironment) => {
+      jsonStream<Click>(env, 'numbers')
+        .keyBy(({ user }) => user)
+        .map(({ n }) => n)
+        .uid('number')
+        .setParallelism(3)
+        .sinkTo(outside.sink())
+        .uid('out')
+    }
+    const stages = new Stages(world, define)
+    await stages.activate()
+    for (let round = 0; round < 3; round++) {
+      let send = 0
+      world.fault = ({ port }) => {
+        const faults = port === 'channel' ? tries[send++] : undefined
+        return faults === undefined ? undefined : { kind: 'entries', faults }
+      }
+      stages.put('numbers', 's0', ...Array.from({ length: 30 }, (_, i) => ({ user: `user ${i % 10}`, n: round * 30 + i })))
+      await stages.comeToRest()
+    }
+    // What is late comes now.
+    await world.wait(world.sleep(10_000))
+    await stages.comeToRest()
+    const values = outside.values as readonly number[]
+    expect(values.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 90 }, (_, n) => n))
+    for (let user = 0; user < 10; user++) {
+      const own = values.filter((n) => n % 10 === user)
+      expect(own).toEqual(own.toSorted((a, b) => a - b))
+    }
+  })
+
+  it('not at all: the batch fails after six tries, and the next time sends the same', async () => {
+    const stages = new Stages(world, counts(outside))
+    await stages.activate()
+    stages.put('clicks', 's0', ...clicks(0, 4))
+    world.fault = ({ port, size }) =>
+      port === 'channel' ? { kind: 'entries', faults: Array.from({ length: size }, () => 'refuse' as const) } : undefined
+    for (let attempt = 0; attempt < 2; attempt++) {
+      const before = world.calls.filter((call) => call.startsWith('channel.send')).length
+      const error = await thrownBy(stages.takeBatch('clicks', 's0'))
+      expect(error.code).toBe('AWS_CALL')
+      expect(error.message).toContain('1 of 1 frames could not be sent in 6 tries')
+      expect(world.calls.filter((call) => call.startsWith('channel.send')).length - before).toBe(6)
+      stages.crash()
+    }
+    world.fault = () => undefined
+    await stages.comeToRest()
+    expect(outside.values).toEqual(counted(4))
   })
 })

@@ -1,0 +1,220 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { MergeShardsCommand, PutRecordsCommand, type Shard, SplitShardCommand } from '@aws-sdk/client-kinesis'
+import type { Job } from 'millrace'
+import { activationHandler } from '../../functions/activation-handler.js'
+import { type CheckpointStep, type CheckpointStepResult, checkpointHandler } from '../../functions/checkpoint-handler.js'
+import { deployedControl } from '../../functions/deployed-control.js'
+import { type DeploymentPlan, deploymentPlan } from '../../functions/deployment-plan.js'
+import type { HandlerOptions } from '../../functions/handler-options.js'
+import type { InvocationContext, KinesisEvent, SqsEvent } from '../../functions/stage-event.js'
+import { type StageHandler, stageHandler } from '../../functions/stage-handler.js'
+import { type AwsClients, awsClients } from '../../runtime/backends/aws/index.js'
+import { hasSource } from '../../runtime/task/stage-names.js'
+import { EventSourceMapping, type MappedBatch, mappedStream } from '../../runtime/testing/event-source-mapping.js'
+import { shardsOf } from './kinesis-shards.js'
+import { PolledStream } from './polled-stream.js'
+import { createQueue, receive, remove } from './sqs.js'
+import { createBucket, createStream, createTable, servers, streamActive } from './wire.js'
+
+const DEADLINE_MS = 100_000
+const LONGEST_REQUEST = 500
+
+interface Stage {
+  readonly id: string
+  readonly isSource: boolean
+  readonly stream: PolledStream
+  readonly queue: string
+  mapping: EventSourceMapping
+  /** Instances of its function that do nothing just now. An invocation takes one of them, or makes another. */
+  idle: StageHandler[]
+}
+
+/** A job "deployed" on the servers, with the environment that StreamJob gives its functions, which run in this process. */
+export class WiredJob {
+  readonly #stages = new Map<string, Stage>()
+  readonly lines: string[] = []
+  attempt = 0
+
+  private constructor(
+    readonly job: Job,
+    readonly parameters: readonly string[],
+    readonly parallelism: number,
+    readonly plan: DeploymentPlan,
+    readonly clients: AwsClients,
+    readonly table: string,
+    readonly bucket: string,
+  ) {}
+
+  static async deploy(job: Job, parameters: readonly string[], parallelism: number): Promise<WiredJob> {
+    // As Lambda's functions, these find the services by the environment.
+    process.env.AWS_ENDPOINT_URL_DYNAMODB = servers.dynamodb
+    process.env.AWS_ENDPOINT_URL_KINESIS = servers.kinesis
+    process.env.AWS_ENDPOINT_URL_S3 = servers.ministack
+    process.env.AWS_ENDPOINT_URL_SQS = servers.ministack
+    const clients = awsClients()
+    const plan = deploymentPlan(job, { parameters, parallelism })
+    const wired = new WiredJob(job, parameters, parallelism, plan, clients, await createTable(clients.dynamo), await createBucket(clients.s3))
+    for (const vertex of plan.graph.vertices) {
+      const stream = new PolledStream(clients.kinesis, await createStream(clients.kinesis, vertex.parallelism))
+      wired.#add(vertex.id, { isSource: hasSource(vertex), stream, queue: await createQueue(30) })
+    }
+    return wired
+  }
+
+  #add(id: string, place: Pick<Stage, 'isSource' | 'stream' | 'queue'>): void {
+    this.#stages.set(id, { id, idle: [], mapping: this.#map(id, place.stream), ...place })
+  }
+
+  /** A mapping from the oldest record on. A source's goes through the alias of the attempt that it was made for. */
+  #map(id: string, stream: PolledStream): EventSourceMapping {
+    const { attempt } = this
+    const world = { now: () => Date.now(), random: () => Math.random(), sleep: async (ms: number) => void (await pause(ms)) }
+    const take = (batch: MappedBatch) => this.#takeBatch(id, batch, attempt)
+    const mapping = new EventSourceMapping(mappedStream(stream), take, world, { batchSize: 300, pollMs: Number.POSITIVE_INFINITY })
+    return mapping
+  }
+
+  async #takeBatch(id: string, { splitId, records }: MappedBatch, attempt: number): Promise<{ failedFrom: undefined }> {
+    const stage = this.#stage(id)
+    const event: KinesisEvent = {
+      Records: records.map(({ position, data, partitionKey, arrivalMs }) => ({
+        eventID: `${splitId}:${position}`,
+        eventSourceARN: `arn:aws:kinesis:eu-central-1:000000000000:stream/${stage.stream.name}`,
+        kinesis: {
+          approximateArrivalTimestamp: arrivalMs / 1_000,
+          data: Buffer.from(data).toString('base64'),
+          partitionKey,
+          sequenceNumber: String(position),
+        },
+      })),
+    }
+    const alias = stage.isSource ? `:attempt-${attempt}` : ''
+    const failures = await this.#invoke(stage, event, { invokedFunctionArn: `arn:aws:lambda:eu-central-1:000000000000:function:${id}${alias}` })
+    if (failures.length > 0) throw new Error(`a batch of stage ${id} was thrown back`)
+    return { failedFrom: undefined }
+  }
+
+  async #invoke(stage: Stage, event: KinesisEvent | SqsEvent, context?: InvocationContext): Promise<readonly string[]> {
+    const instance = stage.idle.pop() ?? stageHandler(this.job, this.#options(stage.id))
+    const { batchItemFailures } = await instance(event, context)
+    stage.idle.push(instance)
+    return batchItemFailures.map(({ itemIdentifier }) => itemIdentifier)
+  }
+
+  #options(stage?: string): HandlerOptions {
+    const { graph, job, fingerprint, sourceStreams } = this.plan
+    const stages = [...this.#stages.values()]
+    const streams = new Map(stages.map(({ id, stream }) => [id, stream.name]))
+    const receivers = graph.edges.filter(({ from }) => from === stage).map(({ to }) => [to, streams.get(to)])
+    const queues = stages.filter(({ id }) => stage === undefined || id === stage).map(({ id, queue }) => [id, queue])
+    const variables: Record<string, string | undefined> = {
+      MILLRACE_JOB: job,
+      MILLRACE_REVISION: '1',
+      MILLRACE_PLAN: fingerprint,
+      MILLRACE_PARAMETERS: JSON.stringify(this.parameters),
+      MILLRACE_PARALLELISM: String(this.parallelism),
+      MILLRACE_TABLE: this.table,
+      MILLRACE_BUCKET: this.bucket,
+      MILLRACE_SOURCES: JSON.stringify(Object.fromEntries(Object.entries(sourceStreams).map(([id, logical]) => [logical, streams.get(id)]))),
+      MILLRACE_QUEUES: JSON.stringify(Object.fromEntries(queues)),
+    }
+    if (stage !== undefined) {
+      variables.MILLRACE_STAGE = stage
+      variables.MILLRACE_STREAM = streams.get(stage)
+      variables.MILLRACE_STREAMS = JSON.stringify(Object.fromEntries(receivers))
+    }
+    return { variables, log: (line) => this.lines.push(line) }
+  }
+
+  #stage(id: string): Stage {
+    return this.#stages.get(id) as Stage
+  }
+
+  get #source(): Stage {
+    return this.#stage(Object.keys(this.plan.sourceStreams)[0])
+  }
+
+  async activate(): Promise<void> {
+    this.attempt = (await activationHandler(this.job, this.#options())()).attempt
+    for (const stage of this.#stages.values()) {
+      stage.mapping = this.#map(stage.id, stage.stream)
+      await stage.stream.pull()
+      stage.mapping.start()
+    }
+  }
+
+  /** All functions start cold, and the source is read from its oldest record again. */
+  async restore(checkpointId: number): Promise<void> {
+    const source = this.#source
+    source.mapping.disable()
+    for (const stage of this.#stages.values()) stage.idle = []
+    const { control } = deployedControl(this.job, this.#options())
+    this.attempt = (await control.activate({ from: { checkpointId, savepoint: false }, expected: this.attempt })).attempt
+    source.mapping = this.#map(source.id, source.stream)
+    source.mapping.start()
+  }
+
+  control(step: CheckpointStep): Promise<CheckpointStepResult> {
+    return checkpointHandler(this.job, this.#options())(step)
+  }
+
+  /** Puts records into the source's stream, in order. */
+  async produce(texts: readonly string[]): Promise<void> {
+    for (let from = 0; from < texts.length; from += LONGEST_REQUEST) {
+      const Records = texts
+        .slice(from, from + LONGEST_REQUEST)
+        .map((text) => ({ Data: new TextEncoder().encode(text), PartitionKey: text.slice(0, 20) }))
+      const answer = await this.clients.kinesis.send(new PutRecordsCommand({ StreamName: this.#source.stream.name, Records }))
+      if (answer.FailedRecordCount !== 0) throw new Error('the server refuses records')
+    }
+  }
+
+  /** Divides an open shard of the source's stream, or makes one of two. */
+  async reshard(shards: readonly number[]): Promise<void> {
+    const StreamName = this.#source.stream.name
+    const [one, other] = shards.map((index) => `shardId-${String(index).padStart(12, '0')}`)
+    if (other === undefined) {
+      const { HashKeyRange } = (await shardsOf(this.clients.kinesis, StreamName)).find(({ ShardId }) => ShardId === one) as Shard
+      const [first, last] = [HashKeyRange?.StartingHashKey, HashKeyRange?.EndingHashKey].map((key) => BigInt(key as string))
+      const NewStartingHashKey = String((first + last + 1n) / 2n)
+      await this.clients.kinesis.send(new SplitShardCommand({ StreamName, ShardToSplit: one, NewStartingHashKey }))
+    } else {
+      await this.clients.kinesis.send(new MergeShardsCommand({ StreamName, ShardToMerge: one, AdjacentShardToMerge: other }))
+    }
+    await streamActive(this.clients.kinesis, StreamName)
+  }
+
+  /** Begins a checkpoint and runs until it is complete; its id. */
+  async checkpoint(): Promise<number> {
+    const begun = await this.control({ step: 'begin', input: {} })
+    if (begun.status !== 'begun') throw new Error(JSON.stringify(begun))
+    const { checkpointId } = begun
+    await this.run(async () => (await this.control({ step: 'poll', checkpointId })).status === 'completed')
+    return checkpointId
+  }
+
+  /** Every record that is known to be in the streams is acknowledged. */
+  get idle(): boolean {
+    return [...this.#stages.values()].every(({ mapping }) => mapping.idle)
+  }
+
+  /** Polls streams and queues until all is idle and `isDone` says so. */
+  async run(isDone: () => boolean | Promise<boolean> = () => true): Promise<void> {
+    const deadline = Date.now() + DEADLINE_MS
+    do {
+      if (Date.now() > deadline) throw new Error(`the job does not get there\n${this.lines.slice(-20).join('\n')}`)
+      await Promise.all([...this.#stages.values()].map((stage) => this.#poll(stage)))
+      await pause(10)
+    } while (!(this.idle && (await isDone())))
+  }
+
+  async #poll(stage: Stage): Promise<void> {
+    await stage.stream.pull()
+    stage.mapping.wake()
+    const messages = await receive(stage.queue)
+    if (messages.length === 0) return
+    const Records = messages.map(({ MessageId, Body }) => ({ messageId: MessageId, body: Body }))
+    const failed = await this.#invoke(stage, { Records })
+    for (const message of messages) if (!failed.includes(message.MessageId)) await remove(stage.queue, message)
+  }
+}
