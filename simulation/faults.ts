@@ -33,6 +33,7 @@ export const FAULTS = {
   'position-back': 'the stream reader goes back some records',
   'given-up': 'an invocation is given up before its time, and goes on',
   'delivery-paused': 'a stream is not read for a while',
+  'mapping-lingers': 'a mapping of a former attempt goes on to deliver for a while',
   'log-expired': 'the log drops items that have expired',
   // Of what goes on around.
   'abort-at-random': 'a checkpoint is aborted at any moment',

@@ -252,8 +252,13 @@ export class Job {
 
   // --- reading the sources -----------------------------------------------------------------------------------------------
 
+  /** A mapping that is to go may go on for a while. */
   disableReaders(): void {
-    for (const mapping of this.readers?.mappings ?? []) mapping.disable()
+    const { faults, scheduler, machine } = this.world
+    for (const mapping of this.readers?.mappings ?? []) {
+      if (faults.draw(['mapping-lingers']) === undefined) mapping.disable()
+      else scheduler.after(machine.chance.below(30_000), () => mapping.disable())
+    }
   }
 
   /** Source mappings that are there already go on for another attempt, or another revision. */

@@ -48,6 +48,7 @@ const FUNCTIONS: FaultRates = {
   'position-back': 0.02,
   'given-up': 0.02,
   'delivery-paused': 0.005,
+  'mapping-lingers': 0.5,
 }
 const CLOCKS: FaultRates = { 'clock-off': 0.5, 'clock-jump': 0.01 }
 const ZOMBIES: FaultRates = { stall: 0.008 }

@@ -160,7 +160,11 @@ class Run {
       const cold = world.options.checked ? await job.coldStates() : new Map()
       // A split that begins meanwhile, even one that stays silent, must not keep the checkpoint from completing.
       const { split = 0, merge = 0 } = world.options.profile.actions
-      if (split + merge > 0) world.scheduler.after(world.chance.below(2_000), () => operator.reshard(world.chance.pick(['split', 'merge'])))
+      if (split + merge > 0) {
+        operator.reshard(world.chance.pick(['split', 'merge']))
+        if (world.chance.happens(0.7)) job.tick()
+        await world.scheduler.sleep(world.chance.below(3_000))
+      }
       let over = false
       const tick = (): void => {
         if (over) return

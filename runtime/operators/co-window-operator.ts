@@ -1,6 +1,7 @@
 import { MIN_WATERMARK } from '../core/index.js'
 import type { OperatorContext, Output, StreamOperator } from './stream-operator.js'
 import { TwoInputOperator } from './two-input-operator.js'
+import type { WatermarkProgress } from './watermark-progress.js'
 import { WatermarkValve } from './watermark-valve.js'
 
 /** An element of one of two streams (Flink's CoGroupedStreams.TaggedUnion): what assigners, triggers and evictors of a window join get. */
@@ -48,6 +49,16 @@ export class CoWindowOperator<In1, In2, Out> extends TwoInputOperator<In1, In2, 
     // The valve would stop a watermark that it has seen.
     if (this.context.keyed?.sweeps.eventTimePending === true) this.windows.processWatermark(this.#watermark)
     this.#union.inputWatermark(input, watermark)
+  }
+
+  override get progress(): WatermarkProgress {
+    return this.#union.progress
+  }
+
+  override restoreWatermark(through: WatermarkProgress, inputs: readonly WatermarkProgress[]): void {
+    this.#union.restore(through, inputs)
+    if (through.watermark > MIN_WATERMARK) this.#pass(through.watermark)
+    if (through.idle) this.windows.processStatus(true)
   }
 
   override resumeSweep(): void {

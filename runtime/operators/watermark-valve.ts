@@ -1,4 +1,5 @@
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/index.js'
+import type { WatermarkProgress } from './watermark-progress.js'
 
 export interface ValveOutput {
   emitWatermark(watermark: number): void
@@ -28,6 +29,22 @@ export class WatermarkValve {
     edges: readonly number[] = [],
   ) {
     this.#channels = Array.from({ length: channels }, (_, i) => ({ watermark: MIN_WATERMARK, idle: false, aligned: true, edge: edges[i] ?? 0 }))
+  }
+
+  /** What has come out of it. */
+  get progress(): WatermarkProgress {
+    return { watermark: this.#last, idle: this.#idle }
+  }
+
+  /** Before the first input: `through` has come out of it, and its channels have come so far. Emits nothing. */
+  restore(through: WatermarkProgress, channels: readonly WatermarkProgress[]): void {
+    this.#last = through.watermark
+    this.#idle = through.idle
+    for (const [channel, { watermark, idle }] of channels.entries()) {
+      // Who is active and level counts; whoever does holds the output back, so it is never ahead of one.
+      Object.assign(this.#channels[channel], { watermark, idle, aligned: !idle && watermark >= through.watermark })
+      if (watermark === MAX_WATERMARK) this.#ended = true
+    }
   }
 
   /** The channels that count. */

@@ -38,7 +38,7 @@ export interface CommitRecord {
   readonly channels: Readonly<Record<string, ChannelState>>
   /** Of each input of the head operator as a whole. Empty for a source. */
   readonly inputs: readonly WatermarkProgress[]
-  /** The timers of the input's watermark are still firing, and those behind the head have been told what the inputs were before. */
+  /** The timers of the input's watermark are still firing, and those behind the head (and {@link head}) have been told what the inputs were before. */
   readonly sweep: readonly WatermarkProgress[] | null
   /** By outgoing channel. */
   readonly outputs: Readonly<Record<string, OutputState>>
@@ -56,6 +56,8 @@ export interface CommitRecord {
   /** Frames that came with this commit and wait (or all that wait, if it is the base). */
   readonly stash: Part | null
   readonly outbox: Part | null
+  /** What the head operator has let through, if it has two inputs: it may be ahead of both, as one that was idle may come back behind. */
+  readonly head: WatermarkProgress | null
 }
 
 /** What the log knows of an outgoing channel: what its receiver has been told. */
@@ -100,6 +102,7 @@ type Packed = readonly [
   operatorChanges: Part | null,
   stash: Part | null,
   outbox: Part | null,
+  head: PackedProgress | null,
 ]
 
 type PackedProgress = readonly [watermark: number, idle: boolean]
@@ -128,6 +131,7 @@ function packedFields(record: CommitRecord): Packed {
     record.operatorChanges,
     record.stash,
     record.outbox,
+    record.head && packedProgress(record.head),
   ]
 }
 
@@ -162,7 +166,7 @@ export function decodeCommit(log: string, { version, payload }: LogItem): Commit
 
 function recordOf(fields: Packed): CommitRecord {
   const [, plan, attempt, kind, life, position, epoch, lastNow, index, channels, inputs, sweep, outputs, origins, wakeAt, successors] = fields
-  const [, , , , , , , , , , , , , , , , base, deltas, operatorChanges, stash, outbox] = fields
+  const [, , , , , , , , , , , , , , , , base, deltas, operatorChanges, stash, outbox, head] = fields
   const channelStates: Record<string, ChannelState> = {}
   for (const [name, next, at, watermark, idle, waiting] of channels) {
     channelStates[name] = { next, ...(at > 0 ? { at } : {}), watermark, idle, successors: waiting }
@@ -194,6 +198,7 @@ function recordOf(fields: Packed): CommitRecord {
     operatorChanges,
     stash,
     outbox,
+    head: head ? unpackedProgress(head) : null,
   }
 }
 

@@ -1,7 +1,8 @@
-import { assert } from '../core/index.js'
+import { assert, MIN_WATERMARK } from '../core/index.js'
 import { keyError, RecordBatch } from '../exchange/index.js'
 import type { Intake, StreamOperator } from '../operators/stream-operator.js'
 import { TwoInputOperator } from '../operators/two-input-operator.js'
+import type { WatermarkProgress } from '../operators/watermark-progress.js'
 import type { Any, StreamNode } from '../plan/index.js'
 import type { KeyedStateBackend } from '../state/index.js'
 import type { ChainedOperator } from './operator-chain.js'
@@ -112,6 +113,23 @@ export class HeadInput {
   processStatus(idle: boolean, input: number): void {
     if (this.#two === undefined) this.#operator.processStatus(idle)
     else this.#two.processStatusOf(input, idle)
+  }
+
+  /** What an operator with two inputs has let through; null for others, which let through what their input says. */
+  get progress(): WatermarkProgress | null {
+    return this.#two?.progress ?? null
+  }
+
+  /** Tells an operator that is new how far its inputs, and with two of them itself (`through`), had come. Timers must not fire. */
+  restore(through: WatermarkProgress | null, inputs: readonly WatermarkProgress[]): void {
+    if (this.#two !== undefined && through !== null) {
+      this.#two.restoreWatermark(through, inputs)
+      return
+    }
+    for (const [input, { watermark, idle }] of inputs.entries()) {
+      if (watermark > MIN_WATERMARK) this.processWatermark(watermark, input)
+      if (idle) this.processStatus(true, input)
+    }
   }
 
   /** One input has ended; the operator's `endInput` is the caller's, once all have. */

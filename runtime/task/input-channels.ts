@@ -302,12 +302,12 @@ export class InputChannels {
   }
 
   #beginIfDue(edge: number, { splitId, parents }: Successor): void {
-    const ended: Channel[] = []
-    for (const parent of parents) {
-      const channel = this.#channels.get(inputName(edge, parent))
-      if (channel === undefined || !channel.known || channel.successors === null) return
-      ended.push(channel)
-    }
+    const ofEdge = [...this.#channels.values()].filter((channel) => channel.edge === edge && channel.known)
+    for (const parent of parents) if (!ofEdge.some(({ name, successors }) => name === inputName(edge, parent) && successors !== null)) return
+    // Parents that one listing of the stream no longer showed are known from another's END.
+    const ended = ofEdge.filter(
+      ({ name, successors }) => successors?.some((successor) => successor.splitId === splitId) || parents.some((parent) => name === inputName(edge, parent)),
+    )
     const name = inputName(edge, splitId)
     const channel = this.#channels.get(name) ?? this.#create(name, edge, true)
     const active = ended.filter(({ idle }) => !idle)

@@ -1,5 +1,5 @@
 import type { StageAck } from '../checkpoint/stage-ack.js'
-import { assert, type JobParameters, MIN_WATERMARK, MillraceError } from '../core/index.js'
+import { assert, type JobParameters, MAX_WATERMARK, MillraceError } from '../core/index.js'
 import { RecordBatch } from '../exchange/index.js'
 import type { SourceOperator } from '../operators/source-operator.js'
 import type { CompiledJob, StreamNode, VertexPlan } from '../plan/index.js'
@@ -68,8 +68,8 @@ export class LiveStage {
   readonly #bound: StageOperators
   readonly #writers: readonly StageWriter[]
   readonly #head: HeadInput
-  /** What the inputs were before the watermark whose timers are still firing. */
-  #sweep: readonly WatermarkProgress[] | null
+  /** What the inputs were before the watermark whose timers are still firing, and what the head had let through. */
+  #sweep: Pick<CommitRecord, 'inputs' | 'head'> | null
   #failure: unknown
 
   private constructor(
@@ -82,7 +82,7 @@ export class LiveStage {
     this.#epoch = head.epoch
     this.#index = head.index
     this.#attempt = head.attempt
-    this.#sweep = head.sweep
+    this.#sweep = head.sweep && { inputs: head.sweep, head: head.head }
     this.#bound = bindStage(job, vertex)
     const place = { vertex, index: head.index, from: subtask, attempt: head.attempt, outputs: head.outputs, packing, random }
     this.#writers = createStageWriters(job, place)
@@ -170,11 +170,7 @@ export class LiveStage {
       if (keyed.backend.snapshotChanges() !== undefined) this.needsBase = true
       keyed.backend.timersSuspended = true
     }
-    const told = this.#sweep ?? head.inputs
-    for (const [input, { watermark, idle }] of told.entries()) {
-      if (watermark > MIN_WATERMARK) this.#head.processWatermark(watermark, input)
-      if (idle) this.#head.processStatus(true, input)
-    }
+    this.#head.restore(head.head, head.sweep ?? head.inputs)
     for (const [uid, progress] of Object.entries(head.origins)) this.#bound.origins.get(uid)?.restore(progress)
     // Idleness counts from the last commit: the generators, which are new, look at the clock of that time.
     if (this.#bound.origins.size > 0 && head.lastNow > Number.NEGATIVE_INFINITY) for (let turn = 0; turn < 2; turn++) this.options.time.endOfBatch()
@@ -197,9 +193,11 @@ export class LiveStage {
   }
 
   /** The watermark is said again to the head, which has no budget to fire anything: the sweep is pending, as it was. */
-  #beginSweepAgain(before: readonly WatermarkProgress[]): void {
+  #beginSweepAgain({ inputs: before }: Pick<CommitRecord, 'inputs'>): void {
     this.sweepBudget = 0
     for (const [input, now] of this.recovered.head.inputs.entries()) this.#tellHead(input, before[input], now)
+    // What the budget had stopped may have been timers of processing time alone.
+    if (!this.sweepPending) this.#sweep = null
   }
 
   set sweepBudget(timers: number) {
@@ -238,16 +236,20 @@ export class LiveStage {
 
   #processProgress(input: number, before: WatermarkProgress, now: WatermarkProgress): void {
     const inputs = (this.input as InputChannels).progress.map((progress, at) => (at === input ? before : progress))
+    const { progress: head } = this.#head
     this.#tellHead(input, before, now)
     if (!this.sweepPending) return
-    this.#sweep = inputs
+    this.#sweep = { inputs, head }
     this.options.count('sweep-interrupted')
   }
 
   #tellHead(input: number, before: WatermarkProgress, now: WatermarkProgress): void {
-    if (before.idle && !now.idle) this.#head.processStatus(false, input)
-    if (now.watermark > before.watermark) this.#head.processWatermark(now.watermark, input)
-    if (!before.idle && now.idle) this.#head.processStatus(true, input)
+    const rises = now.watermark > before.watermark
+    // An input that is idle throughout may have come further, by the end of one of its channels: its watermark is heard, and it is idle again.
+    const again = rises && before.idle && now.idle && now.watermark !== MAX_WATERMARK
+    if (before.idle && (!now.idle || again)) this.#head.processStatus(false, input)
+    if (rises) this.#head.processWatermark(now.watermark, input)
+    if (now.idle && (!before.idle || again)) this.#head.processStatus(true, input)
   }
 
   #resumeSweep(): void {
@@ -496,13 +498,14 @@ export class LiveStage {
   }
 
   /** What the commit record says of watermarks and channels. */
-  get progress(): Pick<CommitRecord, 'channels' | 'inputs' | 'sweep' | 'outputs' | 'origins'> {
+  get progress(): Pick<CommitRecord, 'channels' | 'inputs' | 'sweep' | 'outputs' | 'origins' | 'head'> {
     return {
       channels: this.input?.states ?? {},
       inputs: this.input?.progress ?? [],
-      sweep: this.#sweep,
+      sweep: this.#sweep?.inputs ?? null,
       outputs: Object.fromEntries(this.#writers.flatMap(({ senders }) => senders.map((sender) => [channelOf(sender.address), sender.state]))),
       origins: Object.fromEntries([...this.#bound.origins].map(([uid, { progress }]) => [uid, progress])),
+      head: this.#sweep === null ? this.#head.progress : this.#sweep.head,
     }
   }
 

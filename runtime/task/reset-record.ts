@@ -170,5 +170,6 @@ function blankRecord({ plan, attempt, epoch, atMs }: ResetPlace, head: CommitRec
     operatorChanges: null,
     stash: null,
     outbox: null,
+    head: null,
   }
 }

@@ -1,11 +1,8 @@
 import { MIN_WATERMARK } from '../core/index.js'
 import type { Output } from '../operators/stream-operator.js'
+import type { WatermarkProgress } from '../operators/watermark-progress.js'
 
-/** What a maker of watermarks has said so far. */
-export interface WatermarkProgress {
-  readonly watermark: number
-  readonly idle: boolean
-}
+export type { WatermarkProgress } from '../operators/watermark-progress.js'
 
 /**
  * The output of an operator that makes watermarks, which keeps them from going back. A generator's memory is the user's and is not in the

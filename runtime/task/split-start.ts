@@ -8,7 +8,7 @@ import { LiveStage } from './live-stage.js'
 import { encodeOutbox } from './outbox.js'
 import { isRecordStreamSource } from './record-stream-source.js'
 import type { WatermarkProgress } from './rising-output.js'
-import { lostLog, orphanSplit, otherAttempt, registrationRefused } from './stage-errors.js'
+import { forgottenSplit, lostLog, orphanSplit, otherAttempt, registrationRefused } from './stage-errors.js'
 import { subtaskLogName } from './stage-names.js'
 import { DEFAULT_STAGE_SETTINGS } from './stage-settings.js'
 import type { StageSubtask, StageSubtaskOptions } from './stage-subtask.js'
@@ -39,14 +39,17 @@ export class SplitStart {
 
   /** Those that continue this split. */
   async successors(): Promise<readonly Successor[]> {
-    const splits = await this.#splits()
-    return splits.filter(({ parents }) => parents.includes(this.options.subtask)).map(({ splitId, parents }) => ({ splitId, parents }))
+    return successorsIn(await this.#splits(), this.options.subtask)
   }
 
   /** Those that continue this split, if it is closed and has been read to its end; undefined if not. */
   async ifDrained(position: bigint | undefined): Promise<readonly Successor[] | undefined> {
-    const drained = await this.options.ports.streams.drained(this.#stream, this.options.subtask, position)
-    return drained ? this.successors() : undefined
+    const { ports, subtask } = this.options
+    if (!(await ports.streams.drained(this.#stream, subtask, position))) return undefined
+    const splits = await this.#splits()
+    // Its END, which cannot be taken back, names who goes on: nobody would be found, and the records in between are gone.
+    if (!splits.some(({ splitId }) => splitId === subtask)) throw forgottenSplit(this.#log(subtask), subtask)
+    return successorsIn(splits, subtask)
   }
 
   /** A batch of a split that has no log has come: its parents have been read to their ends. Throws BATCH_REFUSED, SOURCE_FAILED. */
@@ -136,6 +139,7 @@ export class SplitStart {
       operatorChanges: null,
       stash: null,
       outbox: null,
+      head: null,
     }
     const live = await this.#open(splitId, describe(), start)
     const frames = live.helloFrames(stopped)
@@ -177,6 +181,10 @@ export class SplitStart {
   async #jobRecord() {
     return JobControl.read(this.options.ports, this.options.deployment.job)
   }
+}
+
+function successorsIn(splits: readonly SplitInfo[], parent: string): readonly Successor[] {
+  return splits.filter(({ parents }) => parents.includes(parent)).map(({ splitId, parents }) => ({ splitId, parents }))
 }
 
 /** Watermarks go on where the parents' that were active ended. */

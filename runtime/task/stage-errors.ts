@@ -96,3 +96,11 @@ export function lostLog(log: string): MillraceError {
     todo: 'Restore the job from its last checkpoint, and see to it that the hourly tick reaches every subtask.',
   })
 }
+
+export function forgottenSplit(log: string, splitId: string): MillraceError {
+  return new MillraceError('SOURCE_FAILED', {
+    what: `the stream no longer knows split ${splitId}, which the job has not read to its end: its records are older than the stream keeps them`,
+    where: `log ${log}`,
+    todo: 'Raise the retention of the stream. Activate the job from nothing, or from a savepoint without this split, to go on without the records.',
+  })
+}

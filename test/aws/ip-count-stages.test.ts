@@ -93,7 +93,7 @@ describe('ip-count in stages', () => {
 
   it('asks for what it missed once an invocation, and writes to S3 only what is large', async () => {
     const deployed = await deploy()
-    await deployed.run(1_000)
+    await deployed.run(3_000)
     expect(aws.count('Query')).toBe(deployed.invocations)
     expect(aws.count('PutObject')).toBeGreaterThan(0)
     for (const [key, bytes] of aws.objects) {

@@ -144,7 +144,7 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
     const ofJob = statements.filter(
       (statement) => JSON.stringify(statement).includes('ip-count/#job') || JSON.stringify(statement).includes('"ip-count/*"'),
     )
-    expect(ofJob).toHaveLength(4)
+    expect(ofJob).toHaveLength(5)
   })
 
   it('bundles functions that load and that know their job', () => {

@@ -67,17 +67,17 @@ describe('the steady state of two stages', () => {
 
   it('comes back after a checkpoint', async () => {
     const run = new LoadRun({
-      rate: 2_000,
+      rate: 1_100,
       keys: 100,
       parallelism: 2,
       variant: 'projected',
       instances: 1,
       windowSec: 1,
-      checkpointMs: 60_000,
+      checkpointMs: 20_000,
       tickMs: 0,
     })
     await run.activate()
-    await run.seconds(70)
+    await run.seconds(25)
     expect(run.events.get('checkpoint-completed')).toBe(2)
     run.meter.reset()
     await run.seconds(10)

@@ -10,8 +10,14 @@ import { Scheduler } from '../../simulation/scheduler.js'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** Seeds that once broke an invariant. */
-const KEPT: readonly { readonly seed: number; readonly profile: string }[] = []
+/** Seeds that once broke an invariant; a change of the world makes other runs of them. */
+const KEPT: readonly { readonly seed: number; readonly profile: string }[] = [
+  { seed: 83, profile: 'restore-zombies' },
+  { seed: 219, profile: 'stop' },
+  { seed: 1224, profile: 'calm' },
+  { seed: 1329, profile: 'reshard' },
+  { seed: 2098, profile: 'rescale' },
+]
 
 describe('simulation', () => {
   it.each(PROFILES.map(({ name }, index) => [name, index + 1] as const))(

@@ -64,7 +64,21 @@ function bothWays(outside: Outside, delivery?: Sink<unknown>['delivery']): Sink<
   }
 }
 
-/** Operator state, keyed state with timers of both kinds, and windows. */
+/** The same, but in one process it commits with checkpoints: what a run has behind its savepoint is not seen. */
+function bothWaysCommitting(outside: Outside): Sink<unknown, unknown> {
+  return {
+    ...bothWays(outside),
+    createWriter: () => {
+      const values: unknown[] = []
+      return { write: (value) => void values.push(value), prepareCommit: () => values.splice(0), close: () => {} }
+    },
+    createCommitter: () => ({
+      commit: (values) => void outside.applied.push({ marker: { writer: 'embedded', attempt: 0, version: 0 }, values }),
+    }),
+  }
+}
+
+/** Operator state, keyed state with timers, and windows. */
 function job(world: StageWorld, outside: Outside, limit = new ReadLimit(), sourceParallelism = 1) {
   const deserialize = (data: Uint8Array) => JSON.parse(new TextDecoder().decode(data)) as Reading
   return (env: StreamExecutionEnvironment) => {
@@ -81,7 +95,7 @@ function job(world: StageWorld, outside: Outside, limit = new ReadLimit(), sourc
       .map(({ order }) => ({ order }))
       .uid('orders')
       .setParallelism(1)
-      .sinkTo(bothWays(outside))
+      .sinkTo(bothWaysCommitting(outside))
       .uid('orders-out')
       .setParallelism(1)
     numbered
@@ -99,7 +113,7 @@ function job(world: StageWorld, outside: Outside, limit = new ReadLimit(), sourc
         },
       })
       .uid('timers')
-      .sinkTo(bothWays(outside))
+      .sinkTo(bothWaysCommitting(outside))
       .uid('timers-out')
     numbered
       .keyBy(({ key }) => key)
@@ -109,7 +123,7 @@ function job(world: StageWorld, outside: Outside, limit = new ReadLimit(), sourc
           out.collect({ key, start: window.start, all: [...all].map(({ n }) => n).sort((x, y) => x - y) }),
       })
       .uid('windows')
-      .sinkTo(bothWays(outside))
+      .sinkTo(bothWaysCommitting(outside))
       .uid('windows-out')
   }
 }
@@ -401,5 +415,96 @@ describe('asynchronous calls that were pending in one process', () => {
       HALF + 1,
       HALF + 2,
     ])
+  })
+})
+
+describe('broadcast state', () => {
+  interface Rule {
+    readonly name: string
+    readonly factor: number
+  }
+  const RULES: readonly Rule[] = ['double', 'triple', 'five'].map((name, i) => ({ name, factor: [2, 3, 5][i] }))
+  const factors = mapState<string, number>({ name: 'factors' })
+
+  /** What the rules make of each reading that comes once all of them are there. */
+  const ruled = (world: StageWorld, outside: Outside, limits = { rules: new ReadLimit(), readings: new ReadLimit() }) => {
+    const parse = (data: Uint8Array) => JSON.parse(new TextDecoder().decode(data))
+    return (env: StreamExecutionEnvironment) => {
+      const rules = env
+        .fromSource(bothWaysSource<Rule>('rules', world.streams.stream('rules'), parse, limits.rules), WatermarkStrategy.noWatermarks<Rule>())
+        .uid('rules')
+        .setParallelism(1)
+      env
+        .fromSource(
+          bothWaysSource<Reading>('readings', world.streams.stream('readings'), parse, limits.readings),
+          WatermarkStrategy.noWatermarks<Reading>(),
+        )
+        .uid('readings')
+        .setParallelism(limits.readings.records === Number.POSITIVE_INFINITY ? 1 : SPLITS.length)
+        .keyBy(({ key }) => key)
+        .connect(rules.broadcast(factors))
+        .process({
+          processElement({ n }, context, out: { collect(value: unknown): void }) {
+            out.collect({ n, product: [...context.getBroadcastState(factors).values()].reduce((product, factor) => product * factor, n) })
+          },
+          processBroadcastElement({ name, factor }, context) {
+            context.getBroadcastState(factors).put(name, factor)
+          },
+        })
+        .uid('rule')
+        .sinkTo(bothWays(outside))
+        .uid('out')
+    }
+  }
+
+  function ruledWorld(checkpoints?: ConstructorParameters<typeof StageWorld>[0]): StageWorld {
+    const world = new StageWorld(checkpoints)
+    world.streams.create('readings', SPLITS)
+    world.streams.create('rules', ['r'])
+    for (const rule of RULES) world.streams.stream('rules').put('r', new TextEncoder().encode(JSON.stringify(rule)))
+    return world
+  }
+
+  const PRODUCTS = sortedJson(readings(0, TOTAL).map(({ n }) => ({ n, product: n * 30 })))
+
+  it.each([
+    [2, 3],
+    [3, 1],
+  ])('from one process at parallelism %s to stages at %s, and to twice as many', async (before, after) => {
+    const world = ruledWorld()
+    const outside = new Outside()
+    const limits = { rules: new ReadLimit(RULES.length), readings: new ReadLimit(0) }
+    const options = { threads: 0, parallelism: before, maxParallelism: MAX_PARALLELISM }
+    const handle = await run(defineJob('job', ruled(world, outside, limits)), options)
+    await until(() => limits.rules.emitted === RULES.length)
+    const { savepoint: root = '' } = await handle.stop({ savepointDir: await tempFolder() })
+    const store = new CheckpointStore(new FileBlobStore(root), { root })
+    const { checkpointId } = await store.load('savepoint')
+    put(world, 0, HALF)
+    const some = new Stages(world, ruled(world, outside), { parallelism: after })
+    await some.activate({ from: { checkpointId, savepoint: true }, store })
+    const from = await some.checkpoint('stop')
+    put(world, HALF, TOTAL)
+    const twice = new Stages(world, ruled(world, outside), { revision: '2', parallelism: after * 2 })
+    await twice.activate({ from, retire: { ...some.deployment, graph: some.graph } })
+    expect(sortedJson(outside.values)).toEqual(PRODUCTS)
+  })
+
+  it.each([
+    [3, 1],
+    [1, 2],
+  ])('from stages at parallelism %s to one process at %s', async (before, after) => {
+    const root = await tempFolder()
+    const world = ruledWorld({ blobs: new FileBlobStore(root), root })
+    const outside = new Outside()
+    const stages = new Stages(world, ruled(world, outside), { parallelism: before })
+    await stages.activate()
+    const { checkpointId } = await stages.checkpoint('stop')
+    put(world, 0, TOTAL)
+    const restoreFrom = `${root}/chk-${checkpointId}`
+    const options = { threads: 0, parallelism: after, maxParallelism: MAX_PARALLELISM, restoreFrom }
+    const handle = await run(defineJob('job', ruled(world, outside)), options)
+    await handle.result()
+    expect(sortedJson(outside.values)).toEqual(PRODUCTS)
   })
 })

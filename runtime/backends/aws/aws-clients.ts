@@ -23,19 +23,22 @@ const ATTEMPTS = 5
 const CONNECT_MS = 3_000
 const TIMEOUT_MS = 15_000
 
-/**
- * The clients of the ports. A call that gets no answer is tried again instead of being waited for until the function's time is over. All share
- * one pool of connections of HTTP/1.1, also Kinesis's, whose own choice would be HTTP/2: servers that stand in for AWS hardly know that.
- */
-export function awsClients({ endpoints = {}, timeoutMs = TIMEOUT_MS }: AwsClientOptions = {}): AwsClients {
-  const of = (service: keyof AwsClients) => ({
+/** How often and how long a client of AWS tries. A call that gets no answer is tried again instead of being waited for until the function's time is over. */
+export function callSettings(timeoutMs = TIMEOUT_MS) {
+  return {
     maxAttempts: ATTEMPTS,
-    ...(endpoints[service] === undefined ? {} : { endpoint: endpoints[service] }),
-  })
-  const s3 = new S3Client({
-    ...of('s3'),
     requestHandler: { connectionTimeout: CONNECT_MS, requestTimeout: timeoutMs, socketTimeout: timeoutMs, throwOnRequestTimeout: true },
-  })
-  const { requestHandler } = s3.config
-  return { s3, dynamo: new DynamoDBClient({ ...of('dynamo'), requestHandler }), kinesis: new KinesisClient({ ...of('kinesis'), requestHandler }) }
+  }
+}
+
+/**
+ * The clients of the ports. All share one pool of connections of HTTP/1.1, also Kinesis's, whose own choice would be HTTP/2: servers that stand
+ * in for AWS hardly know that.
+ */
+export function awsClients({ endpoints = {}, timeoutMs }: AwsClientOptions = {}): AwsClients {
+  const settings = callSettings(timeoutMs)
+  const at = (service: keyof AwsClients) => (endpoints[service] === undefined ? {} : { endpoint: endpoints[service] })
+  const s3 = new S3Client({ ...settings, ...at('s3') })
+  const shared = { ...settings, requestHandler: s3.config.requestHandler }
+  return { s3, dynamo: new DynamoDBClient({ ...shared, ...at('dynamo') }), kinesis: new KinesisClient({ ...shared, ...at('kinesis') }) }
 }

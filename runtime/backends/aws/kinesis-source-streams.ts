@@ -38,10 +38,13 @@ export class KinesisSourceStreams implements SourceStreams {
    */
   async drained(stream: string, splitId: string, position: bigint | undefined): Promise<boolean> {
     const name = this.#nameOf(stream)
-    const shard = (await this.#shards(name)).find(({ ShardId }) => ShardId === splitId)
+    const shards = await this.#shards(name)
+    const shard = shards.find(({ ShardId }) => ShardId === splitId)
     // The shard's records have all expired, and so has the shard.
     if (shard === undefined) return true
     if (!isClosed(shard)) return false
+    // Others always continue a closed shard. A listing that does not show them yet is too thin for an end that cannot be taken back.
+    if (!shards.some(({ ParentShardId, AdjacentParentShardId }) => ParentShardId === splitId || AdjacentParentShardId === splitId)) return false
     let iterator: string | undefined = await this.#iteratorAfter(name, splitId, position)
     for (let reads = 0; iterator !== undefined; reads++) {
       if (reads === MOST_READS) return false
