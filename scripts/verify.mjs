@@ -1,4 +1,4 @@
-// The heavier suites, after `npm test`: the packed package on three Node versions, the kill test, the benchmarks' hashes.
+// The heavier suites, after `npm test`: the packed package on three Node versions, the kill test, real servers, the benchmarks' hashes, memory.
 import { spawnSync } from 'node:child_process'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -103,7 +103,10 @@ export class JobObserver {
   appended(log: string, item: LogItem, won: boolean): void {
     const rest = log.slice(this.job.length + 1).split('/')
     if (rest[1]?.startsWith('#') === true) {
-      const ack = unpack(item.payload) as StageAck
+      const [part] = unpack(item.payload) as [Part]
+      const bytes = part instanceof Uint8Array ? part : this.blob(part.name)
+      if (bytes === undefined) return
+      const ack = unpack(bytes) as StageAck
       this.#arrived(`${this.job}/${rest[0]}/${ack.stage}/${ack.subtask}`, ackId(ack))
     } else if (won && !(rest[0] as string).startsWith('#')) this.#committedVersion(log, item)
   }

@@ -181,8 +181,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: CHANNELS,
-        find: '!channel.known || channel.successors === null) return',
-        replace: '!channel.known || channel.successors === null) continue',
+        find: 'for (const parent of parents) if (!ofEdge.some(',
+        replace: 'for (const parent of parents.slice(0, 1)) if (!ofEdge.some(',
       },
       { file: SPLITS, find: 'if (heads.length < successor.parents.length) continue', replace: 'if (heads.length === 0) continue' },
     ],

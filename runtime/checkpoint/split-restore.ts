@@ -5,7 +5,7 @@ import type { RegisteredSplit } from './job-record.js'
 import type { Manifest } from './manifest.js'
 import type { SourcePosition } from './stage-ack.js'
 
-/** Operator state of a stage's source in a manifest: one for each of its splits, by ordinal. */
+/** Operator state of a stage's source in a manifest: one for each of its splits, by ordinal; where a reader had several splits, several. */
 export type SplitState = SourcePosition & { readonly ended: boolean }
 
 /** A source of the job that is about to run, and what its stream is known to consist of. */
@@ -28,7 +28,7 @@ export interface RestoredSplit {
   /** Of one that has ended: all that continue it, and those of them that have not begun because others of their parents have not ended. */
   readonly successors: readonly Successor[]
   readonly waiting: readonly Successor[]
-  /** Its ordinal in the manifest; undefined for one that begins anew. */
+  /** Its ordinal in the manifest, which several share that one reader had; undefined for one that begins anew. */
   readonly formerOrdinal: number | undefined
 }
 
@@ -55,7 +55,7 @@ function splitsOf(manifest: Manifest | undefined, source: SourceToRestore): read
     if (listed.size === 0) throw emptyStream(source)
     return source.splits.filter(({ parents }) => parents.every((parent) => !listed.has(parent))).map(({ splitId }) => ({ splitId, parents: [] }))
   }
-  const states = new Map([...former.values()].map((state) => [state.splitId, state]))
+  const states = new Map(former.map(({ state }) => [state.splitId, state]))
   const begun = new Map<string, Successor>()
   for (const { ended, successors } of states.values()) {
     for (const successor of ended ? successors : []) {
@@ -78,7 +78,7 @@ export function restoredSplits(
   uid: string,
   registered: Readonly<Record<string, RegisteredSplit>>,
 ): readonly RestoredSplit[] {
-  const former = new Map([...(splitStates(manifest, uid) ?? [])].map(([formerOrdinal, state]) => [state.splitId, { ...state, formerOrdinal }]))
+  const former = new Map((splitStates(manifest, uid) ?? []).map(({ state, formerOrdinal }) => [state.splitId, { ...state, formerOrdinal }]))
   return Object.entries(registered)
     .map(([splitId, { ordinal }]): RestoredSplit => {
       const state = former.get(splitId)
@@ -97,15 +97,17 @@ export function restoredSplits(
     .sort((a, b) => a.ordinal - b.ordinal)
 }
 
-/** By ordinal, ascending; undefined when the manifest does not know the source. */
-function splitStates(manifest: Manifest | undefined, uid: string): ReadonlyMap<number, SplitState> | undefined {
-  const operator = manifest?.operators.find((o) => o.uid === uid)
-  if (operator === undefined) return undefined
-  const states = new Map<number, SplitState>()
-  for (const { subtask, operatorState } of operator.subtasks.toSorted((a, b) => a.subtask - b.subtask)) {
-    for (const state of operatorState) states.set(subtask, splitState(state, uid, manifest as Manifest))
-  }
-  return states
+/** In the order of ordinals; undefined when the manifest does not know the source. */
+function splitStates(
+  manifest: Manifest | undefined,
+  uid: string,
+): readonly { readonly formerOrdinal: number; readonly state: SplitState }[] | undefined {
+  return manifest?.operators
+    .find((operator) => operator.uid === uid)
+    ?.subtasks.toSorted((a, b) => a.subtask - b.subtask)
+    .flatMap(({ subtask, operatorState }) =>
+      operatorState.map((state) => ({ formerOrdinal: subtask, state: splitState(state, uid, manifest) })),
+    )
 }
 
 function splitState(state: unknown, uid: string, { kind, checkpointId }: Manifest): SplitState {

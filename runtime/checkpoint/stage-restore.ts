@@ -27,9 +27,9 @@ export function planStageRestore(
   return planRestore({ ...manifest, operators: [...former.values()] }, options.job, operators, options)
 }
 
-/** With the indexes of the splits that are now; what is of none of these is dealt out. */
+/** With the indexes of the splits that are now, of those of one reader the first; what is of none of these is dealt out. */
 function bySplit(before: OperatorState, splits: readonly RestoredSplit[]): OperatorState {
-  const indexes = new Map(splits.map(({ formerOrdinal }, index) => [formerOrdinal, index]))
+  const indexes = new Map(splits.map(({ formerOrdinal }, index) => [formerOrdinal, index] as const).reverse())
   const subtasks = before.subtasks.map((former, at) => ({ ...former, subtask: indexes.get(former.subtask) ?? at % splits.length }))
   return { ...before, parallelism: splits.length, subtasks }
 }

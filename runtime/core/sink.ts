@@ -28,6 +28,7 @@ export interface SinkMarker {
   readonly version: number
 }
 
+/** A record as a sink gets it: the value, its timestamp, and the watermark that had passed before it. */
 export interface SinkRecord<T> extends SinkElementContext {
   readonly value: T
 }

@@ -16,7 +16,10 @@ export class RecordBatch {
 }
 
 /** Where the snapshot of a checkpoint goes: beside the job's checkpoints, to a savepoint folder, or nowhere (only sinks are to commit). */
-export type SnapshotTarget = { readonly kind: 'checkpoint' } | { readonly kind: 'savepoint'; readonly path: string } | { readonly kind: 'none' }
+export type SnapshotTarget = ({ readonly kind: 'checkpoint' } | { readonly kind: 'savepoint'; readonly path: string } | { readonly kind: 'none' }) & {
+  /** The job stops with it: nothing happens behind the barrier. */
+  readonly stop?: true
+}
 
 /** What travels between batches, in order with them. */
 export type ControlElement =

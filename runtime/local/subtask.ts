@@ -45,6 +45,8 @@ export class Subtask {
   #sourceState: 'reading' | 'waiting' | 'stopped' | 'ended' = 'reading'
   /** The checkpoint after which a stopped source reads nothing. */
   #stoppedBy = 0
+  /** The checkpoint with which the job stops: no timer fires and no watermark is made behind its barrier. */
+  #quietBehind: number | undefined
   readonly #input: HeadInput | undefined
   /** The operator of the chain whose end is next, once there is no more input. */
   #endAt: number | undefined
@@ -100,7 +102,7 @@ export class Subtask {
     if (this.#backPressured) this.backPressuredMs += waited
     else this.idleMs += waited
     this.#dueMs = Number.POSITIVE_INFINITY
-    let progressed = processingTime.fireDue()
+    let progressed = this.#quietBehind === undefined ? processingTime.fireDue() : processingTime.runSoon()
     this.#backPressured = !this.#writable
     if (!this.#backPressured) {
       const worked =
@@ -211,7 +213,7 @@ export class Subtask {
       this.#sourceState = 'stopped'
       this.#stoppedBy = checkpointId
     }
-    this.snapshot(checkpointId, target)
+    this.snapshot(checkpointId, stop ? { ...target, stop } : target)
   }
 
   /** The source ends here, whatever it still could read. */
@@ -223,12 +225,14 @@ export class Subtask {
 
   abort(checkpointId: number): void {
     this.#gate?.abort(checkpointId)
+    if (this.#quietBehind === checkpointId) this.#quietBehind = undefined
     // The stop has failed: the job goes on.
     if (this.#sourceState === 'stopped' && this.#stoppedBy === checkpointId) this.#sourceState = 'reading'
   }
 
   /** Barrier downstream, state encoded now, written and acknowledged later. */
   snapshot(checkpointId: number, target: SnapshotTarget): void {
+    if (target.stop === true) this.#quietBehind = checkpointId
     for (const writer of this.options.writers) writer.broadcast({ kind: 'barrier', checkpointId, target })
     const acks: Promise<OperatorAck>[] = []
     try {

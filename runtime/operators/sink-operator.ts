@@ -4,9 +4,12 @@ import {
   NO_TIMESTAMP,
   type Sink,
   type SinkElementContext,
+  type SinkRecord,
   type SinkWriter,
   type SinkWriterContext,
 } from '../core/index.js'
+import { isHeldElement, type ReleasedBatch, releasedBatches } from './held-element.js'
+import { elementContext, sinkRecords } from './sink-batch.js'
 import { StreamOperator } from './stream-operator.js'
 import { userError } from './user-error.js'
 
@@ -16,10 +19,17 @@ interface SinkSnapshot {
   readonly writer: readonly unknown[]
 }
 
+/** Whether it is what a sink leaves in a checkpoint that has nothing to commit and keeps no state. */
+export function isEmptySinkSnapshot(element: unknown): boolean {
+  const { pending, writer } = (element ?? {}) as Partial<SinkSnapshot>
+  return Array.isArray(pending) && pending.length === 0 && Array.isArray(writer) && writer.length === 0
+}
+
 /**
  * Runs a two-phase sink: records to the writer; at a barrier what the writer wants committed joins the pending ones, which
  * the snapshot holds; once the checkpoint is complete they are committed, oldest first. After a restore the pending ones
- * of the checkpoint are committed (again) before anything else.
+ * of the checkpoint are committed (again) before anything else. So is what the sink held when it ran in stages: the checkpoint has completed,
+ * and whoever stopped the stages may not have waited until they had written it.
  */
 export class SinkOperator<T> extends StreamOperator<T, never> {
   #writer!: SinkWriter<T, unknown, unknown>
@@ -46,7 +56,8 @@ export class SinkOperator<T> extends StreamOperator<T, never> {
       now: () => context.processingTime.clock.now(),
       emitToClient: context.emitToClient,
     }
-    const snapshots = restored as readonly SinkSnapshot[]
+    const held = this.#heldUpTo(context.restoredCheckpointId, restored)
+    const snapshots = restored.filter((element) => !isHeldElement(element)) as readonly SinkSnapshot[]
     this.#committer = this.sink.createCommitter?.(sinkContext)
     const recovered = snapshots.flatMap((s) => s.pending).sort(([a], [b]) => a - b)
     for (const [id, committables] of recovered) this.#pending.push([id, Promise.resolve(committables)])
@@ -59,6 +70,30 @@ export class SinkOperator<T> extends StreamOperator<T, never> {
       )
     } catch (thrown) {
       throw userError(thrown, context, `opening the sink "${this.sink.name}"`)
+    }
+    if (held.length > 0) await this.#release(held, sinkContext)
+  }
+
+  /** A checkpoint holds nothing that waits for a later one. */
+  #heldUpTo(checkpointId: number, restored: readonly unknown[]): readonly ReleasedBatch[] {
+    const held = restored.filter(isHeldElement).map(({ heldBy, batches }) => ({
+      heldBy,
+      batches: batches.map(([tag, batch]) => [tag ?? checkpointId, batch] as const),
+    }))
+    return releasedBatches(held, Number.POSITIVE_INFINITY)
+  }
+
+  /** Each with the marker that the stages would write, so that it counts once; without a transactor the sink is at least once here as there. */
+  async #release(held: readonly ReleasedBatch[], sinkContext: SinkWriterContext): Promise<void> {
+    try {
+      const transactor = this.sink.createTransactor?.(sinkContext)
+      for (const { marker, batch } of held) {
+        if (transactor !== undefined) await transactor.apply(marker, sinkRecords(batch) as readonly SinkRecord<T>[])
+        else for (const [at, value] of batch.values.entries()) this.#writer.write(value as T, elementContext(batch, at))
+      }
+      await transactor?.close?.()
+    } catch (thrown) {
+      throw userError(thrown, this.context, `sink "${this.sink.name}", of what it held in stages,`)
     }
   }
 

@@ -1,12 +1,7 @@
-import type { SinkBatch } from './outbox-sink-operator.js'
+import { type HeldElement, isHeldElement } from '../operators/held-element.js'
+import type { SinkBatch } from '../operators/sink-batch.js'
 
-/** What one writer holds, oldest first; of a batch with no number the checkpoint has not begun. An element of operator state. */
-export interface HeldElement {
-  readonly heldBy: string
-  readonly batches: readonly (readonly [checkpointId: number | null, batch: SinkBatch])[]
-}
-
-/** What one commit changes of it. Plain data. */
+/** What one commit changes of what a sink holds. Plain data. */
 export interface HeldChanges {
   /** The writer of `append`. */
   readonly held: string
@@ -21,8 +16,10 @@ export function isHeldChanges(changes: unknown): changes is HeldChanges {
   return typeof changes === 'object' && changes !== null && typeof (changes as Partial<HeldChanges>).held === 'string'
 }
 
-export function applyHeldChanges(elements: readonly HeldElement[], { held, append, cut, released }: HeldChanges): readonly HeldElement[] {
-  const own = elements.some(({ heldBy }) => heldBy === held) || append === null ? elements : [...elements, { heldBy: held, batches: [] }]
+/** What is not held goes: a sink that ran in one process has left elements without anything in them. */
+export function applyHeldChanges(elements: readonly unknown[], { held, append, cut, released }: HeldChanges): readonly HeldElement[] {
+  const before = elements.filter(isHeldElement)
+  const own = before.some(({ heldBy }) => heldBy === held) || append === null ? before : [...before, { heldBy: held, batches: [] }]
   return own
     .map(({ heldBy, batches }): HeldElement => {
       const all = heldBy === held && append !== null ? [...batches, [null, append] as const] : batches

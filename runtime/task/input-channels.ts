@@ -306,7 +306,8 @@ export class InputChannels {
     for (const parent of parents) if (!ofEdge.some(({ name, successors }) => name === inputName(edge, parent) && successors !== null)) return
     // Parents that one listing of the stream no longer showed are known from another's END.
     const ended = ofEdge.filter(
-      ({ name, successors }) => successors?.some((successor) => successor.splitId === splitId) || parents.some((parent) => name === inputName(edge, parent)),
+      ({ name, successors }) =>
+        successors?.some((successor) => successor.splitId === splitId) || parents.some((parent) => name === inputName(edge, parent)),
     )
     const name = inputName(edge, splitId)
     const channel = this.#channels.get(name) ?? this.#create(name, edge, true)

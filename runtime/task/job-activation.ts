@@ -12,6 +12,7 @@ import type { JobControlOptions } from './job-control.js'
 import { readJob, replaceJob, type StoredJob, updateJob } from './job-log.js'
 import { allSubtasks, innerSubtasks, tell } from './job-subtasks.js'
 import { planStarts, type ResetPlace, resetRecord, retiredRecord, type StartState, type SubtaskStart } from './reset-record.js'
+import { storeAck } from './stage-acks.js'
 import { type Deployment, endedLogName, hasSource, subtaskLogName } from './stage-names.js'
 import { DEFAULT_STAGE_SETTINGS } from './stage-settings.js'
 
@@ -222,7 +223,9 @@ export class JobActivation {
     }
     ports.count('ended-by-restore')
     // `lost`: it was said before.
-    await ports.log.append(endedLogName(deployment, attempt), { version: ordinal, payload: pack(ack) })
+    const log = endedLogName(deployment, attempt)
+    const stored = { blobs: ports.parts, log, version: ordinal, inlineBytes: DEFAULT_STAGE_SETTINGS.inlineBytes, nonce: () => ports.nonce() }
+    await ports.log.append(log, { version: ordinal, payload: await storeAck(stored, ack) })
   }
 
   /** Appends what the attempt puts into the log, once. Whoever commits meanwhile goes first. */

@@ -15,10 +15,10 @@ import type { StageAck } from '../checkpoint/stage-ack.js'
 import { stageManifest } from '../checkpoint/stage-manifest.js'
 import { assert } from '../core/index.js'
 import type { JobGraph } from '../plan/index.js'
-import { unpack } from '../state/index.js'
 import { type ActivateOptions, JobActivation } from './job-activation.js'
 import { readJob, type StoredJob, updateJob } from './job-log.js'
 import { allSubtasks, type JobSubtask, tell } from './job-subtasks.js'
+import { loadAck } from './stage-acks.js'
 import { acksLogName, type Deployment, endedLogName } from './stage-names.js'
 import type { StagePorts } from './stage-ports.js'
 
@@ -204,10 +204,10 @@ export class JobControl {
 
   /** Acknowledgements of the checkpoint, and ends in the attempt, by ordinal. */
   async #said({ job, revision, attempt }: JobRecord, id: number) {
-    const { log } = this.options.ports
+    const { log, parts } = this.options.ports
     const read = async (name: string) => {
       const { items } = await log.read(name, 0)
-      return new Map(items.map(({ version, payload }) => [version, unpack(payload) as StageAck]))
+      return new Map(await Promise.all(items.map(async (item) => [item.version, await loadAck({ blobs: parts, log: name }, item)] as const)))
     }
     return { acks: await read(acksLogName({ job, revision }, attempt, id)), ended: await read(endedLogName({ job, revision }, attempt)) }
   }

@@ -429,9 +429,9 @@ export class LiveStage {
     const { job } = this.options.job.graph
     return this.chain.flatMap(({ plan: { uid }, operator }): SinkEntry[] => {
       if (operator instanceof HeldSinkOperator) {
-        return operator.due(completed).map(({ writer, checkpointId, batch }) => {
+        return operator.due(completed).map((released) => {
           this.options.count('sink-released')
-          return { uid, marker: { writer, attempt: 0, version: checkpointId }, batch }
+          return { uid, ...released }
         })
       }
       const batch = operator instanceof OutboxSinkOperator ? operator.take() : undefined

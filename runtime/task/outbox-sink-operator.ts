@@ -1,14 +1,10 @@
-import { MIN_WATERMARK } from '../core/index.js'
+import { MIN_WATERMARK, MillraceError } from '../core/index.js'
+import { type HeldElement, isHeldElement, type ReleasedBatch, releasedBatches } from '../operators/held-element.js'
+import type { SinkBatch } from '../operators/sink-batch.js'
+import { isEmptySinkSnapshot } from '../operators/sink-operator.js'
 import { StreamOperator } from '../operators/stream-operator.js'
-import { applyHeldChanges, type HeldChanges, type HeldElement } from './held-batches.js'
+import { applyHeldChanges, type HeldChanges } from './held-batches.js'
 import { sinkWriterName } from './stage-names.js'
-
-/** What one commit has for one sink, column by column. */
-export interface SinkBatch {
-  readonly values: readonly unknown[]
-  readonly timestamps: readonly number[]
-  readonly watermarks: readonly number[]
-}
 
 /** Stands where a sink stands in the chain and keeps what is meant for it until the commit that made it is won. */
 export class OutboxSinkOperator extends StreamOperator<unknown, never> {
@@ -50,8 +46,20 @@ export class HeldSinkOperator extends OutboxSinkOperator {
     return `${sinkWriterName(runtime.jobName, uid, subtaskIndex)}@${attemptNumber}`
   }
 
+  /** Throws PLAN_INVALID for what it left in one process when something is in it. */
   override open(restored: readonly unknown[]): void {
-    this.#elements = restored as readonly HeldElement[]
+    for (const element of restored) if (!isHeldElement(element) && !isEmptySinkSnapshot(element)) throw this.#foreign()
+    this.#elements = restored.filter(isHeldElement)
+  }
+
+  #foreign(): MillraceError {
+    const { uid, name } = this.context
+    return new MillraceError('PLAN_INVALID', {
+      what: 'stages on AWS cannot take over what the sink has prepared and not committed, or what its writer keeps',
+      where: `operator "${name}" (uid ${uid})`,
+      todo: 'Go on in one process, or give the sink another uid and leave its state behind with allowNonRestoredState.',
+      uid,
+    })
   }
 
   /** What the commit changes: batches come, get the number of the checkpoint that they wait for, and go once it has completed. */
@@ -65,29 +73,11 @@ export class HeldSinkOperator extends OutboxSinkOperator {
     return changes
   }
 
-  /** By writer and checkpoint, everything in one batch. */
-  due(completed: number): readonly { readonly writer: string; readonly checkpointId: number; readonly batch: SinkBatch }[] {
-    const due: { writer: string; checkpointId: number; batch: SinkBatch }[] = []
-    for (const { heldBy, batches } of this.#elements) {
-      for (const [tag, batch] of batches) {
-        if (tag === null || tag > completed) continue
-        const last = due.at(-1)
-        if (last !== undefined && last.writer === heldBy && last.checkpointId === tag) last.batch = joined(last.batch, batch)
-        else due.push({ writer: heldBy, checkpointId: tag, batch })
-      }
-    }
-    return due
+  due(completed: number): readonly ReleasedBatch[] {
+    return releasedBatches(this.#elements, completed)
   }
 
   override snapshotState(): readonly unknown[] {
     return this.#elements
-  }
-}
-
-function joined(first: SinkBatch, second: SinkBatch): SinkBatch {
-  return {
-    values: [...first.values, ...second.values],
-    timestamps: [...first.timestamps, ...second.timestamps],
-    watermarks: [...first.watermarks, ...second.watermarks],
   }
 }

@@ -2,7 +2,7 @@ import { readKeyedState } from '../checkpoint/keyed-restore.js'
 import type { LogHead, LogItem } from '../ports/index.js'
 import { applyOperatorStateChanges, type DecodedSegment, decodeSegment, type KeyedStateBackend, unpack } from '../state/index.js'
 import { type CommitRecord, corruptLog, decodeCommit, loadPart } from './commit-record.js'
-import { applyHeldChanges, type HeldElement, isHeldChanges } from './held-batches.js'
+import { applyHeldChanges, isHeldChanges } from './held-batches.js'
 import type { StagePorts } from './stage-ports.js'
 
 type RecoveryPorts = Pick<StagePorts, 'log' | 'parts' | 'checkpoints'>
@@ -117,7 +117,7 @@ async function foldOperatorStates(
 
 /** Operator state after one commit's changes. */
 export function foldChanges(elements: readonly unknown[], changes: unknown): readonly unknown[] {
-  return isHeldChanges(changes) ? applyHeldChanges(elements as readonly HeldElement[], changes) : applyOperatorStateChanges(elements, changes)
+  return isHeldChanges(changes) ? applyHeldChanges(elements, changes) : applyOperatorStateChanges(elements, changes)
 }
 
 /** Frames that were consumed since are told by their seq. */

@@ -1,16 +1,14 @@
 import {
   MillraceError,
-  NO_TIMESTAMP,
   type RuntimeContext,
   type Sink,
-  type SinkElementContext,
   type SinkTransactor,
   type SinkWriter,
   type SinkWriterContext,
 } from '../core/index.js'
+import { elementContext, type SinkBatch, sinkRecords } from '../operators/sink-batch.js'
 import type { Clock } from '../ports/index.js'
 import type { SinkEntry } from './outbox.js'
-import type { SinkBatch } from './outbox-sink-operator.js'
 
 export interface SinkPlace {
   readonly uid: string
@@ -57,7 +55,7 @@ export class StageSink {
 
   async write({ marker, batch }: SinkEntry): Promise<void> {
     try {
-      if (this.#transactor !== undefined) await this.#transactor.apply(marker, recordsOf(batch))
+      if (this.#transactor !== undefined) await this.#transactor.apply(marker, sinkRecords(batch))
       else await this.#writeAgain(this.#writer as SinkWriter<unknown>, marker.version, batch)
     } catch (thrown) {
       throw MillraceError.from(thrown, 'USER_FUNCTION', {
@@ -69,7 +67,7 @@ export class StageSink {
   }
 
   async #writeAgain(writer: SinkWriter<unknown>, version: number, batch: SinkBatch): Promise<void> {
-    for (let i = 0; i < batch.values.length; i++) writer.write(batch.values[i], contextOf(batch, i))
+    for (let i = 0; i < batch.values.length; i++) writer.write(batch.values[i], elementContext(batch, i))
     // Resolves when what was written is where it belongs; without a committer nothing is left to do.
     await writer.prepareCommit(version, false)
   }
@@ -92,12 +90,4 @@ export class StageSink {
       uid: this.place.uid,
     })
   }
-}
-
-function contextOf({ timestamps, watermarks }: SinkBatch, at: number): SinkElementContext {
-  return { timestamp: timestamps[at] === NO_TIMESTAMP ? null : timestamps[at], currentWatermark: watermarks[at] }
-}
-
-function recordsOf(batch: SinkBatch) {
-  return batch.values.map((value, at) => ({ value, ...contextOf(batch, at) }))
 }

@@ -3,7 +3,7 @@ import type { StageAck } from '../checkpoint/stage-ack.js'
 import { assert, type JobParameters, type MillraceError } from '../core/index.js'
 import type { CompiledJob, VertexPlan } from '../plan/index.js'
 import type { ControlItem, LogItem, Successor } from '../ports/index.js'
-import { pack, unpack } from '../state/index.js'
+import { unpack } from '../state/index.js'
 import { BatchProcessingTime } from './batch-processing-time.js'
 import { CommitBudget } from './commit-budget.js'
 import { type CommitRecord, encodeCommit, loadPart } from './commit-record.js'
@@ -12,6 +12,7 @@ import { LiveStage } from './live-stage.js'
 import { decodeOutbox, deliver, type Outbox } from './outbox.js'
 import type { StreamRecord } from './record-stream-source.js'
 import { SplitStart } from './split-start.js'
+import { storeAck } from './stage-acks.js'
 import { type PreparedCommit, prepareCommit, type Step } from './stage-commit.js'
 import { endedSplit, expiredLog, noSuchStage, notActivated, onHold, otherAttempt, otherPlan, retired, tooManyLosses } from './stage-errors.js'
 import { acksLogName, type Deployment, endedLogName, hasSource, innerOrdinal, splitOrdinal, subtaskLogName } from './stage-names.js'
@@ -497,7 +498,8 @@ export class StageSubtask {
     const name = ack.ended ? endedLogName(deployment, head.attempt) : acksLogName(deployment, head.attempt, ack.checkpointId)
     const expiresAtMs = ack.ended ? undefined : ports.clock.now() + this.#settings.logRetentionMs
     // `lost` says that it has been acknowledged before.
-    await ports.log.append(name, { version, payload: pack(ack), expiresAtMs })
+    const place = { blobs: ports.parts, log: name, version, inlineBytes: this.#settings.inlineBytes, nonce: () => ports.nonce() }
+    await ports.log.append(name, { version, payload: await storeAck(place, ack), expiresAtMs })
   }
 }
 

@@ -123,6 +123,21 @@ describe('DynamoDbCommitLog', () => {
   })
 })
 
+describe('KinesisChannel', () => {
+  it('keeps within 5 MiB and 500 records a request, keys counted', async () => {
+    const send = async (subtasks: number, bytes: number) => {
+      aws.createStream(`${subtasks} x ${bytes}`, subtasks)
+      const channel = new KinesisChannel(new KinesisClient(), `${subtasks} x ${bytes}`, subtasks)
+      expect(await channel.send(Array.from({ length: subtasks }, (_, to) => ({ to, bytes: new Uint8Array(bytes) })))).toEqual([])
+      return aws.count('PutRecords', `${subtasks} x ${bytes}`)
+    }
+    expect(await send(5, 1024 * 1024 - 1)).toBe(1)
+    expect(await send(5, 1024 * 1024)).toBe(2)
+    expect(await send(500, 1)).toBe(1)
+    expect(await send(501, 1)).toBe(2)
+  })
+})
+
 describe('KinesisSourceStreams', () => {
   it('leaves the reads of an open shard to its mapping', async () => {
     const { streams, stream, ids, positions } = openStreams({ d: 4 })

@@ -77,7 +77,7 @@ describe('the steady state of two stages', () => {
       tickMs: 0,
     })
     await run.activate()
-    await run.seconds(25)
+    await run.seconds(30)
     expect(run.events.get('checkpoint-completed')).toBe(2)
     run.meter.reset()
     await run.seconds(10)

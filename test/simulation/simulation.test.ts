@@ -24,7 +24,7 @@ describe('simulation', () => {
     'keeps all invariants under %s, seed %i',
     { timeout: 120_000 },
     async (profile, seed) => {
-      const { violation, commits } = await simulate({ seed, profile })
+      const { violation, commits } = await simulate({ seed, profile, decisions: 4 })
       expect(violation).toBeUndefined()
       expect(commits).toBeGreaterThan(10)
     },

@@ -160,7 +160,7 @@ export class JobWorld {
     for (const subtask of allSubtasks(graph, record)) {
       if (!need.includes(subtask.ordinal) || silent.includes(subtask.subtask)) continue
       const ack = { ...(await this.ack(graph, record, subtask, id)), ...change(subtask) }
-      await this.log.append(acksLogName(record, record.attempt, id), { version: subtask.ordinal, payload: pack(ack) })
+      await this.log.append(acksLogName(record, record.attempt, id), { version: subtask.ordinal, payload: pack([pack(ack)]) })
     }
   }
 
@@ -170,7 +170,7 @@ export class JobWorld {
     const subtask = allSubtasks(graph, record).find((s) => s.stage === stage && s.subtask === name) as JobSubtask
     const ack = await this.ack(graph, record, subtask, epoch)
     const split = ack.split && { ...ack.split, successors }
-    await this.log.append(endedLogName(record, record.attempt), { version: subtask.ordinal, payload: pack({ ...ack, split, ended: true }) })
+    await this.log.append(endedLogName(record, record.attempt), { version: subtask.ordinal, payload: pack([pack({ ...ack, split, ended: true })]) })
   }
 
   private async ack(graph: JobGraph, { sources }: JobRecord, { stage, subtask, isSource }: JobSubtask, id: number): Promise<StageAck> {
