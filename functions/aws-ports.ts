@@ -39,8 +39,9 @@ export const PARTS_PREFIX = 'log/'
 export const LETTERS_PREFIX = 'dead-letters/'
 
 export function jobPorts(environment: JobEnvironment, outside: Outside, clients: AwsClients = awsClients()): JobPorts {
-  const { table, bucket, job, revision, sources } = environment
-  const prefix = `${CHECKPOINTS_PREFIX}${job}/${revision}/`
+  const { table, bucket, job, sources } = environment
+  // One folder for all revisions: what one has begun to complete, and what it leaves, the next one finds.
+  const prefix = `${CHECKPOINTS_PREFIX}${job}/`
   const options = { root: `s3://${bucket}/${prefix.slice(0, -1)}`, newNonce: nonce }
   return {
     clock,

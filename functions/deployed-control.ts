@@ -38,6 +38,9 @@ export function deployedControl(job: unknown, { variables = process.env, send, l
       const subtasks = mostSubtasks(graph, await control.record())
       await fenceSinks({ job: describe(), name: environment.job, parameters, clock: ports.clock, attempt, subtasks })
     },
+    // A job that was removed may come back, or another get its name, and what sinks have marked outside is still there: nothing of an attempt that
+    // begins at 1 again would be written. Attempts rise by one with each restore, so no job gets ahead of the seconds.
+    firstAttempt: Math.floor(ports.clock.now() / 1_000),
     timeoutMs: CHECKPOINT_TIMEOUT_MS,
   })
   return { environment, graph, ports, control, metrics }

@@ -5,7 +5,7 @@ import { cruise, type ICruiseOptions, type ICruiseResult } from 'dependency-crui
 import { transform } from 'esbuild'
 import { glob } from 'tinyglobby'
 
-const ROOTS = ['runtime', 'functions', 'cdk', 'cli', 'console', 'examples', 'bench', 'oracle']
+const ROOTS = ['runtime', 'functions', 'cdk', 'cli', 'console', 'examples', 'bench', 'oracle', 'simulation', 'cost']
 
 export interface Violation {
   readonly rule: string

@@ -37,6 +37,8 @@ export interface RestoreFacts {
   readonly sources: SplitsByStage
   /** The greatest id in the job's checkpoint folder, 0 for none: a job that was removed and comes back must not write over it. */
   readonly newestId: number
+  /** Of a job that has not run yet; at least 1. */
+  readonly firstAttempt: number
   /** Subtasks without source of this revision, and of that which it replaces if that is another. */
   readonly inner: readonly Omit<LeavingSubtask, 'revision'>[]
   readonly formerInner: readonly Omit<LeavingSubtask, 'revision'>[]
@@ -44,7 +46,7 @@ export interface RestoreFacts {
 
 /** The record of a job that has not run yet. */
 export function startJob(facts: RestoreFacts): JobRecord {
-  const { job, revision, plan, from, sources, newestId } = facts
+  const { job, revision, plan, from, sources, newestId, firstAttempt } = facts
   const begun = Math.max(newestId, from?.checkpointId ?? 0)
   const { registered, nextOrdinal } = register(sources, begun)
   return {
@@ -52,7 +54,8 @@ export function startJob(facts: RestoreFacts): JobRecord {
     job,
     revision,
     plan,
-    attempt: 1,
+    attempt: firstAttempt,
+    firstAttempt,
     phase: 'restoring',
     from,
     begun,
@@ -83,6 +86,7 @@ export function decideRestore(record: JobRecord | undefined, facts: RestoreFacts
       revision,
       plan,
       attempt: record.attempt + 1,
+      firstAttempt: record.firstAttempt,
       phase: 'restoring',
       from,
       begun,

@@ -11,8 +11,9 @@ export interface JobRecord {
   readonly revision: string
   /** Fingerprint of that deployment's plan. */
   readonly plan: string
-  /** 1 for the job's first activation, one more for each restore. Rises over revisions. */
+  /** {@link firstAttempt} for the job's first activation, one more for each restore. Rises over revisions. */
   readonly attempt: number
+  readonly firstAttempt: number
   /** `restoring`: logs are being reset to {@link from}, and no source may commit yet. */
   readonly phase: 'restoring' | 'running' | 'stopped'
   /** What this attempt began with: a checkpoint's manifest, or nothing. */

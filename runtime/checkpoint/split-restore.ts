@@ -105,9 +105,7 @@ function splitStates(
   return manifest?.operators
     .find((operator) => operator.uid === uid)
     ?.subtasks.toSorted((a, b) => a.subtask - b.subtask)
-    .flatMap(({ subtask, operatorState }) =>
-      operatorState.map((state) => ({ formerOrdinal: subtask, state: splitState(state, uid, manifest) })),
-    )
+    .flatMap(({ subtask, operatorState }) => operatorState.map((state) => ({ formerOrdinal: subtask, state: splitState(state, uid, manifest) })))
 }
 
 function splitState(state: unknown, uid: string, { kind, checkpointId }: Manifest): SplitState {

@@ -76,11 +76,12 @@ export class JobActivation {
   // --- whether it may ----------------------------------------------------------------------------------------------------
 
   /** The attempt that this very call (or the same one before it) has begun. */
-  #isOurs({ attempt, phase, revision, plan, from }: JobRecord): boolean {
+  #isOurs({ attempt, firstAttempt, phase, revision, plan, from }: JobRecord): boolean {
     const { deployment } = this.options
     const { expected, from: wanted } = this.request
     if (revision !== deployment.revision || plan !== deployment.plan || !isSame(from, wanted)) return false
-    return expected === undefined ? phase === 'restoring' || wanted === null : attempt === expected + 1
+    if (expected === undefined) return phase === 'restoring' || wanted === null
+    return attempt === (expected === 0 ? firstAttempt : expected + 1)
   }
 
   #mayFollow(record: JobRecord | undefined): void {
@@ -117,7 +118,7 @@ export class JobActivation {
   }
 
   async #facts(record: JobRecord | undefined, manifest: Manifest | undefined): Promise<RestoreFacts> {
-    const { deployment, graph, ports, sources } = this.options
+    const { deployment, graph, ports, sources, firstAttempt = 1 } = this.options
     const { from, retire } = this.request
     const toRestore = []
     for (const vertex of graph.vertices.filter(hasSource)) {
@@ -130,6 +131,7 @@ export class JobActivation {
       from,
       sources: splitsToRegister(manifest, toRestore),
       newestId: (await ports.checkpoints.ids()).at(-1) ?? 0,
+      firstAttempt,
       inner: innerSubtasks(graph).map(nameOf),
       formerInner: replaced.map(nameOf),
     }

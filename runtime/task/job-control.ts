@@ -1,4 +1,5 @@
 import {
+  controlOf,
   type Decision,
   decideAbort,
   decideBegin,
@@ -10,11 +11,12 @@ import {
   type Registration,
   registeredAs,
 } from '../checkpoint/job-decisions.js'
-import type { JobRecord, ManifestRef, PendingStageCheckpoint } from '../checkpoint/job-record.js'
+import type { JobRecord, ManifestRef, PendingStageCheckpoint, SubtaskControl } from '../checkpoint/job-record.js'
 import type { StageAck } from '../checkpoint/stage-ack.js'
 import { stageManifest } from '../checkpoint/stage-manifest.js'
 import { assert } from '../core/index.js'
 import type { JobGraph } from '../plan/index.js'
+import { pack } from '../state/index.js'
 import { type ActivateOptions, JobActivation } from './job-activation.js'
 import { readJob, type StoredJob, updateJob } from './job-log.js'
 import { allSubtasks, type JobSubtask, tell } from './job-subtasks.js'
@@ -32,6 +34,11 @@ export interface JobControlOptions {
   readonly ports: JobPorts
   /** Raises the markers of all sinks to the attempt. `writers`: how many subtasks a stage has or had at most. May be repeated. */
   fenceSinks?(attempt: number, writers: number): Promise<void>
+  /**
+   * The attempt that a job begins with that has no record yet; 1 by default. To be above those of a job of the same name that was removed, where
+   * its sinks' markers are not.
+   */
+  readonly firstAttempt?: number
   /** A checkpoint that is not complete by then is aborted. */
   readonly timeoutMs: number
   /** From then on `poll` tells and pokes the subtasks again that have not acknowledged. */
@@ -93,13 +100,17 @@ export class JobControl {
   }
 
   /**
-   * A subtask cannot hold what waits for the checkpoint's barrier: it is aborted, if it is still pending. Returns the id of the last checkpoint
-   * that was aborted. Whoever polls tells the others.
+   * The subtask with this log cannot hold what waits for the checkpoint's barrier: it is aborted, if it is still pending. The subtask is told
+   * at once, so that none of its instances takes the barrier for one again; whoever polls tells the others. Returns what it was told.
    */
-  static async giveUp(ports: Pick<StagePorts, 'log' | 'count'>, job: string, checkpointId: number, why: string): Promise<number> {
+  static async giveUp(ports: Pick<StagePorts, 'log' | 'count'>, job: string, log: string, checkpointId: number, why: string): Promise<SubtaskControl> {
     const updated = await updateJob(ports, job, (record) => decideAbort(record, checkpointId, why))
     if (updated.kind === 'put') ports.count('checkpoint-aborted')
-    return updated.stored?.record.aborted ?? 0
+    assert(updated.stored !== undefined, 'a job whose subtasks run has a record')
+    const { record, serial } = updated.stored
+    const control = controlOf(record)
+    await ports.log.putControl(log, { serial, payload: pack(control) })
+    return control
   }
 
   async record(): Promise<JobRecord | undefined> {

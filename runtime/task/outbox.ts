@@ -1,8 +1,8 @@
 import type { StageAck } from '../checkpoint/stage-ack.js'
 import { MillraceError, type SinkMarker } from '../core/index.js'
+import type { SinkBatch } from '../operators/sink-batch.js'
 import type { Channel, ChannelEntry } from '../ports/index.js'
 import { pack, structuralFault, unpack } from '../state/index.js'
-import type { SinkBatch } from '../operators/sink-batch.js'
 import type { DeadLetter } from './stage-ports.js'
 
 /** What a commit sends once it is won; a redelivered batch sends it again. */

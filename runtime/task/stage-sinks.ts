@@ -1,11 +1,4 @@
-import {
-  MillraceError,
-  type RuntimeContext,
-  type Sink,
-  type SinkTransactor,
-  type SinkWriter,
-  type SinkWriterContext,
-} from '../core/index.js'
+import { MillraceError, type RuntimeContext, type Sink, type SinkTransactor, type SinkWriter, type SinkWriterContext } from '../core/index.js'
 import { elementContext, type SinkBatch, sinkRecords } from '../operators/sink-batch.js'
 import type { Clock } from '../ports/index.js'
 import type { SinkEntry } from './outbox.js'

@@ -153,7 +153,7 @@ export class StageSubtask {
       const { items, control } = await ports.log.read(this.log, this.#memory.version)
       if (items.length > 0) await this.#take(this.#memory, items)
       if (this.#memory !== undefined) {
-        this.#memory.control = newest(this.#memory.control, controlOf(control))
+        this.#memory.control = controlOf(control)
         return this.#memory
       }
     }
@@ -345,8 +345,7 @@ export class StageSubtask {
     assert(input?.waitingFor !== undefined, 'something waits for a barrier')
     ports.count('stash-over-limit')
     const why = `the stash of ${this.log} is full: ${input.stashBytes} bytes wait for its barrier`
-    const aborted = await JobControl.giveUp(ports, deployment.job, input.waitingFor, why)
-    memory.control = { ...memory.control, aborted: Math.max(memory.control.aborted, aborted) }
+    memory.control = await JobControl.giveUp(ports, deployment.job, this.log, input.waitingFor, why)
   }
 
   /** Whether the batch comes again without the record that failed. */
@@ -506,11 +505,6 @@ export class StageSubtask {
 /** A fork runs the same module under another name: what it writes outside is its own. */
 function named(job: CompiledJob, name: string): CompiledJob {
   return job.graph.job === name ? job : { ...job, graph: { ...job.graph, job: name } }
-}
-
-/** What the job record was seen to say may be ahead of what the subtask was told. */
-function newest(known: SubtaskControl, told: SubtaskControl): SubtaskControl {
-  return known.aborted > told.aborted ? { ...told, aborted: known.aborted } : told
 }
 
 function controlOf(item: ControlItem | undefined): SubtaskControl {

@@ -3,6 +3,7 @@ import {
   defineJob,
   kinesisSource,
   type Sink,
+  type SinkMarker,
   type StreamExecutionEnvironment,
   TumblingProcessingTimeWindows,
   utf8Line,
@@ -26,7 +27,11 @@ let delivered: Tally[]
 let aws: AwsImitation
 let logged: ReturnType<typeof vi.spyOn>
 
+/** Seconds of the clock when a job is activated for the first time. */
+const FIRST = 1_800_000_000
+
 beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['Date'], now: FIRST * 1_000 + 999 })
   aws = new AwsImitation()
   delivered = []
   logged = vi.spyOn(console, 'error').mockImplementation(() => {})
@@ -83,12 +88,12 @@ describe('the functions of a job', () => {
     expect(logged).toHaveBeenCalled()
     expect(await deployed.control({ step: 'begin' })).toMatchObject({ status: 'refused' })
     expect(await deployed.control({ step: 'tick', subtasks: 'all' })).toEqual({ status: 'ticked', poked: 0 })
-    expect(await deployed.activate()).toEqual({ attempt: 1, phase: 'running' })
+    expect(await deployed.activate()).toEqual({ attempt: FIRST, phase: 'running' })
     expect(deployed.messages.map(({ stage }) => stage).sort()).toEqual(['sum', 'sum', 'words', 'words'])
     for (const { stage, body } of deployed.messages) expect(JSON.parse(body).poke.stage).toBe(stage)
     await deployed.run(10)
     expect(most()).toEqual({ a: 1 })
-    expect(await deployed.activate()).toEqual({ attempt: 1, phase: 'running' })
+    expect(await deployed.activate()).toEqual({ attempt: FIRST, phase: 'running' })
     expect(deployed.messages).toEqual([])
   })
 
@@ -100,9 +105,43 @@ describe('the functions of a job', () => {
     }
     await expect(deployed.activate()).rejects.toMatchObject({ code: 'AWS_CALL' })
     aws.produce(deployed.stream('words'), 0, ['a'])
-    expect(await deployed.activate()).toEqual({ attempt: 1, phase: 'running' })
+    expect(await deployed.activate()).toEqual({ attempt: FIRST, phase: 'running' })
     await deployed.run(10)
     expect(most()).toEqual({ a: 1 })
+  })
+
+  it('write to a sink that knows a job of the same name that was removed', async () => {
+    const markers = new Map<string, SinkMarker>()
+    const createTransactor: Sink<Tally>['createTransactor'] = () => {
+      const rises = (marker: SinkMarker) => {
+        const { attempt, version } = markers.get(marker.writer) ?? { attempt: 0, version: 0 }
+        if ((marker.attempt - attempt || marker.version - version) <= 0) return false
+        markers.set(marker.writer, marker)
+        return true
+      }
+      return {
+        apply: async (marker, records) => void (rises(marker) && delivered.push(...records.map(({ value }) => value))),
+        fence: async (writer, attempt) => void rises({ writer, attempt, version: 0 }),
+      }
+    }
+    const job = defineJob('marked', (env) => {
+      tallies(env)
+        .sinkTo({ ...sink, createTransactor })
+        .uid('delivered')
+    })
+    const activated = await Deployed.active(aws, job)
+    for (const word of ['a', 'b', 'c']) {
+      aws.produce(activated.stream('words'), 0, [word])
+      await activated.run(10)
+    }
+    aws.restore()
+    aws = new AwsImitation()
+    vi.setSystemTime(Date.now() + 60_000)
+    const again = await Deployed.active(aws, job)
+    aws.produce(again.stream('words'), 0, ['d'])
+    await again.run(10)
+    expect(delivered.map(({ key }) => key)).toEqual(['a', 'b', 'c', 'd'])
+    expect([...markers.values()].map(({ attempt }) => attempt)).toEqual([FIRST + 60])
   })
 
   it('refuse to begin without state what another revision has begun', async () => {
@@ -126,7 +165,7 @@ describe('the functions of a job', () => {
     expect(most()).toEqual({ a: 2, b: 2, c: 2 })
     const id = await deployed.beginCheckpoint()
     await deployed.run(10)
-    expect(await deployed.poll(id)).toMatchObject({ status: 'completed', path: 's3://bucket/checkpoints/count/1/chk-1' })
+    expect(await deployed.poll(id)).toMatchObject({ status: 'completed', path: 's3://bucket/checkpoints/count/chk-1' })
   })
 
   it('find out by a tick that a silent shard has ended', async () => {
@@ -161,9 +200,9 @@ describe('the functions of a job', () => {
     const event = aws.event(deployed.stream('words'), 0, aws.shard(deployed.stream('words'), 0))
     const through = (alias: string) =>
       deployed.coldInstance('words')(event, { invokedFunctionArn: `arn:aws:lambda:eu-central-1:1:function:f:${alias}` })
-    expect((await through('attempt-2')).batchItemFailures).toHaveLength(1)
+    expect((await through(`attempt-${FIRST + 1}`)).batchItemFailures).toHaveLength(1)
     expect(logged).toHaveBeenCalledWith(expect.objectContaining({ code: 'BATCH_REFUSED' }))
-    expect((await through('attempt-1')).batchItemFailures).toEqual([])
+    expect((await through(`attempt-${FIRST}`)).batchItemFailures).toEqual([])
     expect(attemptOf({ invokedFunctionArn: 'arn:aws:lambda:eu-central-1:1:function:attempt-3' })).toBeUndefined()
     expect(attemptOf(undefined)).toBeUndefined()
   })

@@ -214,10 +214,10 @@ describe('ip-count in stages', () => {
     for (const { id, parallelism } of graph.vertices.slice(1)) {
       for (let shard = 0; shard < parallelism; shard++) while (await deployed.invokeNext(id, shard, 7));
     }
-    expect(await poll()).toMatchObject({ status: 'completed', path: 's3://bucket/checkpoints/ip-count/1/chk-1' })
+    expect(await poll()).toMatchObject({ status: 'completed', path: 's3://bucket/checkpoints/ip-count/chk-1' })
     expect(await poll()).toMatchObject({ status: 'completed' })
 
-    const prefix = 'checkpoints/ip-count/1/'
+    const prefix = 'checkpoints/ip-count/'
     const keyed = graph.vertices.filter(({ operators }) => operators.some((operator) => operator.keyed))
     const snapshots = aws.calls.filter(({ call, on }) => call === 'PutObject' && on.startsWith(`${prefix}shared/`))
     expect(snapshots).toHaveLength(keyed.reduce((sum, { parallelism }) => sum + parallelism, 0))

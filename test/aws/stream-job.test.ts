@@ -135,7 +135,11 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
         Statement: Match.arrayWith([
           Match.objectLike({
             Action: ['dynamodb:Query', 'dynamodb:PutItem'],
-            Condition: { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': ['ip-count/1/count/*', 'ip-count/1/#acks/*', 'ip-count/1/#ended/*', 'ip-count/#job'] } },
+            Condition: {
+              'ForAllValues:StringLike': {
+                'dynamodb:LeadingKeys': ['ip-count/1/count/*', 'ip-count/1/#acks/*', 'ip-count/1/#ended/*', 'ip-count/#job'],
+              },
+            },
           }),
         ]),
       },

@@ -24,6 +24,7 @@ const FACTS: RestoreFacts = {
   plan: 'p1',
   from: null,
   newestId: 0,
+  firstAttempt: 1,
   sources: { clicks: [{ splitId: 's0', parents: [] }] },
   inner: [{ stage: 'count', subtask: '0' }],
   formerInner: [],
@@ -128,6 +129,12 @@ describe('job decisions', () => {
       completed: 20,
       attempt: 1,
     })
+  })
+
+  it('has attempts from the first on, whatever a restore would call the first', () => {
+    const first = next(decideRunning(startJob({ ...FACTS, firstAttempt: 700 }), 700))
+    expect(first).toMatchObject({ attempt: 700, firstAttempt: 700 })
+    expect(next(decideRestore(first, { ...FACTS, firstAttempt: 900 }))).toMatchObject({ attempt: 701, firstAttempt: 700 })
   })
 
   it('retires another revision, and takes it back', () => {

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import type { Manifest } from '../../runtime/checkpoint/index.js'
 import { restoredSplits, type SplitState, splitsToRegister } from '../../runtime/checkpoint/split-restore.js'
+import { planStageRestore } from '../../runtime/checkpoint/stage-restore.js'
+import type { JobGraph } from '../../runtime/plan/index.js'
 import type { SplitInfo, Successor } from '../../runtime/ports/index.js'
 import { aManifest } from './manifests.js'
 
@@ -56,6 +58,35 @@ describe('splits at the beginning of an attempt', () => {
     const [s0, ...others] = restored(manifestOf(live('s0')), listed('s0', 's1 < s0', 's2 < s0'))
     expect(s0).toMatchObject({ splitId: 's0', position: '5', ended: false, formerOrdinal: 0 })
     expect(others).toEqual([])
+  })
+
+  it('are all that one reader had, in the order of readers', () => {
+    const subtasks = [[live('s0'), live('s2', '7')], [live('s1')], []].map((operatorState, subtask) => ({ subtask, keyed: [], operatorState }))
+    const manifest = aManifest({ operators: [{ uid: 'src', name: 'src', parallelism: 3, maxParallelism: 128, subtasks }] })
+    const splits = restored(manifest, listed('s0', 's1', 's2'))
+    expect(splits.map(({ splitId, ordinal, position, formerOrdinal }) => [splitId, ordinal, position, formerOrdinal])).toEqual([
+      ['s0', 0, '5', 0],
+      ['s2', 1, '7', 0],
+      ['s1', 2, '5', 1],
+    ])
+    // What else that reader's chain kept is whole, and with the first of its splits.
+    const chained = [{ subtask: 0, keyed: [], operatorState: ['of reader 0'] }]
+    const operators = [...manifest.operators, { uid: 'map', name: 'map', parallelism: 3, maxParallelism: 128, subtasks: chained }]
+    const graph = {
+      vertices: [
+        {
+          id: 'src',
+          parallelism: 1,
+          maxParallelism: 128,
+          operators: [
+            { uid: 'src', isSource: true },
+            { uid: 'map', isSource: false },
+          ],
+        },
+      ],
+    } as unknown as JobGraph
+    const plan = planStageRestore({ ...manifest, operators }, graph, new Map([['src', splits]]), { job: manifest.job })
+    expect(plan.operators.get('map')?.subtasks.map(({ operatorState }) => operatorState)).toEqual([['of reader 0'], [], []])
   })
 
   it('are those too that had begun for the receivers before the barrier and registered behind it', () => {

@@ -29,6 +29,17 @@ export const SURROUNDINGS: Readonly<Record<string, Readonly<Record<string, strin
     source: 'declare const source: m.Source<string, m.FileSplit, m.FileEnumeratorState>',
     sink: 'declare const sink: m.Sink<string, m.FileCommittable>',
   },
+  'runtime/testing/event-source-mapping.ts': {
+    data: 'declare const data: Uint8Array',
+    handler: "declare const handler: import('millrace/testing').MappedFunction",
+    stream: "declare const stream: import('millrace/testing').RecordLists & { put(splitId: string, data: Uint8Array): void }",
+    world: "declare const world: import('millrace/testing').MappingWorld",
+  },
+  'runtime/testing/function-instances.ts': {
+    Handler: "declare class Handler { readonly invoke: import('millrace/testing').MappedFunction }",
+    stream: "declare const stream: import('millrace/testing').MappedStream",
+    world: "declare const world: import('millrace/testing').MappingWorld",
+  },
   'runtime/testing/operator-harness.ts': {
     Click: 'interface Click { readonly user: string }',
     Order: 'interface Order { readonly currency: string; readonly amount: number }',

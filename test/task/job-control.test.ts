@@ -74,6 +74,20 @@ describe('activating a job', () => {
     expect((await world.job()).attempt).toBe(2)
   })
 
+  it('begins with the attempt it is told to, and may be repeated though it is told another by then', async () => {
+    const world = new JobWorld()
+    world.streams.create('clicks', ['s0', 's1'])
+    const control = (firstAttempt: number) => world.control(GRAPH, 'r1', { firstAttempt })
+    expect((await control(700).activate(FRESH)).attempt).toBe(700)
+    expect(world.fenced).toEqual([[700, 2]])
+    expect((await control(701).activate(FRESH)).attempt).toBe(700)
+    expect((await control(702).activate({ from: null })).attempt).toBe(700)
+    expect(await world.head('r1', 'clicks', 's0')).toMatchObject({ attempt: 700 })
+    const from = await completed(world)
+    expect((await control(800).activate({ from, expected: 700 })).attempt).toBe(701)
+    await expect(control(800).activate(FRESH)).rejects.toThrow(/attempt 701, and attempt 0 was to be superseded/)
+  })
+
   it('gives way to an activation that came later, wherever it stands', async () => {
     const world = await activated()
     const ref = await completed(world)

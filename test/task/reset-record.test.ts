@@ -68,6 +68,7 @@ describe('what a restore puts into a log', () => {
     wakeAt: 80,
     stash: new Uint8Array(3),
     outbox: new Uint8Array(3),
+    head: { watermark: 99, idle: true },
   }
   const starts = startsOf({ clicks: [split('s0', 0), split('s7', 3, { position: null, formerOrdinal: undefined })] })
 
@@ -83,7 +84,9 @@ describe('what a restore puts into a log', () => {
       outbox: null,
       deltas: [],
       operatorChanges: null,
+      head: null,
     })
+    expect(decodeCommit('log', { version: 11, payload: encodeCommit(head) })).toEqual(head)
     expect(record.base).toEqual({ version: 12, atMs: 99, keyed: {}, operatorStates: null })
     expect(decodeCommit('log', { version: 12, payload: encodeCommit(record) })).toEqual(record)
   })

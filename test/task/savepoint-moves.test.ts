@@ -254,6 +254,19 @@ describe('from one process to stages', () => {
     expect(sortedJson(outside.values)).toEqual(undisturbed)
   })
 
+  it('where one reader had several splits', async () => {
+    const world = newWorld()
+    put(world, 0, HALF)
+    const outside = new Outside()
+    const { store, from } = await halfEmbedded(world, outside, 1, 1)
+    put(world, HALF, TOTAL)
+    end(world)
+    const stages = new Stages(world, job(world, outside))
+    await stages.activate({ from, store })
+    await finish(stages)
+    expect(sortedJson(outside.values)).toEqual(undisturbed)
+  })
+
   it('and back again, at another parallelism each time', async () => {
     const root = await tempFolder()
     const world = new StageWorld({ blobs: new FileBlobStore(root), root })

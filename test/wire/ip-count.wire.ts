@@ -55,8 +55,9 @@ describe('ip-count on real protocols', () => {
     expect(windows()).toEqual(EXPECTED)
 
     printed = ''
+    const first = job.attempt
     await job.restore(checkpointId)
-    expect(job.attempt).toBe(2)
+    expect(job.attempt).toBeGreaterThan(first)
     const after = EXPECTED.filter((window) => !before.includes(window))
     await job.run(() => windows().length >= after.length)
     expect(windows()).toEqual(after)

@@ -73,6 +73,7 @@ describe('SqsPokes', () => {
 
   it('says AWS_CALL for a queue that is not there', async () => {
     const pokes = new SqsPokes({ now: () => 0, send: (_stage, body) => send(`${servers.ministack}/000000000000/absent`, body, 0) })
-    await expect(pokes.poke({ stage: 's', subtask: '0' }, 0)).rejects.toMatchObject({ code: 'AWS_CALL' })
+    const refused = expect(pokes.poke({ stage: 's', subtask: '0' }, 0)).rejects
+    await refused.toMatchObject({ code: 'AWS_CALL', message: expect.stringContaining('QueueDoesNotExist') })
   })
 })
