@@ -39,7 +39,7 @@ export class StageFunction {
     this.#instances = new FunctionInstances(
       () => ({ program: new Program(machine, `${options.name}.${++this.#count}`), servants: new Map() }),
       { random: () => chance.next() },
-      { reuse: 1 - other / 4, maxIdle: 3, retire: other / 20 },
+      { reuse: 1 - other / 4, maxIdle: 4, retire: other / 20 },
     )
   }
 
@@ -61,7 +61,7 @@ export class StageFunction {
         gone()
       }
       this.#instances
-        .run((instance) => this.#serve(instance, subtask, call))
+        .run((instance) => this.#serve(instance, subtask, call), this.#preferred(subtask))
         .then(
           () => {
             end()
@@ -74,6 +74,13 @@ export class StageFunction {
           },
         )
     })
+  }
+
+  /** The one that served the subtask last, unless chance wants another. */
+  #preferred(subtask: string): Instance | undefined {
+    const { chance, faults } = this.machine
+    const other = chance.next() < (faults.rates['other-instance'] ?? 0)
+    return other && !faults.over && !faults.without.has('other-instance') ? undefined : this.#lastServed.get(subtask)
   }
 
   #serve(instance: Instance, subtask: string, call: StageCall): Promise<void> {

@@ -144,7 +144,7 @@ export class Job {
         stream,
         start: 'TRIM_HORIZON',
         invoke: (splitId, records) => this.invoke(revision, vertex.id, splitId, { kind: 'batch', records }),
-        mostRecords: world.chance.pick([2, 20, 50]),
+        mostRecords: world.chance.pick([2, 10, 50]),
         windowMs: world.chance.pick([50, 500, 2_000]),
         bisect: world.chance.happens(0.3),
       })
@@ -301,7 +301,7 @@ export class Job {
         stream,
         start: manifest === undefined ? 'TRIM_HORIZON' : { atTimestampMs: oldest - margin },
         invoke: (splitId, records) => this.invoke(readers.revision, name, splitId, { kind: 'batch', records, attempt: readers.attempt }),
-        mostRecords: this.world.chance.pick([3, 10, 40]),
+        mostRecords: this.world.chance.pick([2, 5, 30]),
         windowMs: this.world.chance.pick([0, 500, 2_000]),
         bisect: this.world.chance.happens(0.3),
       })

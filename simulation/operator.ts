@@ -85,7 +85,7 @@ export class Operator {
     const kindBegun = job.record?.pending?.id === id ? job.record.pending.kind : kind
     let polls = faults.draw(['abort-at-random']) === undefined ? Number.POSITIVE_INFINITY : chance.below(5)
     while (job.record?.pending?.id === id) {
-      await this.#sleep(chance.pick([100, 1_000, 5_000]))
+      await this.#sleep(chance.pick([300, 2_000, 6_000]))
       if (polls-- <= 0) await job.step('abort', revision, (control) => control.abort(id, 'at random'))
       else await job.step('poll', revision, (control) => control.poll())
     }

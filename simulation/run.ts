@@ -131,7 +131,6 @@ class Run {
     await this.#resumeAll()
     await this.#rest('once the faults are over')
     await this.#checkpoints('once the faults are over')
-    await this.#rest('behind a checkpoint')
     if (!this.simulated.ends) this.#lastWords()
     await this.#rest('behind the last words')
     if (this.simulated.settleMs > 0) {
@@ -228,7 +227,7 @@ class Run {
   async #ticks(): Promise<void> {
     const { world } = this
     for (;;) {
-      await world.scheduler.sleep(world.chance.pick([60_000, 300_000, 900_000]))
+      await world.scheduler.sleep(world.chance.pick([300_000, 900_000, 3_600_000]))
       for (const job of world.jobs) job.tick()
     }
   }
@@ -256,7 +255,7 @@ class Run {
   /** Waits until nothing changes any more, ticks or not. */
   async #rest(when: string): Promise<void> {
     const { world } = this
-    for (let round = 0, quiet = 0; quiet < 2; round++) {
+    for (let round = 0, quiet = false; !quiet; round++) {
       if (!world.checks.hold('8', round < MOST_ROUNDS, () => `${when}: ${this.#restless()}`)) return
       const before = world.commits
       for (let wait = 0; world.underWay > 0 || !world.jobs.every(({ idle }) => idle); wait++) {
@@ -267,9 +266,10 @@ class Run {
         await this.#resumeAll()
         for (const job of world.jobs) job.tick()
       }
-      quiet = world.commits === before ? quiet + 1 : 0
-      for (const job of world.jobs) job.tick()
+      // What was lost before, only a tick brings back.
+      if (round === 0) for (const job of world.jobs) job.tick()
       await world.scheduler.sleep(5_000)
+      quiet = round > 0 && world.underWay === 0 && world.commits === before
     }
     if (world.options.checked) for (const job of world.jobs) job.checkWatermarks()
   }

@@ -1,6 +1,8 @@
 import { crc32, MillraceError } from '../core/index.js'
 import type { Compression, Successor } from '../ports/index.js'
 import { createPacker, structuralFault } from '../state/structural.js'
+import { type PackedColumns, packColumns, unpackColumns } from './packed-columns.js'
+import { packNumbers, unpackNumbers } from './packed-numbers.js'
 import { RecordBatch } from './record-batch.js'
 
 /** What stands in a frame, in the order in which it was emitted: which records are late depends on the watermarks between them. */
@@ -53,7 +55,12 @@ const LARGEST_BODY = 16 * 1024 * 1024
 
 const packer = createPacker()
 
-type PackedElement = readonly ['r', unknown[], Uint8Array] | readonly ['w', number] | readonly ['s', boolean]
+/** Records by columns ('c') or, of no single shape, as they are ('r'), with their timestamps. */
+type PackedElement =
+  | readonly ['c', size: number, timestamps: Uint8Array, ...PackedColumns]
+  | readonly ['r', unknown[], Uint8Array]
+  | readonly ['w', number]
+  | readonly ['s', boolean]
 
 /** What is empty is left out from the back, so that a frame that only carries a barrier or a watermark is about 30 bytes. */
 type Body = readonly [
@@ -106,13 +113,16 @@ function framed(flags: number, body: Uint8Array): Uint8Array {
 
 function packElement(element: FrameElement): PackedElement {
   if (!(element instanceof RecordBatch)) return element.kind === 'watermark' ? ['w', element.watermark] : ['s', element.idle]
-  const values = element.values.slice(0, element.size)
+  const { size } = element
+  const timestamps = packNumbers(element.timestamps, size)
+  const columns = packColumns(element.values, size)
+  if (columns !== undefined) return ['c', size, timestamps, ...columns]
+  const values = element.values.slice(0, size)
   for (const value of values) {
     const fault = structuralFault(value, 'the record')
     if (fault !== undefined) throw unserialisable(fault)
   }
-  const timestamps = Float64Array.from(element.timestamps.slice(0, element.size))
-  return ['r', values, new Uint8Array(timestamps.buffer)]
+  return ['r', values, timestamps]
 }
 
 function packed(body: readonly unknown[]): Uint8Array {
@@ -127,17 +137,19 @@ function packed(body: readonly unknown[]): Uint8Array {
 export function decodeFrame(bytes: Uint8Array, where: string, compression?: Compression): Frame {
   const { flags, rest } = checked(bytes, where)
   let body: Body
+  let elements: readonly FrameElement[]
   try {
     body = packer.unpack((flags & DEFLATED) === 0 ? rest : inflated(rest, where, compression)) as Body
+    elements = (body[7] ?? []).map(unpackElement)
   } catch (thrown) {
     if (thrown instanceof MillraceError) throw thrown
     throw corrupt(where, 'it cannot be decoded', thrown)
   }
-  const [attempt, edge, from, to, seq, epoch, watermark, elements = [], successors = []] = body
+  const [attempt, edge, from, to, seq, epoch, watermark, , successors = []] = body
   const end = (flags & END) === 0 ? null : { successors: successors.map(([splitId, parents]) => ({ splitId, parents })) }
   const stop = (flags & STOP) !== 0
   const idle = (flags & IDLE) !== 0
-  return { attempt, edge, from, to, seq, epoch, stop, elements: elements.map(unpackElement), watermark, idle, end }
+  return { attempt, edge, from, to, seq, epoch, stop, elements, watermark, idle, end }
 }
 
 function checked(bytes: Uint8Array, where: string): { readonly flags: number; readonly rest: Uint8Array } {
@@ -166,11 +178,12 @@ function unpackElement(element: PackedElement): FrameElement {
       return { kind: 'watermark', watermark: element[1] }
     case 's':
       return { kind: 'status', idle: element[1] }
-    case 'r': {
-      // A copy, because the bytes may lie at any offset and numbers of 8 bytes may not (and Buffer.slice copies nothing).
-      const timestamps = new Float64Array(new Uint8Array(element[2]).buffer)
-      return RecordBatch.of(element[1], Array.from(timestamps))
+    case 'c': {
+      const [, size, timestamps, ...columns] = element
+      return RecordBatch.of(unpackColumns(columns, size), unpackNumbers(timestamps, size))
     }
+    case 'r':
+      return RecordBatch.of(element[1], unpackNumbers(element[2], element[1].length))
   }
 }
 

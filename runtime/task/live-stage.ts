@@ -59,8 +59,8 @@ export class LiveStage {
   readonly chain: readonly ChainedOperator[]
   /** Records that failed before and go to the dead letters, with the error; and frames to be taken record by record, to find the one that fails. */
   skips: ReadonlyMap<string, string> = new Map()
-  /** The record (or, unless `precise`, the batch) that is being processed. */
-  processing: (FailedRecord & { readonly precise: boolean }) | undefined
+  #batch: (FailedRecord & { readonly precise: boolean }) | undefined
+  #record: StreamRecord | undefined
   #letters: DeadLetter[] = []
   #epoch: number
   readonly #index: number
@@ -261,12 +261,12 @@ export class LiveStage {
   #processBatch(batch: RecordBatch, input: number, { channel, seq, element }: FrameOrigin): void {
     const id = `${channel} ${seq} ${element}`
     if (!this.skips.has(id)) {
-      this.processing = { id, record: null, precise: false }
+      this.#batch = { id, record: null, precise: false }
       this.#head.processBatch(batch, input)
     } else {
       for (let row = 0; row < batch.size; row++) this.#processRow(`${id} ${row}`, batch, row, input)
     }
-    this.processing = undefined
+    this.#batch = undefined
   }
 
   #processRow(id: string, batch: RecordBatch, row: number, input: number): void {
@@ -276,13 +276,18 @@ export class LiveStage {
       this.#bury(id, error, record)
       return
     }
-    this.processing = { id, record, precise: true }
+    this.#batch = { id, record, precise: true }
     this.#head.processBatch(RecordBatch.of([record], [batch.timestamps[row]]), input)
   }
 
   #bury(where: string, error: string, record: unknown): void {
     this.options.count('dead-letter')
     this.#letters.push({ stage: this.options.vertex.id, subtask: this.options.subtask, where, error, record })
+  }
+
+  /** The record (or, unless `precise`, the batch) that is being processed. */
+  get processing(): (FailedRecord & { readonly precise: boolean }) | undefined {
+    return this.#record === undefined ? this.#batch : { id: this.#idOf(this.#record), record: this.#record.data, precise: true }
   }
 
   get source(): StageOperators['source'] {
@@ -311,13 +316,13 @@ export class LiveStage {
   /** Puts a record of the stream outside into the source. */
   readRecord(record: StreamRecord): void {
     const { subtask } = this.options
-    const id = this.#idOf(record)
-    const error = this.skips.get(id)
+    // Its name is not made for nothing: a long position as text takes as long as a short record's parsing.
+    const error = this.skips.size === 0 ? undefined : this.skips.get(this.#idOf(record))
     if (error !== undefined) {
-      this.#bury(id, error, record.data)
+      this.#bury(this.#idOf(record), error, record.data)
       return
     }
-    this.processing = { id, record: record.data, precise: true }
+    this.#record = record
     const { uid, source } = this.#bound.source as NonNullable<StageOperators['source']>
     const operator = this.chain[0].operator as unknown as SourceOperator<unknown, never>
     let element: unknown
@@ -333,7 +338,7 @@ export class LiveStage {
       })
     }
     operator.collect(element, record.arrivalMs, subtask)
-    this.processing = undefined
+    this.#record = undefined
   }
 
   /** Waits for the asynchronous calls under way, which all end within a commit. False when there were none. */

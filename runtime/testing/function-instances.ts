@@ -55,9 +55,9 @@ export class FunctionInstances<Instance extends object> {
     this.#options = options
   }
 
-  /** Runs `work` on an instance that is not busy, which is busy until the promise settles. */
-  async run<T>(work: (instance: Instance) => Promise<T>): Promise<T> {
-    const instance = this.#take()
+  /** Runs `work` on an instance that is not busy, which is busy until the promise settles: on `preferred` if that is idle. */
+  async run<T>(work: (instance: Instance) => Promise<T>, preferred?: Instance): Promise<T> {
+    const instance = (preferred && this.#takeThis(preferred)) ?? this.#take()
     this.#busy.add(instance)
     try {
       return await work(instance)
@@ -102,6 +102,13 @@ export class FunctionInstances<Instance extends object> {
     }
     this.#stats.created++
     return this.#create()
+  }
+
+  #takeThis(instance: Instance): Instance | undefined {
+    const at = this.#idle.indexOf(instance)
+    if (at < 0) return undefined
+    this.#stats.reused++
+    return this.#idle.splice(at, 1)[0]
   }
 
   #takeAny(): Instance {

@@ -1,0 +1,77 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { packColumns, unpackColumns } from '../../runtime/exchange/packed-columns.js'
+import { packNumbers, unpackNumbers } from '../../runtime/exchange/packed-numbers.js'
+
+const EDGES = [0, -0, 1, -1, 0.1, 0.25, 12.34, -12.34, 2 ** 31, 2 ** 49, -(2 ** 49), 2 ** 50, 2 ** 53, -(2 ** 53), 1e300, 5e-324, Number.NaN]
+const number = fc.oneof(
+  fc.constantFrom(...EDGES, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY),
+  fc.integer(),
+  fc.maxSafeInteger(),
+  fc.double(),
+  fc.integer().map((n) => n / 100),
+)
+
+describe('packed numbers', () => {
+  it('come back as they are, bit for bit', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.array(number), fc.array(fc.integer()), fc.array(fc.integer().map((n) => n / 100))), (numbers) => {
+        const back = unpackNumbers(packNumbers(numbers, numbers.length), numbers.length)
+        expect(back.length).toBe(numbers.length)
+        numbers.forEach((n, i) => {
+          expect(Object.is(back[i], n)).toBe(true)
+        })
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('are few bytes where they are like their neighbours', () => {
+    const times = Array.from({ length: 1_000 }, (_, i) => 1_700_000_000_000 + 3 * i)
+    expect(packNumbers(times, 1_000).length).toBeLessThan(1_010)
+    const cents = times.map((_, i) => ((i * 7_919) % 10_000) / 100)
+    expect(packNumbers(cents, 1_000).length).toBeLessThan(2_100)
+    expect(packNumbers([Math.PI], 1).length).toBe(9)
+  })
+
+  it('refuse bytes that are not so many', () => {
+    const bytes = packNumbers([1, 2, 3], 3)
+    expect(() => unpackNumbers(bytes, 2)).toThrow(RangeError)
+    expect(() => unpackNumbers(bytes, 4)).toThrow(RangeError)
+    expect(() => unpackNumbers(packNumbers([Number.NaN], 1), 2)).toThrow(RangeError)
+    expect(() => unpackNumbers(Uint8Array.of(7, 0), 1)).toThrow(RangeError)
+  })
+})
+
+describe('packed columns', () => {
+  const record = fc.record({ a: number, b: fc.string(), c: fc.constantFrom('aaa', 'bbb', 'ccc') }, { noNullPrototype: true })
+
+  it('come back as they are', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.array(record, { minLength: 1, maxLength: 80 }), fc.array(fc.string(), { minLength: 1, maxLength: 80 })), (values) => {
+        const packed = packColumns(values, values.length)
+        expect(packed).toBeDefined()
+        expect(unpackColumns(packed as NonNullable<typeof packed>, values.length)).toEqual(values)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  it('take strings of one length together, and of two strings do not take one for lengths', () => {
+    for (const values of [
+      ['', ''],
+      ['ab', 'cd'],
+      ['ab', 'c'],
+      ['é', '€'],
+      ['a'],
+      Array.from({ length: 40 }, () => ''),
+      Array.from({ length: 40 }, (_, i) => `user-${100 + i}`),
+    ]) {
+      expect(unpackColumns(packColumns(values, values.length) as never, values.length)).toEqual(values)
+    }
+  })
+
+  it('are none for records of another shape', () => {
+    for (const values of [[], [{ a: [1] }], [{ a: 1 }, { b: 1 }], [new Date(0)], [null]]) expect(packColumns(values, values.length)).toBeUndefined()
+  })
+})
