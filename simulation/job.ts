@@ -417,26 +417,22 @@ export class Job {
     }
   }
 
-  /** Event time of no input is behind all the channels into it that are not idle. */
-  checkWatermarks(): void {
-    const { graph, deployment } = this.revision
-    for (const vertex of graph.vertices) {
-      if (hasSource(vertex)) continue
-      for (const index of indexes(graph, vertex.id)) {
-        const log = subtaskLogName(deployment, vertex.id, index)
-        const record = this.observer.logs.get(log)?.record
-        if (record === undefined || record.sweep !== null) continue
-        const least = new Map<number, number>()
-        for (const [name, { watermark, idle, successors }] of Object.entries(record.channels)) {
-          const input = graph.edges.find((edge) => edge.index === Number.parseInt(name, 10))?.input
-          if (input === undefined || (successors !== null && successors.length === 0) || idle) continue
-          least.set(input, Math.min(least.get(input) ?? Number.POSITIVE_INFINITY, watermark))
-        }
-        for (const [input, watermark] of least) {
-          const combined = record.inputs[input]?.watermark ?? Number.POSITIVE_INFINITY
-          this.world.checks.hold('9', combined >= watermark, () => `${log}: input ${input} is at ${combined}, its channels are at ${watermark}`)
-        }
-      }
+  /** As of a commit: event time of no input is behind all the channels into it that are not idle. */
+  checkWatermarks(log: string): void {
+    const record = this.observer.logs.get(log)?.record
+    if (record === undefined || record.sweep !== null || record.kind === 'RESET' || record.life === 'retired') return
+    const channels = Object.entries(record.channels)
+    if (channels.length === 0) return
+    const revision = this.revisions.find(({ deployment }) => log.startsWith(subtaskLogName(deployment, '', '').slice(0, -1)))
+    const least = new Map<number, number>()
+    for (const [name, { watermark, idle, successors }] of channels) {
+      const input = revision?.graph.edges.find((edge) => edge.index === Number.parseInt(name, 10))?.input
+      if (input === undefined || (successors !== null && successors.length === 0) || idle) continue
+      least.set(input, Math.min(least.get(input) ?? Number.POSITIVE_INFINITY, watermark))
+    }
+    for (const [input, watermark] of least) {
+      const combined = record.inputs[input]?.watermark ?? Number.POSITIVE_INFINITY
+      this.world.checks.hold('9', combined >= watermark, () => `${log}: input ${input} is at ${combined}, its channels are at ${watermark}`)
     }
   }
 

@@ -99,9 +99,10 @@ function print(lines: readonly string[], code = 0): number {
 }
 
 function seedOptions({ profile: given, kind, without, decisions, records, faultsFor, mutant }: Flags, seed: number): SeedOptions {
-  const made = mutant === undefined ? undefined : mutantNamed(mutant)?.profiles
-  const profile = given ?? (made === undefined ? undefined : made[seed % made.length])
-  return { seed, profile, kind: kind as JobKind | undefined, without, decisions, records, faultsForMs: faultsFor }
+  const { profiles, kinds } = (mutant === undefined ? undefined : mutantNamed(mutant)) ?? {}
+  const profile = given ?? profiles?.[seed % profiles.length]
+  const made = kinds?.[Math.floor(seed / (profiles?.length ?? 1)) % kinds.length]
+  return { seed, profile, kind: (kind ?? made) as JobKind | undefined, without, decisions, records, faultsForMs: faultsFor }
 }
 
 function summary(tally: Tally, seconds: number): object {

@@ -12,6 +12,8 @@ export interface Mutant {
   readonly edits: readonly Edit[]
   /** Profiles that are made for it; by default all. */
   readonly profiles?: readonly string[]
+  /** Kinds of jobs, likewise. */
+  readonly kinds?: readonly string[]
 }
 
 const SUBTASK = 'runtime/task/stage-subtask.ts'
@@ -128,13 +130,13 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'child-not-fenced',
     what: "a batch of a former attempt's mapping begins a split",
     edits: [{ file: SPLITS, find: 'if (attempt !== undefined && attempt !== current) throw otherAttempt(log, current, attempt)', replace: '' }],
-    profiles: ['reshard', 'restore-zombies', 'everything'],
+    profiles: ['reshard-restore'],
   },
   {
     name: 'no-hello',
     what: 'a split that begins sends no frames of its epoch',
     edits: [{ file: SPLITS, find: 'const frames = live.helloFrames(stopped)', replace: 'const frames: never[] = []' }],
-    profiles: ['reshard', 'everything'],
+    profiles: ['reshard'],
   },
   {
     name: 'snapshot-at-first-barrier',
@@ -162,6 +164,7 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'channel.watermark >= before.watermark',
       },
     ],
+    kinds: ['stateless', 'keyed-state', 'side-outputs', 'three-stage', 'late'],
   },
   {
     name: 'ended-parent-does-not-hold',
@@ -212,6 +215,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       { file: 'runtime/task/live-stage.ts', find: 'if (this.#sweep !== null) this.#beginSweepAgain(this.#sweep)', replace: 'this.#sweep = null' },
     ],
+    profiles: ['crashes', 'zombies', 'everything'],
+    kinds: ['tumbling', 'sliding', 'session', 'timers', 'three-stage'],
   },
   {
     name: 'several-commits-one-delivery',
@@ -254,13 +259,14 @@ export const MUTANTS: readonly Mutant[] = [
     profiles: RESTORES,
   },
   {
-    name: 'sources-reset-before-receivers',
-    what: 'a restore resets the sources first',
+    name: 'resumed-restore-skips-logs',
+    what: 'a restore that is resumed resets no log before the sources if it finds the first of them reset',
     edits: [
       {
         file: ACTIVATION,
-        find: 'starts.filter(({ split }) => split === null).reverse()) await this.#resetLog',
-        replace: 'starts) await this.#resetLog',
+        find: '    for (const start of starts.filter(({ split }) => split === null).reverse()) await',
+        replace:
+          "    const inner = starts.filter(({ split }) => split === null).reverse()\n    const { item } = inner.length === 0 ? {} : await ports.log.head(subtaskLogName(deployment, inner[0].stage, inner[0].subtask))\n    const done = item !== undefined && decodeCommit('', item).attempt === record.attempt\n    for (const start of done ? [] : inner) await",
       },
     ],
     profiles: RESTORES,
@@ -282,7 +288,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'sinks-not-fenced',
     what: 'a restore does not raise the markers of the sinks',
     edits: [{ file: ACTIVATION, find: '    await fenceSinks?.(record.attempt, record.writers)\n', replace: '' }],
-    profiles: RESTORES,
+    profiles: ['rescale-zombies'],
   },
   {
     name: 'leaving-not-retired',

@@ -179,7 +179,7 @@ export class Operator {
     const { chance, faults } = this.#world
     const { job } = this
     const old = job.revision
-    const stopped = chance.happens(0.7)
+    const stopped = !chance.happens(this.#world.options.profile.abrupt ?? 0.3)
     const from = stopped ? await this.#stop() : this.#anyCheckpoint()
     if (from === undefined) return
     faults.happened('rescale')

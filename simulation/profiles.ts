@@ -27,6 +27,8 @@ export interface Profile {
   /** The longest that one invocation may be delayed in all, ms. */
   readonly longestStallMs?: number
   readonly poison?: boolean
+  /** Chance that a rescale does not stop the job first; 0.3 by default. */
+  readonly abrupt?: number
   /** Only jobs of these kinds. */
   readonly kinds?: readonly string[]
 }
@@ -109,6 +111,15 @@ export const PROFILES: readonly Profile[] = [
     actions: { checkpoint: 3, restore: 0.5, rescale: 2, rollback: 1, wait: 1 },
     decisions: 7,
   },
+  {
+    name: 'rescale-zombies',
+    what: 'other parallelism while invocations of former attempts live on',
+    rates: { ...LIGHT, stall: 0.03 },
+    actions: { checkpoint: 2, restore: 1, rescale: 4 },
+    decisions: 7,
+    abrupt: 0.8,
+    longestStallMs: 10 * MINUTE,
+  },
   { name: 'stop', what: 'stops with a savepoint', rates: LIGHT, actions: { checkpoint: 2, stop: 3, rollback: 1, wait: 1 }, decisions: 5 },
   {
     name: 'reshard',
@@ -117,6 +128,13 @@ export const PROFILES: readonly Profile[] = [
     actions: { checkpoint: 4, split: 2, merge: 2, restore: 0.7, wait: 1 },
     decisions: 7,
     silent: 0.3,
+  },
+  {
+    name: 'reshard-restore',
+    what: 'restores behind splits and merges, while mappings of former attempts go on to deliver',
+    rates: { ...LIGHT, 'mapping-lingers': 1 },
+    actions: { checkpoint: 2, restore: 3, split: 3, merge: 1 },
+    decisions: 8,
   },
   {
     name: 'fork',

@@ -127,6 +127,11 @@ class Run {
     await operator.activate(revision, null, { anew: true })
     await operator.run(Math.min(profile.decisions, this.options.decisions ?? Number.POSITIVE_INFINITY))
     while (!this.#produced) await world.scheduler.sleep(5_000)
+    // Timers that all fire at once, while things go wrong.
+    if (!this.simulated.ends && world.chance.happens(0.3)) {
+      this.#lastWords()
+      await world.scheduler.sleep(world.chance.below(60_000))
+    }
     this.#endFaults()
     await this.#resumeAll()
     await this.#rest('once the faults are over')
@@ -162,7 +167,7 @@ class Run {
       if (split + merge > 0) {
         operator.reshard(world.chance.pick(['split', 'merge']))
         if (world.chance.happens(0.7)) job.tick()
-        await world.scheduler.sleep(world.chance.below(3_000))
+        await this.#untilSplitEnds(world.chance.below(3_000))
       }
       let over = false
       const tick = (): void => {
@@ -176,6 +181,13 @@ class Run {
       job.compareWithMemory(cold)
       world.checks.hold('8', id !== undefined, () => `${job.name}: a checkpoint ${when} does not complete: ${JSON.stringify(job.record)}`)
     }
+  }
+
+  /** At most so long: a checkpoint that begins now meets successors that have not begun. */
+  async #untilSplitEnds(mostMs: number): Promise<void> {
+    const { scheduler, events } = this.world
+    const ended = events.get('split-ended')
+    for (const until = scheduler.now + mostMs; scheduler.now < until && events.get('split-ended') === ended; ) await scheduler.sleep(10)
   }
 
   #endFaults(): void {
@@ -227,7 +239,7 @@ class Run {
   async #ticks(): Promise<void> {
     const { world } = this
     for (;;) {
-      await world.scheduler.sleep(world.chance.pick([300_000, 900_000, 3_600_000]))
+      await world.scheduler.sleep(world.chance.pick([300_000, 600_000, 1_800_000]))
       for (const job of world.jobs) job.tick()
     }
   }
@@ -271,7 +283,6 @@ class Run {
       await world.scheduler.sleep(5_000)
       quiet = round > 0 && world.underWay === 0 && world.commits === before
     }
-    if (world.options.checked) for (const job of world.jobs) job.checkWatermarks()
   }
 
   #restless(): string {

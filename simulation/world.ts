@@ -128,7 +128,10 @@ export class World implements LogWatcher {
 
   appended(log: string, item: LogItem, outcome: Outcome): void {
     if (outcome === 'won' && !log.includes('/#')) this.commits++
-    if (this.options.checked) this.#jobOf(log)?.observer.appended(log, item, outcome === 'won')
+    if (!this.options.checked) return
+    const job = this.#jobOf(log)
+    job?.observer.appended(log, item, outcome === 'won')
+    if (outcome === 'won') job?.checkWatermarks(log)
   }
 
   controlled(log: string, control: ControlItem, outcome: Outcome): void {

@@ -103,7 +103,13 @@ export class JobControl {
    * The subtask with this log cannot hold what waits for the checkpoint's barrier: it is aborted, if it is still pending. The subtask is told
    * at once, so that none of its instances takes the barrier for one again; whoever polls tells the others. Returns what it was told.
    */
-  static async giveUp(ports: Pick<StagePorts, 'log' | 'count'>, job: string, log: string, checkpointId: number, why: string): Promise<SubtaskControl> {
+  static async giveUp(
+    ports: Pick<StagePorts, 'log' | 'count'>,
+    job: string,
+    log: string,
+    checkpointId: number,
+    why: string,
+  ): Promise<SubtaskControl> {
     const updated = await updateJob(ports, job, (record) => decideAbort(record, checkpointId, why))
     if (updated.kind === 'put') ports.count('checkpoint-aborted')
     assert(updated.stored !== undefined, 'a job whose subtasks run has a record')

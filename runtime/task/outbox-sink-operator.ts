@@ -13,6 +13,23 @@ export class OutboxSinkOperator extends StreamOperator<unknown, never> {
   #watermarks: number[] = []
   #watermark = MIN_WATERMARK
 
+  /** Throws PLAN_INVALID for state that would be left behind without a word. */
+  override open(restored: readonly unknown[]): void {
+    for (const element of restored) {
+      if (isHeldElement(element) ? element.batches.length > 0 : !isEmptySinkSnapshot(element)) throw this.leftBehind()
+    }
+  }
+
+  protected leftBehind(): MillraceError {
+    const { uid, name } = this.context
+    return new MillraceError('PLAN_INVALID', {
+      what: "the sink's state holds records that wait for a checkpoint, or what it has prepared and not committed, and the sink here takes none",
+      where: `operator "${name}" (uid ${uid})`,
+      todo: 'Keep its delivery as it was (or go on in one process), or give the sink another uid and leave its state behind with allowNonRestoredState.',
+      uid,
+    })
+  }
+
   processElement(value: unknown, timestamp: number): void {
     this.#values.push(value)
     this.#timestamps.push(timestamp)
@@ -48,18 +65,8 @@ export class HeldSinkOperator extends OutboxSinkOperator {
 
   /** Throws PLAN_INVALID for what it left in one process when something is in it. */
   override open(restored: readonly unknown[]): void {
-    for (const element of restored) if (!isHeldElement(element) && !isEmptySinkSnapshot(element)) throw this.#foreign()
+    for (const element of restored) if (!isHeldElement(element) && !isEmptySinkSnapshot(element)) throw this.leftBehind()
     this.#elements = restored.filter(isHeldElement)
-  }
-
-  #foreign(): MillraceError {
-    const { uid, name } = this.context
-    return new MillraceError('PLAN_INVALID', {
-      what: 'stages on AWS cannot take over what the sink has prepared and not committed, or what its writer keeps',
-      where: `operator "${name}" (uid ${uid})`,
-      todo: 'Go on in one process, or give the sink another uid and leave its state behind with allowNonRestoredState.',
-      uid,
-    })
   }
 
   /** What the commit changes: batches come, get the number of the checkpoint that they wait for, and go once it has completed. */
