@@ -13,11 +13,12 @@ export class OutboxSinkOperator extends StreamOperator<unknown, never> {
   #watermarks: number[] = []
   #watermark = MIN_WATERMARK
 
-  /** Throws PLAN_INVALID for state that would be left behind without a word. */
+  /**
+   * Throws PLAN_INVALID for records that wait for a checkpoint and would be left behind without a word. What one process had prepared it has
+   * committed itself when it was stopped with the savepoint.
+   */
   override open(restored: readonly unknown[]): void {
-    for (const element of restored) {
-      if (isHeldElement(element) ? element.batches.length > 0 : !isEmptySinkSnapshot(element)) throw this.leftBehind()
-    }
+    if (restored.some((element) => isHeldElement(element) && element.batches.length > 0)) throw this.leftBehind()
   }
 
   protected leftBehind(): MillraceError {
