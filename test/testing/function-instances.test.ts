@@ -32,6 +32,29 @@ describe('FunctionInstances', () => {
     expect(instances.stats).toEqual({ created: 2, reused: 1, retired: 0, crashed: 0 })
   })
 
+  it('takes the preferred one if it is idle, else any', async () => {
+    const { world, instances } = pool({ reuse: 0 })
+    const ran: Numbered[] = []
+    const run = (preferred?: Numbered, ms = 0) =>
+      instances.run(async (instance) => {
+        ran.push(instance)
+        await world.sleep(ms)
+      }, preferred)
+    void run()
+    await world.pass(1)
+    const [first] = ran
+    void run(first, 10)
+    await world.pass(1)
+    void run(first)
+    await world.pass(20)
+    expect(ran.map(({ id }) => id)).toEqual([1, 1, 2])
+    instances.crash(first)
+    void run(first)
+    await world.pass(1)
+    expect(ran.at(-1)?.id).toBe(3)
+    expect(instances.stats).toEqual({ created: 3, reused: 1, retired: 0, crashed: 1 })
+  })
+
   it('takes any of the idle ones, by chance', async () => {
     const { world, used } = pool()
     const all = Promise.all([used(), used(), used()])
