@@ -71,15 +71,23 @@ export class Job {
   ) {
     this.checkpoints = new WatchedBlobs(world.checks)
     this.observer = new JobObserver(name, world.checks, world.compression, (blob) => world.blobs.look(blob))
-    for (const sink of world.simulated.sinks) this.#deliveries.set(sink, world.chance.happens(0.3) ? 'onCheckpoint' : 'onCommit')
+    // A fork's sinks go on with what the other's state holds, so they are of the same kind.
+    for (const sink of world.simulated.sinks) {
+      const drawn = world.chance.happens(0.3) ? 'onCheckpoint' : 'onCommit'
+      this.#deliveries.set(sink, origin === undefined ? drawn : origin.job.#deliveryOf(sink))
+    }
     this.outside = new Outside(
       (marker) => (world.options.checked ? this.observer.sinkAsked(marker) : undefined),
-      (sink) => this.#deliveries.get(sink) ?? 'onCommit',
+      (sink) => this.#deliveryOf(sink),
       (marker) => this.#sinkTakes(marker),
     )
     this.#synth = new Program(world.machine, `${name}#synth`)
     this.#timeoutMs = world.chance.pick([60_000, 300_000, 3_600_000])
     world.jobs.push(this)
+  }
+
+  #deliveryOf(sink: string): 'onCommit' | 'onCheckpoint' {
+    return this.#deliveries.get(sink) ?? 'onCommit'
   }
 
   /** Once an attempt runs, nothing of former ones may reach a sink, but what was held back for a checkpoint. */

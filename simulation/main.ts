@@ -64,7 +64,7 @@ function program(): Command {
     .option('--records <n>', 'at most so many records (outputs are not compared)', integer(0))
     .option('--faults-for <ms>', 'faults end after so much virtual time', integer(0))
     .option('--coverage', 'show how often each fault, branch and invariant was hit; exits with 1 if one was not')
-    .option('--list-mutants', 'show the mutants')
+    .option('--list-mutants', 'the names of the mutants, one a line (with --json what they are, too)')
     .option('--list-profiles', 'show the profiles')
     .option('--trace', 'print every event of a violating seed, or of the only one')
     .option('--json', 'one line of JSON')
@@ -74,7 +74,7 @@ function program(): Command {
 
 async function main(): Promise<number> {
   const flags = program().parse().opts<Flags>()
-  if (flags.listMutants === true) return print(MUTANTS.map(({ name, what }) => `${name}: ${what}`))
+  if (flags.listMutants === true) return print(MUTANTS.map(({ name, what }) => (flags.json === true ? JSON.stringify({ name, what }) : name)))
   if (flags.listProfiles === true) return print(PROFILES.map(({ name, what }) => `${name}: ${what}`))
   if (flags.profile !== undefined && profileNamed(flags.profile) === undefined) return print([`There is no profile "${flags.profile}".`], 2)
   const started = performance.now()

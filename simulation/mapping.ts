@@ -69,9 +69,11 @@ export class Mapping {
     this.#mapping.setFaults(own)
   }
 
-  /** Nothing goes wrong any more; what did is counted. */
+  /** Nothing goes wrong any more, pauses end; what went wrong is counted. */
   endFaults(): void {
     this.#setFaults()
+    this.#pauses = 0
+    if (!this.#disabled) this.#mapping.enable()
     const { stats } = this.#mapping
     for (const [kind, , stat] of OWN_FAULTS) if (stats[stat] > 0) this.machine.faults.happened(kind, stats[stat])
   }
@@ -89,6 +91,7 @@ export class Mapping {
     this.#pauses++
     this.#mapping.disable()
     this.machine.scheduler.after(ms, () => {
+      if (this.#pauses === 0) return
       this.#pauses--
       if (this.#pauses === 0 && !this.#disabled) this.#mapping.enable()
     })

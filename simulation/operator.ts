@@ -45,7 +45,8 @@ export class Operator {
         return
       }
       case 'restore':
-        return this.#restoreAny()
+        // Seldom from nothing.
+        return this.job.observer.completed.size === 0 && chance.happens(0.8) ? this.#take('checkpoint') : this.#restoreAny()
       case 'rescale':
         return this.#rescale()
       case 'stop':

@@ -165,7 +165,7 @@ export const PROFILES: readonly Profile[] = [
     what: 'all of it',
     rates: { ...CRASHES, ...STORES, ...CHANNELS, ...POKES, ...FUNCTIONS, ...CLOCKS, ...ZOMBIES, ...CONTROL, 'restore-again': 0.2 },
     actions: { checkpoint: 6, savepoint: 0.5, restore: 1.5, rescale: 0.7, stop: 0.7, rollback: 0.5, fork: 0.3, split: 1.5, merge: 1.5, wait: 1 },
-    decisions: 10,
+    decisions: 8,
     silent: 0.2,
     longestStallMs: 2 * HOUR,
   },

@@ -84,7 +84,7 @@ export class World implements LogWatcher {
       commitRecords: chance.pick([3, 1000, 1000, 1000]),
       commitBytes: chance.pick([300, 1_000_000, 1_000_000, 1_000_000]),
       commitMs: chance.pick([20, 20_000]),
-      frameBytes: chance.pick([200, 256 * 1024]),
+      frameBytes: chance.pick([60, 150, 256 * 1024]),
       sweepTimers: chance.pick([1, 3, 10_000]),
       // Scaled down with the longest that a zombie may live, so that a seed need not last for days.
       logRetentionMs: Math.max(3 * 3_600_000, 1.25 * (this.options.profile.longestStallMs ?? DEFAULT_LONGEST_STALL_MS) + 3_600_000),

@@ -9,13 +9,13 @@ export interface PutOptions {
   readonly inOrder?: boolean
   /** Each stream has keys of its own. */
   readonly ownKeys?: boolean
-  /** How many items; 45 to 120 by default. */
+  /** How many items; 40 to 100 by default. */
   readonly count?: number
 }
 
 /** Items for the streams in turn by chance. Their times, multiples of 10 ms, rise but for the streams' disorder. */
 export function drawPuts(draw: Draw, streams: readonly PlannedStream[], options: PutOptions = {}): Put[] {
-  const { keys = draw.between(1, 6), inOrder = false, ownKeys = false, count = draw.between(45, 120) } = options
+  const { keys = draw.between(1, 6), inOrder = false, ownKeys = false, count = draw.between(40, 100) } = options
   let clock = draw.pick([0, 0, -500, 1_000])
   const most = draw.pick([1, 3, 8])
   return Array.from({ length: count }, (_, id): Put => {
@@ -28,5 +28,5 @@ export function drawPuts(draw: Draw, streams: readonly PlannedStream[], options:
 }
 
 export function drawStream(draw: Draw, name: string, timing: Timing = drawTiming(draw)): PlannedStream {
-  return { name, splits: draw.between(1, 4), timing }
+  return { name, splits: draw.pick([1, 1, 2, 2, 3, 4]), timing }
 }
