@@ -83,7 +83,9 @@ export class Operator {
     // One that is in progress is ours all the same: who began it, in a call before, may be gone.
     const id = begun.status === 'begun' ? begun.checkpointId : begun.pending
     if (id === undefined) return undefined
-    const kindBegun = job.record?.pending?.id === id ? job.record.pending.kind : kind
+    const pending = job.record?.pending?.id === id ? job.record.pending.kind : undefined
+    // What another began and has come to its end meanwhile may be of any kind.
+    const kindBegun = pending ?? (begun.status === 'begun' ? kind : undefined)
     let polls = faults.draw(['abort-at-random']) === undefined ? Number.POSITIVE_INFINITY : chance.below(5)
     while (job.record?.pending?.id === id) {
       await this.#sleep(chance.pick([300, 2_000, 6_000]))

@@ -89,7 +89,7 @@ export class World implements LogWatcher {
       // Scaled down with the longest that a zombie may live, so that a seed need not last for days.
       logRetentionMs: Math.max(3 * 3_600_000, 1.25 * (this.options.profile.longestStallMs ?? DEFAULT_LONGEST_STALL_MS) + 3_600_000),
       cacheMaxAgeMs: 30 * 60_000,
-      stashLimitBytes: chance.pick([600, 1_000_000]),
+      stashLimitBytes: chance.pick([1_500, 1_000_000]),
       watermarkIntervalMs: chance.pick([0, 0, 500]),
       inlineBytes: chance.pick([150, 600, 8192]),
       failingRecords: this.simulated.kind === 'poison' || this.options.profile.poison === true ? 'dead-letter' : 'fail',

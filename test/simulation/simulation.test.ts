@@ -17,6 +17,10 @@ const KEPT: readonly { readonly seed: number; readonly profile: string }[] = [
   { seed: 1224, profile: 'calm' },
   { seed: 1329, profile: 'reshard' },
   { seed: 2098, profile: 'rescale' },
+  { seed: 20170, profile: 'restore-zombies' },
+  { seed: 40050, profile: 'stop' },
+  { seed: 42381, profile: 'reshard-restore' },
+  { seed: 718667444, profile: 'clocks' },
 ]
 
 describe('simulation', () => {
