@@ -1,6 +1,6 @@
-import { crc32, MillraceError } from '../core/index.js'
+import { MillraceError } from '../core/index.js'
 import type { ControlItem } from '../ports/index.js'
-import { pack, unpack } from '../state/index.js'
+import { packChecked, unpackChecked } from '../state/index.js'
 import type { StageAck } from './stage-ack.js'
 
 /** What the job as a whole knows of itself on AWS: one item, replaced as a whole. Plain data. */
@@ -82,25 +82,15 @@ export interface SubtaskControl {
 
 export type { StageAck }
 
-const CRC_BYTES = 4
-
-/** MessagePack, then CRC-32 of it (little-endian). */
 export function encodeJobRecord(record: JobRecord): Uint8Array {
-  const body = pack(record)
-  const bytes = new Uint8Array(body.length + CRC_BYTES)
-  bytes.set(body)
-  new DataView(bytes.buffer).setUint32(body.length, crc32(body), true)
-  return bytes
+  return packChecked(record)
 }
 
 /** `log` is the job's, for the message. Throws LOG_CORRUPT. */
 export function decodeJobRecord(log: string, { serial, payload }: ControlItem): JobRecord {
-  const end = payload.length - CRC_BYTES
-  if (end <= 0) throw corrupt(log, serial, `it has only ${payload.length} bytes`)
-  const body = payload.subarray(0, end)
-  const stored = new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getUint32(end, true)
-  if (stored !== crc32(body)) throw corrupt(log, serial, 'its checksum does not match')
-  const record = unpack(body) as Partial<JobRecord>
+  const unpacked = unpackChecked(payload)
+  if ('fault' in unpacked) throw corrupt(log, serial, unpacked.fault)
+  const record = unpacked.value as Partial<JobRecord>
   if (record.format === 1) return record as JobRecord
   throw corrupt(log, serial, `it is of format ${String(record.format)}, this version reads format 1`)
 }

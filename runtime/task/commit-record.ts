@@ -1,9 +1,10 @@
 import type { KeyedShare } from '../checkpoint/restore-plan.js'
 import { crc32, MillraceError } from '../core/index.js'
 import type { BlobStore, LogItem, Successor } from '../ports/index.js'
-import { pack, unpack } from '../state/index.js'
+import { packChecked, unpackChecked } from '../state/index.js'
 import type { ChannelState } from './input-channels.js'
 import type { WatermarkProgress } from './rising-output.js'
+import type { StagePorts } from './stage-ports.js'
 
 /** Bytes of a commit: in the item itself, or in a blob of its own when they are many. */
 export type Part = Uint8Array | PartRef
@@ -77,8 +78,6 @@ export interface CommitBase {
   readonly operatorStates: Part | null
 }
 
-const CRC_BYTES = 4
-
 /** A commit's fields by position: names would be half of its bytes, and a log charges by the kilobyte. */
 type Packed = readonly [
   format: 2,
@@ -143,30 +142,45 @@ function unpackedProgress([watermark, idle]: PackedProgress): WatermarkProgress 
   return { watermark, idle }
 }
 
-/** MessagePack of the fields by position, then CRC-32 of it (little-endian). Throws nothing: all of it is plain data. */
+/** Throws nothing: all of it is plain data. */
 export function encodeCommit(record: CommitRecord): Uint8Array {
-  const body = pack(packedFields(record))
-  const bytes = new Uint8Array(body.length + CRC_BYTES)
-  bytes.set(body)
-  new DataView(bytes.buffer).setUint32(body.length, crc32(body), true)
-  return bytes
+  return packChecked(packedFields(record))
 }
 
 /** Throws LOG_CORRUPT. */
 export function decodeCommit(log: string, { version, payload }: LogItem): CommitRecord {
-  const end = payload.length - CRC_BYTES
-  if (end <= 0) throw corruptLog(log, version, `it has only ${payload.length} bytes`)
-  const body = payload.subarray(0, end)
-  const stored = new DataView(payload.buffer, payload.byteOffset, payload.byteLength).getUint32(end, true)
-  if (stored !== crc32(body)) throw corruptLog(log, version, 'its checksum does not match')
-  const fields = unpack(body) as Packed
+  const unpacked = unpackChecked(payload)
+  if ('fault' in unpacked) throw corruptLog(log, version, unpacked.fault)
+  const fields = unpacked.value as Packed
   if (!Array.isArray(fields) || fields[0] !== 2) throw corruptLog(log, version, `it is of format ${String(fields?.[0])}, this version reads format 2`)
   return recordOf(fields)
 }
 
 function recordOf(fields: Packed): CommitRecord {
-  const [, plan, attempt, kind, life, position, epoch, lastNow, index, channels, inputs, sweep, outputs, origins, wakeAt, successors] = fields
-  const [, , , , , , , , , , , , , , , , base, deltas, operatorChanges, stash, outbox, head] = fields
+  const [
+    format,
+    plan,
+    attempt,
+    kind,
+    life,
+    position,
+    epoch,
+    lastNow,
+    index,
+    channels,
+    inputs,
+    sweep,
+    outputs,
+    origins,
+    wakeAt,
+    successors,
+    base,
+    deltas,
+    operatorChanges,
+    stash,
+    outbox,
+    head,
+  ] = fields
   const channelStates: Record<string, ChannelState> = {}
   for (const [name, next, at, watermark, idle, waiting] of channels) {
     channelStates[name] = { next, ...(at > 0 ? { at } : {}), watermark, idle, successors: waiting }
@@ -177,7 +191,7 @@ function recordOf(fields: Packed): CommitRecord {
   for (const [uid, watermark, idle] of origins) originStates[uid] = { watermark, idle }
   const [version, atMs, keyed, operatorStates] = base
   return {
-    format: 2,
+    format,
     plan,
     attempt,
     kind,
@@ -210,6 +224,11 @@ export interface PartPlace {
   /** More than this stands aside. */
   readonly inlineBytes: number
   nonce(): string
+}
+
+/** The place of one item's parts. */
+export function partPlace(ports: Pick<StagePorts, 'parts' | 'nonce'>, log: string, version: number, inlineBytes: number): PartPlace {
+  return { blobs: ports.parts, log, version, inlineBytes, nonce: () => ports.nonce() }
 }
 
 /** Stores `bytes` aside if they are many. The name has a nonce: two writers of one version never touch each other's parts. */

@@ -7,7 +7,7 @@ import { planStageRestore } from '../checkpoint/stage-restore.js'
 import { MillraceError } from '../core/index.js'
 import type { JobGraph } from '../plan/index.js'
 import { pack } from '../state/index.js'
-import { type CommitRecord, decodeCommit, encodeCommit, storePart } from './commit-record.js'
+import { type CommitRecord, decodeCommit, encodeCommit, partPlace, storePart } from './commit-record.js'
 import type { JobControlOptions } from './job-control.js'
 import { readJob, replaceJob, type StoredJob, updateJob } from './job-log.js'
 import { allSubtasks, innerSubtasks, tell } from './job-subtasks.js'
@@ -201,8 +201,7 @@ export class JobActivation {
     const keyed = Object.fromEntries(restored.filter((state) => state.keyed.length > 0).map(({ uid, keyed }) => [uid, keyed]))
     const elements = restored.filter(({ operatorState }) => operatorState.length > 0).map(({ uid, operatorState }) => [uid, operatorState] as const)
     if (elements.length === 0) return { keyed, operatorStates: null }
-    const stored = { blobs: ports.parts, log, version, inlineBytes: DEFAULT_STAGE_SETTINGS.inlineBytes, nonce: () => ports.nonce() }
-    return { keyed, operatorStates: await storePart(stored, pack(elements)) }
+    return { keyed, operatorStates: await storePart(partPlace(ports, log, version, DEFAULT_STAGE_SETTINGS.inlineBytes), pack(elements)) }
   }
 
   async #sayEnded(
@@ -226,8 +225,8 @@ export class JobActivation {
     ports.count('ended-by-restore')
     // `lost`: it was said before.
     const log = endedLogName(deployment, attempt)
-    const stored = { blobs: ports.parts, log, version: ordinal, inlineBytes: DEFAULT_STAGE_SETTINGS.inlineBytes, nonce: () => ports.nonce() }
-    await ports.log.append(log, { version: ordinal, payload: await storeAck(stored, ack) })
+    const payload = await storeAck(partPlace(ports, log, ordinal, DEFAULT_STAGE_SETTINGS.inlineBytes), ack)
+    await ports.log.append(log, { version: ordinal, payload })
   }
 
   /** Appends what the attempt puts into the log, once. Whoever commits meanwhile goes first. */

@@ -2,7 +2,7 @@ import type { KeyedShare } from '../checkpoint/restore-plan.js'
 import type { SourcePosition, StageAck } from '../checkpoint/stage-ack.js'
 import type { Successor } from '../ports/index.js'
 import { keyGroupRange, pack } from '../state/index.js'
-import { type CommitBase, type CommitRecord, type Part, storePart } from './commit-record.js'
+import { type CommitBase, type CommitRecord, type Part, partPlace, storePart } from './commit-record.js'
 import type { LiveStage } from './live-stage.js'
 import { encodeOutbox, isEmpty, type Outbox, type OutgoingFrame } from './outbox.js'
 import type { StagePorts } from './stage-ports.js'
@@ -99,7 +99,7 @@ function framesOf({ live, head, settings }: CommitPlace, { cut, end }: Step): Ou
 }
 
 async function store({ ports, log, version, settings }: CommitPlace, bytes: Uint8Array): Promise<Part> {
-  const part = await storePart({ blobs: ports.parts, log, version, inlineBytes: settings.inlineBytes, nonce: () => ports.nonce() }, bytes)
+  const part = await storePart(partPlace(ports, log, version, settings.inlineBytes), bytes)
   if (!(part instanceof Uint8Array)) ports.count('part-in-blob')
   return part
 }

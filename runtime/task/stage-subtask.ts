@@ -6,7 +6,7 @@ import type { ControlItem, LogItem, Successor } from '../ports/index.js'
 import { unpack } from '../state/index.js'
 import { BatchProcessingTime } from './batch-processing-time.js'
 import { CommitBudget } from './commit-budget.js'
-import { type CommitRecord, encodeCommit, loadPart } from './commit-record.js'
+import { type CommitRecord, encodeCommit, loadPart, partPlace } from './commit-record.js'
 import { JobControl } from './job-control.js'
 import { LiveStage } from './live-stage.js'
 import { decodeOutbox, deliver, type Outbox } from './outbox.js'
@@ -497,7 +497,7 @@ export class StageSubtask {
     const name = ack.ended ? endedLogName(deployment, head.attempt) : acksLogName(deployment, head.attempt, ack.checkpointId)
     const expiresAtMs = ack.ended ? undefined : ports.clock.now() + this.#settings.logRetentionMs
     // `lost` says that it has been acknowledged before.
-    const place = { blobs: ports.parts, log: name, version, inlineBytes: this.#settings.inlineBytes, nonce: () => ports.nonce() }
+    const place = partPlace(ports, name, version, this.#settings.inlineBytes)
     await ports.log.append(name, { version, payload: await storeAck(place, ack), expiresAtMs })
   }
 }
