@@ -1,8 +1,7 @@
 import type { KeyedCoProcessFunction, StateDeclaration } from '../core/index.js'
 import { CoFunctionOperator } from './co-function-operator.js'
-import { TimestampedCollector } from './function-operator.js'
-import { declaredStates, KeyedRecordContext } from './keyed-process-operator.js'
-import { KeyedTimerFiring } from './keyed-timer-firing.js'
+import type { TimestampedCollector } from './function-operator.js'
+import { type KeyedRecordContext, keyedFunctionTimers } from './keyed-process-operator.js'
 import { userError } from './user-error.js'
 
 type Fn<K, In1, In2, Out> = KeyedCoProcessFunction<K, In1, In2, Out, StateDeclaration>
@@ -13,18 +12,10 @@ export class CoKeyedProcessOperator<K, In1, In2, Out> extends CoFunctionOperator
   #userContext!: KeyedRecordContext<K>
 
   override open(restored: readonly unknown[]): void {
-    const { keyed, output } = this
-    const collector = new TimestampedCollector(output)
-    const handles = declaredStates(keyed, this.fn.state ?? {})
-    this.#collector = collector
-    const timers = new KeyedTimerFiring<KeyedRecordContext<K>, Out>(
-      this.fn,
-      this.context,
-      collector,
-      (time) => new KeyedRecordContext(collector, output, time, keyed, handles),
-    )
-    this.sweep = timers.sweep
+    const timers = keyedFunctionTimers<K, Out>(this.fn, this.context, this.output)
+    this.#collector = timers.collector
     this.#userContext = timers.userContext
+    this.sweep = timers.sweep
     super.open(restored)
   }
 

@@ -9,9 +9,9 @@ import type {
 } from '../core/index.js'
 import { type KeyedStateBackend, StateScope, stateHandle } from '../state/index.js'
 import { FunctionOperator, TimestampedCollector } from './function-operator.js'
-import { KeyedTimerFiring } from './keyed-timer-firing.js'
+import { KeyedTimerFiring, type TimerFunction } from './keyed-timer-firing.js'
 import { RecordContext } from './process-operator.js'
-import type { Output } from './stream-operator.js'
+import type { OperatorContext, Output } from './stream-operator.js'
 import { userError } from './user-error.js'
 
 /** KeyedProcessFunction: state, timers and side outputs by key. */
@@ -20,18 +20,10 @@ export class KeyedProcessOperator<K, In, Out> extends FunctionOperator<In, Out, 
   #userContext!: KeyedRecordContext<K>
 
   override open(restored: readonly unknown[]): void {
-    const { keyed, output } = this
-    const collector = new TimestampedCollector(output)
-    const handles = declaredStates(keyed, this.fn.state ?? {})
-    this.#collector = collector
-    const timers = new KeyedTimerFiring<KeyedRecordContext<K>, Out>(
-      this.fn,
-      this.context,
-      collector,
-      (time) => new KeyedRecordContext(collector, output, time, keyed, handles),
-    )
-    this.sweep = timers.sweep
+    const timers = keyedFunctionTimers<K, Out>(this.fn, this.context, this.output)
+    this.#collector = timers.collector
     this.#userContext = timers.userContext
+    this.sweep = timers.sweep
     super.open(restored)
   }
 
@@ -43,6 +35,18 @@ export class KeyedProcessOperator<K, In, Out> extends FunctionOperator<In, Out, 
       throw userError(thrown, this.context, 'processElement')
     }
   }
+}
+
+/** The timers of a keyed function, of one input or of two, and the context it is called with, which holds the states it declares. */
+export function keyedFunctionTimers<K, Out>(
+  fn: TimerFunction<KeyedRecordContext<K>, Out> & { readonly state?: StateDeclaration },
+  context: OperatorContext,
+  output: Output<Out>,
+): KeyedTimerFiring<KeyedRecordContext<K>, Out> {
+  const keyed = context.keyed as KeyedStateBackend
+  const collector = new TimestampedCollector(output)
+  const handles = declaredStates(keyed, fn.state ?? {})
+  return new KeyedTimerFiring(fn, context, collector, (timers) => new KeyedRecordContext(collector, output, timers, keyed, handles))
 }
 
 /** What a keyed process function sees of the current record or timer. */
