@@ -12,7 +12,7 @@ import { type SeedOptions, simulate } from './run.js'
 import { commandOf, shrink } from './shrink.js'
 
 interface Flags {
-  readonly seeds: readonly [number, number]
+  readonly seeds?: readonly [number, number]
   readonly minutes?: number
   readonly profile?: string
   readonly kind?: string
@@ -54,8 +54,8 @@ function faultKinds(text: string): readonly FaultKind[] {
 function program(): Command {
   return new Command('simulate')
     .description("Runs the engine's code for AWS on simulated ports: one seed drives time, chance and faults.")
-    .option('--seeds <a-b>', 'seeds to run', range, [1, 100] as const)
-    .option('--minutes <m>', 'go on with further seeds until so much time has passed', Number)
+    .option('--seeds <a-b>', 'seeds to run (default 1-100, or from 1 on with --minutes)', range)
+    .option('--minutes <m>', 'no further seeds once so much time has passed', Number)
     .option('--profile <name>', 'a mix of faults, by default the seed picks one')
     .option('--kind <name>', 'a kind of job, by default the seed picks one')
     .option('--mutant <name>', 'the engine with a hole; exits with 1 as soon as it is found, with 0 if it is not')
@@ -84,7 +84,7 @@ async function main(): Promise<number> {
   else report(tally, seconds)
   const failed = tally.violations.length > 0
   if (failed && flags.keepGoing !== true && flags.mutant === undefined) await explain(flags, tally)
-  else if (flags.trace === true) await printTrace(seedOptions(flags, flags.seeds[0]))
+  else if (flags.trace === true) await printTrace(seedOptions(flags, seedsOf(flags)[0]))
   if (flags.coverage === true) {
     const { table, missing } = coverage(tally)
     print([table])
@@ -139,19 +139,25 @@ async function printTrace(options: SeedOptions): Promise<void> {
   print([`${profile}, ${job}`, ...trace, violation === undefined ? 'no violation' : `invariant ${violation.invariant}: ${violation.what}`])
 }
 
-/** Deals the seeds out in chunks. */
+/** First and last. */
+function seedsOf({ seeds, minutes }: Flags): readonly [number, number] {
+  return seeds ?? [1, minutes === undefined ? 100 : Number.POSITIVE_INFINITY]
+}
+
+/** Deals the seeds out in chunks, to the last or until the time is up. */
 async function runAll(flags: Flags): Promise<Tally> {
   const total = emptyTally()
   const until = flags.minutes === undefined ? undefined : performance.now() + flags.minutes * 60_000
-  let next = flags.seeds[0]
+  const [start, end] = seedsOf(flags)
+  let next = start
   const take = (): Chunk | undefined => {
     if (total.violations.length > 0 && flags.keepGoing !== true) return undefined
-    if (until === undefined ? next > flags.seeds[1] : performance.now() > until) return undefined
+    if (next > end || (until !== undefined && performance.now() > until)) return undefined
     const first = next
-    next = until === undefined ? Math.min(next + CHUNK_SEEDS, flags.seeds[1] + 1) : next + CHUNK_SEEDS
+    next = Math.min(next + CHUNK_SEEDS, end + 1)
     return { first, last: next - 1 }
   }
-  const many = until !== undefined || flags.seeds[1] - flags.seeds[0] >= CHUNK_SEEDS
+  const many = until !== undefined || end - start >= CHUNK_SEEDS
   if (!many) {
     for (let chunk = take(); chunk !== undefined; chunk = take()) merge(total, await runChunk(flags, chunk))
     return total
