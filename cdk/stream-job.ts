@@ -229,7 +229,7 @@ export class StreamJob extends Construct {
         ...(parallelism === undefined ? {} : { MILLRACE_PARALLELISM: String(parallelism) }),
         MILLRACE_TABLE: this.table.tableName,
         MILLRACE_BUCKET: this.bucket.bucketName,
-        MILLRACE_SOURCES: this.#json(Object.entries(this.plan.sourceStreams).map(([stage, stream]) => [stream, this.#streamOf(stage).streamName])),
+        MILLRACE_BINDINGS: this.#json(Object.entries(this.plan.sourceStreams).map(([stage, stream]) => [stream, this.#streamOf(stage).streamName])),
         MILLRACE_QUEUES: this.#json([...queues].map(([stage, { queueUrl }]) => [stage, queueUrl])),
         ...environment,
       },

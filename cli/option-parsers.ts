@@ -14,6 +14,13 @@ export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: s
   }
 }
 
+/** `name=physical`, given as often as there are names. */
+export function binding(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
+  const [, name, physical] = /^([^=]+)=(.+)$/.exec(text) ?? []
+  if (name === undefined) throw new InvalidArgumentError('Give name=physical, as in accessLog=access-log-dev.')
+  return { ...before, [name]: physical }
+}
+
 const RESTART_FORMS = [
   'none',
   'fixed-delay:ATTEMPTS:DELAY_MS',

@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import { checkpointsCommand } from './checkpoints-command.js'
 import { cancelCommand, savepointCommand, statusCommand, stopCommand } from './control-commands.js'
-import { integer, restartStrategy } from './option-parsers.js'
+import { binding, integer, restartStrategy } from './option-parsers.js'
 import { type PlanFlags, planCommand } from './plan-command.js'
 import { type RunFlags, runCommand } from './run-command.js'
 
@@ -65,6 +65,7 @@ function addRun(program: Command, commands: Commands, onExitCode: (code: number)
     .option('--parallelism <n>', 'default parallelism of the operators', integer(1, 32_768))
     .option('--max-parallelism <n>', 'number of key groups (default 128); fixed for the life of the state', integer(1, 32_768))
     .option('--threads <n>', 'worker threads (default: the parallelism); 0 runs all in the main thread', integer(0, 1024))
+    .option('--bind <name=physical>', 'what a stream, table or bucket that the job names is called (again for each)', binding)
     .option('--checkpoint-dir <dir>', 'folder for checkpoints; without it there are none')
     .option('--checkpoint-interval <ms>', 'time between checkpoints (default 10000); 0: none but the last', integer(0))
     .addOption(new Option('--checkpoint-mode <mode>', 'guarantee for state').choices(['exactly-once', 'at-least-once']))

@@ -16,6 +16,7 @@ export interface RunFlags {
   readonly parallelism?: number
   readonly maxParallelism?: number
   readonly threads?: number
+  readonly bind?: Readonly<Record<string, string>>
   readonly checkpointDir?: string
   readonly checkpointInterval?: number
   readonly checkpointMode?: 'exactly-once' | 'at-least-once'
@@ -107,6 +108,7 @@ function runOptions(flags: RunFlags, parameters: readonly string[], url: string)
     maxParallelism: flags.maxParallelism,
     jobModule: url,
     parameters,
+    bindings: flags.bind,
     checkpointDir: flags.checkpointDir,
     checkpointIntervalMs: flags.checkpointInterval,
     checkpointMode: flags.checkpointMode,

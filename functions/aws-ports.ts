@@ -39,7 +39,7 @@ export const PARTS_PREFIX = 'log/'
 export const LETTERS_PREFIX = 'dead-letters/'
 
 export function jobPorts(environment: JobEnvironment, outside: Outside, clients: AwsClients = awsClients()): JobPorts {
-  const { table, bucket, job, sources } = environment
+  const { table, bucket, job, bindings } = environment
   // One folder for all revisions: what one has begun to complete, and what it leaves, the next one finds.
   const prefix = `${CHECKPOINTS_PREFIX}${job}/`
   const options = { root: `s3://${bucket}/${prefix.slice(0, -1)}`, newNonce: nonce }
@@ -48,7 +48,7 @@ export function jobPorts(environment: JobEnvironment, outside: Outside, clients:
     log: new DynamoDbCommitLog(clients.dynamo, table),
     parts: new S3BlobStore(clients.s3, bucket, PARTS_PREFIX),
     checkpoints: new CheckpointStore(new S3BlobStore(clients.s3, bucket, prefix), options),
-    streams: new KinesisSourceStreams(clients.kinesis, sources),
+    streams: new KinesisSourceStreams(clients.kinesis, bindings),
     pokes: pokesOf(environment, outside.send ?? sqsSender()),
     nonce,
     count: (event, times) => outside.metrics.count(event, times),

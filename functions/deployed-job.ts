@@ -12,9 +12,9 @@ export interface DeployedJob {
 }
 
 /** Throws JOB_NO_DEFAULT_EXPORT, and PLAN_INVALID when the job's plan here is not the one that was deployed. */
-export function deployedJob(job: unknown, { parameters, parallelism, plan }: JobEnvironment): DeployedJob {
+export function deployedJob(job: unknown, { parameters, parallelism, bindings, plan }: JobEnvironment): DeployedJob {
   const checked = asJob(job)
-  const describe = () => compileJob(checked, { parameters, parallelism })
+  const describe = () => compileJob(checked, { parameters, parallelism, bindings })
   const here = planFingerprint(describe().graph)
   if (here === plan) return { parameters: CommandLineParameters.from(parameters), describe }
   throw new MillraceError('PLAN_INVALID', {

@@ -1,5 +1,7 @@
 import { compileJob, type Job } from '../runtime/api/define-job.js'
+import type { ExternalResource } from '../runtime/core/index.js'
 import type { CompiledJob, JobGraph } from '../runtime/plan/index.js'
+import { resourcesOf } from '../runtime/task/job-resources.js'
 import { bindStage } from '../runtime/task/stage-operators.js'
 import { planFingerprint } from './deployed-job.js'
 
@@ -10,6 +12,8 @@ export interface DeploymentPlan {
   readonly graph: JobGraph
   /** Logical names of the streams that sources read, by stage. */
   readonly sourceStreams: Readonly<Record<string, string>>
+  /** What the sources and sinks of a stage touch outside, by stage; nothing for a stage that touches nothing. */
+  readonly resources: Readonly<Record<string, readonly ExternalResource[]>>
 }
 
 /** Throws what is wrong with the job, and PLAN_INVALID for what stages on AWS cannot do yet. */
@@ -19,7 +23,13 @@ export function deploymentPlan(
 ): DeploymentPlan {
   const compiled = compileJob(job, options)
   const { graph } = compiled
-  return { job: graph.job, fingerprint: planFingerprint(graph), graph, sourceStreams: sourceStreamsOf(compiled) }
+  return {
+    job: graph.job,
+    fingerprint: planFingerprint(graph),
+    graph,
+    sourceStreams: sourceStreamsOf(compiled),
+    resources: stageResourcesOf(compiled),
+  }
 }
 
 /** By stage, the logical name of the stream that it reads. Throws PLAN_INVALID. */
@@ -30,4 +40,9 @@ export function sourceStreamsOf(job: CompiledJob): Readonly<Record<string, strin
     if (source !== undefined) streams[vertex.id] = source.source.stream
   }
   return streams
+}
+
+function stageResourcesOf(job: CompiledJob): DeploymentPlan['resources'] {
+  const byStage = job.graph.vertices.map((vertex) => [vertex.id, resourcesOf(job, vertex)] as const)
+  return Object.fromEntries(byStage.filter(([, resources]) => resources.length > 0))
 }

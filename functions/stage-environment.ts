@@ -1,4 +1,4 @@
-import { MillraceError } from '../runtime/core/index.js'
+import { MillraceError, type ResourceBindings } from '../runtime/core/index.js'
 import type { Deployment } from '../runtime/task/stage-names.js'
 
 /**
@@ -9,7 +9,7 @@ import type { Deployment } from '../runtime/task/stage-names.js'
  * MILLRACE_PARAMETERS               job parameters, a JSON array of words
  * MILLRACE_PARALLELISM              default parallelism (absent: the job's own)
  * MILLRACE_TABLE, MILLRACE_BUCKET   commit logs, parts and snapshots
- * MILLRACE_SOURCES                  names of the streams outside, by their logical names, a JSON object
+ * MILLRACE_BINDINGS                 what streams, tables and buckets outside are called, by their logical names, a JSON object
  * MILLRACE_QUEUES                   URLs of the queues of pokes, by stage, a JSON object (of a stage's function: its own)
  * MILLRACE_STAGE                    the stage's id (stage functions only)
  * MILLRACE_STREAM                   name of the stream it takes its batches from (stage functions only)
@@ -20,7 +20,7 @@ export interface JobEnvironment extends Deployment {
   readonly parallelism: number | undefined
   readonly table: string
   readonly bucket: string
-  readonly sources: Readonly<Record<string, string>>
+  readonly bindings: ResourceBindings
   readonly queues: Readonly<Record<string, string>>
 }
 
@@ -43,7 +43,7 @@ export function readJobEnvironment(variables: Variables): JobEnvironment {
     parallelism: parallelism === undefined ? undefined : Number(parallelism),
     table: required(variables, 'MILLRACE_TABLE'),
     bucket: required(variables, 'MILLRACE_BUCKET'),
-    sources: json(variables, 'MILLRACE_SOURCES') as Readonly<Record<string, string>>,
+    bindings: json(variables, 'MILLRACE_BINDINGS') as ResourceBindings,
     queues: json(variables, 'MILLRACE_QUEUES') as Readonly<Record<string, string>>,
   }
 }

@@ -45,7 +45,7 @@ export function compileJob(job: Job, defaults: EnvironmentDefaults = {}): Compil
       todo: 'Describe the graph synchronously; await what it needs at the top level of the module.',
     })
   }
-  return compile(env.streamGraph())
+  return { ...compile(env.streamGraph()), bindings: defaults.bindings }
 }
 
 /** How `explain` shows a plan, and what the job's environment starts with. */

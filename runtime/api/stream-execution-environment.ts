@@ -1,5 +1,5 @@
 import { collectionSource, sequenceSource } from '../connectors/collection/index.js'
-import { type JobParameters, MillraceError, type Source, type SourceSplit, WatermarkStrategy } from '../core/index.js'
+import { type JobParameters, MillraceError, type ResourceBindings, type Source, type SourceSplit, WatermarkStrategy } from '../core/index.js'
 import type { StreamGraph, StreamNode } from '../plan/index.js'
 import { DEFAULT_MAX_PARALLELISM } from '../state/index.js'
 import { DataStream } from './data-stream.js'
@@ -12,6 +12,8 @@ export interface EnvironmentDefaults {
   readonly parallelism?: number | undefined
   readonly maxParallelism?: number | undefined
   readonly parameters?: readonly string[] | Readonly<Record<string, string>> | undefined
+  /** Physical names of streams, tables and buckets by the logical names that sources and sinks give. Default: the names themselves. */
+  readonly bindings?: ResourceBindings | undefined
 }
 
 /** Where a job describes its graph (Flink's StreamExecutionEnvironment). Nothing runs while it is described. */

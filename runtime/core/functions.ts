@@ -59,6 +59,8 @@ export interface RuntimeContext extends AccumulatorRegistry {
   readonly attemptNumber: number
   readonly parameters: JobParameters
   readonly metrics: MetricGroup
+  /** What the external resource (a stream, table or bucket) with this logical name is called here: its binding, or the name itself. */
+  physicalName(name: string): string
   getState<T>(descriptor: ValueStateDescriptor<T>): ValueState<T>
   getListState<T>(descriptor: ListStateDescriptor<T>): ListState<T>
   getMapState<K, V>(descriptor: MapStateDescriptor<K, V>): MapState<K, V>

@@ -1,3 +1,4 @@
+import type { ExternalResource } from './external-resource.js'
 import type { RuntimeContext } from './functions.js'
 
 /**
@@ -17,6 +18,8 @@ export interface Sink<T, Committable = unknown, WriterState = unknown> {
    * checkpoint with it has completed, so that a restore never repeats what was seen outside.
    */
   readonly delivery?: 'onCommit' | 'onCheckpoint'
+  /** What it writes to, by logical names; `context.runtime.physicalName` says what they are called. */
+  readonly resources?: readonly ExternalResource[]
 }
 
 /** Says which commit of which subtask records are from. Of one writer, later ones have a greater (attempt, version). */

@@ -1,3 +1,4 @@
+import type { ExternalResource } from './external-resource.js'
 import type { RuntimeContext } from './functions.js'
 
 /**
@@ -9,6 +10,8 @@ export interface Source<T, Split extends SourceSplit = SourceSplit, EnumState = 
   /** For the default uid and name, e.g. `file-source`. */
   readonly name: string
   readonly boundedness: 'bounded' | 'unbounded'
+  /** What it reads, by logical names; the enumerator's and the readers' contexts say what they are called. */
+  readonly resources?: readonly ExternalResource[]
   createEnumerator(context: EnumeratorContext<Split>, restored: EnumState | undefined): SplitEnumerator<Split, EnumState>
   createReader(context: ReaderContext): SourceReader<T, Split>
 }
@@ -21,6 +24,8 @@ export interface SourceSplit {
 /** How a split enumerator reaches the readers (Flink's SplitEnumeratorContext). */
 export interface EnumeratorContext<Split> {
   readonly parallelism: number
+  /** What the external resource with this logical name is called here. */
+  physicalName(name: string): string
   /** Which of the subtasks have a reader that asked for splits. */
   assignSplit(subtask: number, split: Split): void
   signalNoMoreSplits(subtask: number): void

@@ -12,6 +12,7 @@ import {
 import { MillraceError, mergeAccumulators, type SourceSplit } from '../core/index.js'
 import type { SnapshotTarget } from '../exchange/index.js'
 import type { CompiledJob, StreamNode } from '../plan/index.js'
+import { checkBindings, physicalName } from '../task/job-resources.js'
 import { AttemptThreads, workerPlan } from './attempt-threads.js'
 import { CheckpointDriver } from './checkpoint-driver.js'
 import { blobStoresOn, type OpenBlobStore } from './checkpoint-folder.js'
@@ -72,6 +73,7 @@ export class JobRun implements JobHandle {
     this.#openStore = blobStoresOn(options.fileSystem)
     this.jobName = job.name
     this.#compiled = compileJob(job, options)
+    checkBindings(this.#compiled)
     this.#result = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject
@@ -182,6 +184,7 @@ export class JobRun implements JobHandle {
       parallelism: this.#options.parallelism,
       maxParallelism: this.#options.maxParallelism,
       parameters: CommandLineParameters.from(this.#options.parameters).toRecord(),
+      bindings: this.#options.bindings,
       checkpointDir: this.#options.checkpointDir,
       exactlyOnce: this.#options.checkpointMode !== 'at-least-once',
       autoWatermarkIntervalMs: this.#options.autoWatermarkIntervalMs ?? 200,
@@ -209,6 +212,7 @@ export class JobRun implements JobHandle {
             noMoreSplits: (subtask) => this.#threads?.postTo(vertex, subtask, { kind: 'no-more-splits', uid, subtask }),
             fail: (error) => this.#failed(error as MillraceError),
           },
+          (name) => physicalName(compiled.bindings, name),
           restored && { enumerator: restored.coordinatorState, splits: restored.subtasks.flatMap((s) => s.operatorState) as SourceSplit[] },
         )
         this.#sources.set(uid, coordinator)

@@ -12,6 +12,11 @@ export interface RunOptions {
   readonly maxParallelism?: number
   /** The job's own parameters: `['--input', 'x.log']` or `{ input: 'x.log' }`. */
   readonly parameters?: readonly string[] | Readonly<Record<string, string>>
+  /**
+   * What streams, tables and buckets that sources and sinks name logically are called: `{ accessLog: 'access-log-dev' }`. Default: the names
+   * themselves. Throws OPTION_INVALID for a name that no source or sink has.
+   */
+  readonly bindings?: Readonly<Record<string, string>> | undefined
   /** Folder for checkpoints; without it there are none and a failure starts from the beginning. */
   readonly checkpointDir?: string
   /** Milliseconds between checkpoints; 10,000 by default when checkpointDir is given; 0 switches periodic ones off. */

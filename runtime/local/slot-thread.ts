@@ -1,6 +1,6 @@
 import { CommandLineParameters, compileJob, type Job } from '../api/index.js'
 import { CheckpointStore, readKeyedState, type SubtaskRestore } from '../checkpoint/index.js'
-import { MillraceError } from '../core/index.js'
+import { MillraceError, type ResourceBindings } from '../core/index.js'
 import { type ChannelSender, createPartitioner, type Partitioner } from '../exchange/index.js'
 import {
   type CompiledJob,
@@ -31,6 +31,7 @@ export interface ThreadDeployment {
   readonly parallelism: number | undefined
   readonly maxParallelism: number | undefined
   readonly parameters: Readonly<Record<string, string>>
+  readonly bindings: ResourceBindings | undefined
   readonly checkpointDir: string | undefined
   readonly exactlyOnce: boolean
   readonly autoWatermarkIntervalMs: number
@@ -109,8 +110,8 @@ export class SlotThread {
 
   /** Each slot describes the job anew, so that function objects belong to one subtask. */
   #compile(): CompiledJob {
-    const { parallelism, maxParallelism, parameters } = this.deployment
-    return compileJob(this.job, { parallelism, maxParallelism, parameters })
+    const { parallelism, maxParallelism, parameters, bindings } = this.deployment
+    return compileJob(this.job, { parallelism, maxParallelism, parameters, bindings })
   }
 
   async #buildSlot(slot: number): Promise<void> {

@@ -19,11 +19,13 @@ export class SourceCoordinator {
     source: Source<unknown, SourceSplit, unknown>,
     readonly parallelism: number,
     readonly receiver: SplitReceiver,
+    physicalName: (name: string) => string,
     restored: { readonly enumerator: unknown; readonly splits: readonly SourceSplit[] } | undefined,
   ) {
     this.#enumerator = source.createEnumerator(
       {
         parallelism,
+        physicalName,
         assignSplit: (subtask, split) => !this.#closed && receiver.assign(subtask, split),
         signalNoMoreSplits: (subtask) => !this.#closed && receiver.noMoreSplits(subtask),
         schedule: (intervalMs, discover) => this.#schedule(intervalMs, discover),

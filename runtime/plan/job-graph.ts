@@ -1,3 +1,4 @@
+import type { ResourceBindings } from '../core/index.js'
 import type { PartitionKind, StreamNode } from './stream-graph.js'
 
 /** One operator in the plan: plain data, the same wherever the job module is loaded. */
@@ -50,6 +51,8 @@ export interface JobGraph {
 export interface CompiledJob {
   readonly graph: JobGraph
   readonly nodes: ReadonlyMap<string, StreamNode>
+  /** What its external resources are called where it runs. */
+  readonly bindings?: ResourceBindings | undefined
 }
 
 export function vertexOf(graph: JobGraph, id: string): VertexPlan {

@@ -109,14 +109,14 @@ export class LiveStage {
   }
 
   #buildChain(): readonly ChainedOperator[] {
-    const { vertex, parameters, job, time } = this.options
+    const { vertex, parameters, time } = this.options
     const { segments, operatorStates, backends } = this.recovered
     const writers = new Map<string, { readonly sideTag: string | null; readonly writer: StageWriter['writer'] }[]>()
     for (const { edge, writer } of this.#writers) {
       writers.set(edge.fromOperator, [...(writers.get(edge.fromOperator) ?? []), { sideTag: edge.sideTag, writer }])
     }
     return buildChain({
-      job: { graph: job.graph, nodes: this.#bound.job.nodes },
+      job: this.#bound.job,
       vertex,
       subtask: this.#index,
       attempt: this.#attempt,
@@ -147,7 +147,7 @@ export class LiveStage {
       if (sink === undefined) continue
       const { uid, name } = plan
       const place = { uid, name, subtaskIndex: this.#index, parallelism, maxParallelism, attemptNumber: this.#attempt }
-      const runtime = new SubtaskRuntimeContext(job.graph.job, place, parameters, metrics, undefined)
+      const runtime = new SubtaskRuntimeContext(job.graph.job, place, parameters, metrics, undefined, job.bindings)
       sinks.set(uid, new StageSink(sink, { uid, name, index: this.#index, parallelism, runtime, clock: time.clock }))
     }
     return sinks

@@ -74,7 +74,7 @@ function createOperator(plan: OperatorPlan, options: ChainOptions): ChainedOpera
     maxParallelism: vertex.maxParallelism,
     attemptNumber: options.attempt,
   }
-  const runtime: RuntimeContext = new SubtaskRuntimeContext(options.job.graph.job, place, options.parameters, metrics, backend)
+  const runtime: RuntimeContext = new SubtaskRuntimeContext(options.job.graph.job, place, options.parameters, metrics, backend, options.job.bindings)
   const context: OperatorContext = {
     ...place,
     metrics,

@@ -26,7 +26,7 @@ export async function fenceSinks({ job, name: jobName, parameters, clock, attemp
       const { name } = vertex.operators.find((operator) => operator.uid === uid) as (typeof vertex.operators)[number]
       const { parallelism, maxParallelism } = vertex
       const place = { uid, name, subtaskIndex: 0, parallelism, maxParallelism, attemptNumber: attempt }
-      const runtime = new SubtaskRuntimeContext(jobName, place, parameters, new OperatorMetrics(), undefined)
+      const runtime = new SubtaskRuntimeContext(jobName, place, parameters, new OperatorMetrics(), undefined, job.bindings)
       const fenced = new StageSink(sink, { uid, name, index: 0, parallelism, runtime, clock })
       for (let index = 0; index < subtasks; index++) await fenced.fence(sinkWriterName(jobName, uid, index), attempt)
       await fenced.close()

@@ -2,6 +2,7 @@ import { MillraceError, type Sink, type Source } from '../core/index.js'
 import { SourceOperator } from '../operators/source-operator.js'
 import type { OperatorContext, Output, StreamOperator } from '../operators/stream-operator.js'
 import type { Any, CompiledJob, OperatorPlan, StreamNode, VertexPlan } from '../plan/index.js'
+import { sinkOf } from './job-resources.js'
 import { HeldSinkOperator, OutboxSinkOperator } from './outbox-sink-operator.js'
 import { isRecordStreamSource, type RecordStreamSource } from './record-stream-source.js'
 import { RisingOutput } from './rising-output.js'
@@ -40,7 +41,7 @@ export function bindStage(job: CompiledJob, vertex: VertexPlan): StageOperators 
       nodes.set(plan.uid, { ...node, createOperator: () => rising((node.createOperator as () => StreamOperator<Any, Any>)(), plan.uid, origins) })
     }
   }
-  return { job: { graph: job.graph, nodes }, source, sinks, origins }
+  return { job: { ...job, nodes }, source, sinks, origins }
 }
 
 function rising(operator: StreamOperator<Any, Any>, uid: string, origins: Map<string, RisingOutput>): StreamOperator<Any, Any> {
@@ -59,8 +60,7 @@ function streamSource(source: Source<Any, Any, Any>, plan: OperatorPlan): Record
 }
 
 function outboxSink(node: StreamNode, plan: OperatorPlan): Sink<unknown> {
-  // By shape: the job may have been built with another copy of Millrace.
-  const { sink } = (node.createOperator as NonNullable<StreamNode['createOperator']>)() as { readonly sink?: Sink<unknown> }
+  const sink = sinkOf(node)
   if (sink !== undefined && (sink.createTransactor !== undefined || sink.createCommitter === undefined)) return sink
   throw notOnAws(
     plan,

@@ -14,10 +14,11 @@ import type {
   ValueState,
   ValueStateDescriptor,
 } from '../core/index.js'
-import { MillraceError } from '../core/index.js'
+import { MillraceError, type ResourceBindings } from '../core/index.js'
 import type { OperatorMetrics } from '../operators/operator-metrics.js'
 import type { OperatorContext } from '../operators/stream-operator.js'
 import { type KeyedStateBackend, StateScope, stateHandle } from '../state/index.js'
+import { physicalName } from './job-resources.js'
 
 type Place = Pick<OperatorContext, 'uid' | 'name' | 'subtaskIndex' | 'parallelism' | 'maxParallelism' | 'attemptNumber'>
 
@@ -30,6 +31,7 @@ export class SubtaskRuntimeContext implements RuntimeContext {
   readonly maxParallelism: number
   readonly attemptNumber: number
   readonly #scope: StateScope | undefined
+  readonly #bindings: ResourceBindings | undefined
 
   constructor(
     readonly jobName: string,
@@ -37,6 +39,7 @@ export class SubtaskRuntimeContext implements RuntimeContext {
     readonly parameters: JobParameters,
     readonly metrics: OperatorMetrics,
     backend: KeyedStateBackend | undefined,
+    bindings?: ResourceBindings,
   ) {
     this.operatorName = place.name
     this.uid = place.uid
@@ -45,6 +48,11 @@ export class SubtaskRuntimeContext implements RuntimeContext {
     this.maxParallelism = place.maxParallelism
     this.attemptNumber = place.attemptNumber
     this.#scope = backend && new StateScope(backend)
+    this.#bindings = bindings
+  }
+
+  physicalName(name: string): string {
+    return physicalName(this.#bindings, name)
   }
 
   addAccumulator<A extends Accumulator<never, unknown>>(name: string, accumulator: A): A {

@@ -44,6 +44,7 @@ export function harnessRuntimeContext(place: HarnessPlace): RuntimeContext {
       },
       gauge() {},
     },
+    physicalName: (name) => name,
     getState: noState,
     getListState: noState,
     getMapState: noState,

@@ -130,6 +130,7 @@ export class SourceHarness<T, Split extends SourceSplit, EnumState> {
   #enumeratorContext(): EnumeratorContext<Split> {
     return {
       parallelism: this.#parallelism,
+      physicalName: (name) => name,
       assignSplit: (subtask, split) => this.#readers[subtask].addSplits([JSON.parse(JSON.stringify(split)) as Split]),
       signalNoMoreSplits: (subtask) => this.#readers[subtask].notifyNoMoreSplits(),
       schedule: (_intervalMs, discovery) => this.#discoveries.push(discovery),

@@ -71,7 +71,7 @@ export class Deployed {
       MILLRACE_PARALLELISM: String(this.parallelism),
       MILLRACE_TABLE: 'table',
       MILLRACE_BUCKET: 'bucket',
-      MILLRACE_SOURCES: JSON.stringify(Object.fromEntries(Object.entries(sourceStreams).map(([id, logical]) => [logical, this.stream(id)]))),
+      MILLRACE_BINDINGS: JSON.stringify(Object.fromEntries(Object.entries(sourceStreams).map(([id, logical]) => [logical, this.stream(id)]))),
       MILLRACE_QUEUES: JSON.stringify(Object.fromEntries(queues)),
       ...(stage === undefined
         ? {}

@@ -167,7 +167,7 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
       MILLRACE_PARALLELISM: '2',
       MILLRACE_TABLE: 'table',
       MILLRACE_BUCKET: 'bucket',
-      MILLRACE_SOURCES: '{}',
+      MILLRACE_BINDINGS: '{}',
       MILLRACE_QUEUES: '{}',
     }
     const { stdout, stderr } = spawnSync(process.execPath, [join(folder, 'try.mjs')], { encoding: 'utf8', env: { ...process.env, ...variables } })

@@ -52,6 +52,7 @@ test('a thread sleeps itself for what is due soon, and only for that: then it re
       parallelism: 1,
       maxParallelism: undefined,
       parameters: {},
+      bindings: undefined,
       checkpointDir: undefined,
       exactlyOnce: true,
       autoWatermarkIntervalMs: 0,

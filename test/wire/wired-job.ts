@@ -115,7 +115,7 @@ export class WiredJob {
       MILLRACE_PARALLELISM: String(this.parallelism),
       MILLRACE_TABLE: this.table,
       MILLRACE_BUCKET: this.bucket,
-      MILLRACE_SOURCES: JSON.stringify(Object.fromEntries(Object.entries(sourceStreams).map(([id, logical]) => [logical, streams.get(id)]))),
+      MILLRACE_BINDINGS: JSON.stringify(Object.fromEntries(Object.entries(sourceStreams).map(([id, logical]) => [logical, streams.get(id)]))),
       MILLRACE_QUEUES: JSON.stringify(Object.fromEntries(queues)),
     }
     if (stage !== undefined) {

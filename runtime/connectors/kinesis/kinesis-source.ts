@@ -40,6 +40,7 @@ export function kinesisSource<T>({ stream, deserialize }: KinesisSourceOptions<T
   return {
     name: 'kinesis-source',
     boundedness: 'unbounded',
+    resources: [{ name: stream, kind: 'stream', access: 'read' }],
     stream,
     deserialize,
     createEnumerator: () => {
