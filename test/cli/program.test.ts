@@ -40,7 +40,8 @@ describe('millrace command line', () => {
   it('hands options and the parameters behind -- to run', async () => {
     const words =
       'run job.ts --parallelism 4 --checkpoint-dir ck --checkpoint-interval 500 --max-parallelism 256 --checkpoint-mode at-least-once --from latest'
-    const more = '--restart fixed-delay:3:1000 --retain 2 --threads 0 --bind a=x --bind b=y=z --metrics-json m.json --quiet -- --input x.log --parallelism 9'
+    const more =
+      '--restart fixed-delay:3:1000 --retain 2 --threads 0 --bind a=x --bind b=y=z --metrics-json m.json --quiet -- --input x.log --parallelism 9'
     const { calls, exitCode, error } = await parse(...`${words} ${more}`.split(' '))
     expect(error).toBeUndefined()
     expect(calls).toEqual([
