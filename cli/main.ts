@@ -2,7 +2,7 @@
 import { createRequire } from 'node:module'
 import { CommanderError } from 'commander'
 import { formatError } from './error-report.js'
-import { EXIT } from './exit-codes.js'
+import { EXIT, exitCodeOf } from './exit-codes.js'
 import { buildProgram, COMMANDS } from './program.js'
 
 process.setSourceMapsEnabled(true)
@@ -29,7 +29,7 @@ async function main(argv: readonly string[]): Promise<number> {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.finished : EXIT.usage
     const verbose = process.env.MILLRACE_TRACE === '1' || ownArguments(argv).includes('--verbose-errors')
     process.stderr.write(`${formatError(thrown, verbose)}\n`)
-    return (thrown as { readonly code?: unknown } | null)?.code === 'OPTION_INVALID' ? EXIT.usage : EXIT.failed
+    return exitCodeOf((thrown as { readonly code?: unknown } | null)?.code)
   }
 }
 

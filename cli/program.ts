@@ -1,6 +1,8 @@
 import { Command, Option } from 'commander'
-import { checkpointsCommand } from './checkpoints-command.js'
-import { cancelCommand, savepointCommand, statusCommand, stopCommand } from './control-commands.js'
+import { cancelCommand } from './control-commands.js'
+import type { WaitFlags } from './deployed-checkpoints.js'
+import type { DeployedFlags } from './deployed-target.js'
+import { checkpoints, type StopFlags, savepoint, status, stop } from './job-commands.js'
 import { binding, integer, restartStrategy } from './option-parsers.js'
 import { type PlanFlags, planCommand } from './plan-command.js'
 import { type RunFlags, runCommand } from './run-command.js'
@@ -9,27 +11,22 @@ import { type RunFlags, runCommand } from './run-command.js'
 export interface Commands {
   run(path: string, parameters: readonly string[], flags: RunFlags): Promise<number>
   plan(path: string, parameters: readonly string[], flags: PlanFlags): Promise<void>
-  checkpoints(directory: string, flags: { readonly json?: boolean }): Promise<void>
-  stop(target: string, flags: { readonly drain?: boolean; readonly savepoint?: string }): Promise<void>
-  savepoint(target: string, directory: string): Promise<void>
-  cancel(target: string): Promise<void>
-  status(target: string, flags: { readonly json?: boolean }): Promise<void>
+  checkpoints(folder: string | undefined, flags: JobFlags): Promise<void>
+  stop(folder: string | undefined, flags: StopFlags): Promise<void>
+  savepoint(folder: string | undefined, path: string | undefined, flags: JobFlags & WaitFlags): Promise<void>
+  cancel(folder: string, flags: { readonly json?: boolean }): Promise<void>
+  status(folder: string | undefined, flags: JobFlags): Promise<void>
 }
 
-export const COMMANDS: Commands = {
-  run: runCommand,
-  plan: planCommand,
-  checkpoints: checkpointsCommand,
-  stop: stopCommand,
-  savepoint: savepointCommand,
-  cancel: cancelCommand,
-  status: statusCommand,
-}
+/** Which deployed job is meant, if one is. */
+type JobFlags = DeployedFlags & { readonly json?: boolean }
+
+export const COMMANDS: Commands = { run: runCommand, plan: planCommand, checkpoints, stop, savepoint, cancel: cancelCommand, status }
 
 /** The `millrace` command. `onExitCode` is told the exit code of a run that ended without an error. */
 export function buildProgram(commands: Commands, version: string, onExitCode: (code: number) => void): Command {
   const program = new Command('millrace')
-    .description("Runs stream processing jobs in Apache Flink's model in one Node process.")
+    .description("Runs stream processing jobs in Apache Flink's model in one Node process, and looks after deployed ones.")
     .version(version, '-V, --version')
     .option('--verbose-errors', 'show stack traces with errors (also MILLRACE_TRACE=1)')
     .showHelpAfterError('(millrace --help, or millrace COMMAND --help, shows the usage)')
@@ -44,12 +41,6 @@ export function buildProgram(commands: Commands, version: string, onExitCode: (c
     .addOption(new Option('--format <format>', 'form of the output').choices(['text', 'mermaid', 'json']).default('text'))
     .option('--parallelism <n>', 'default parallelism', integer(1, 32_768))
     .action((job: string, parameters: string[], flags: PlanFlags) => commands.plan(job, parameters, flags))
-  program
-    .command('checkpoints')
-    .description('list the checkpoints and savepoints in a folder')
-    .argument('<dir>', 'checkpoint folder')
-    .option('--json', 'as JSON')
-    .action((dir: string, flags: { json?: boolean }) => commands.checkpoints(dir, flags))
   addControl(program, commands)
   // Accepted behind the command too, where people type it.
   for (const command of program.commands) command.option('--verbose-errors', 'show stack traces with errors')
@@ -83,29 +74,49 @@ function addRun(program: Command, commands: Commands, onExitCode: (code: number)
 }
 
 function addControl(program: Command, commands: Commands): void {
-  const target = 'checkpoint folder of the running job, or its --control file'
-  program
-    .command('stop')
-    .description('stop a running job with a last checkpoint')
-    .argument('<dir>', target)
-    .option('--drain', 'end as if the input were over: all windows fire; not to be resumed')
-    .option('--savepoint <dir>', 'folder for a savepoint in place of the checkpoint')
-    .action((dir: string, flags: { drain?: boolean; savepoint?: string }) => commands.stop(dir, flags))
-  program
-    .command('savepoint')
-    .description('take a savepoint of a running job, which goes on')
-    .argument('<dir>', target)
-    .argument('<path>', 'folder for the savepoint')
-    .action((dir: string, path: string) => commands.savepoint(dir, path))
+  const running = 'checkpoint folder of the running job, or its --control file'
+  onJob(program.command('status').description('show how a job does').argument('[dir]', running)).action((dir: string | undefined, flags: JobFlags) =>
+    commands.status(dir, flags),
+  )
+  onJob(
+    program.command('checkpoints').description('list the checkpoints and savepoints of a job, or in a folder').argument('[dir]', 'checkpoint folder'),
+  ).action((dir: string | undefined, flags: JobFlags) => commands.checkpoints(dir, flags))
+  waiting(
+    onJob(
+      program
+        .command('savepoint')
+        .description('take a savepoint of a job, which goes on')
+        .argument('[dir]', running)
+        .argument('[path]', 'folder for the savepoint (of a deployed job: its bucket)'),
+    ),
+  ).action((dir: string | undefined, path: string | undefined, flags: JobFlags & WaitFlags) => commands.savepoint(dir, path, flags))
+  waiting(
+    onJob(
+      program
+        .command('stop')
+        .description('stop a job with a last checkpoint (a deployed one: with a savepoint)')
+        .argument('[dir]', running)
+        .option('--drain', 'end as if the input were over: all windows fire; not to be resumed (embedded jobs only)')
+        .option('--savepoint <dir>', 'folder for a savepoint in place of the checkpoint (embedded jobs only)'),
+    ),
+  ).action((dir: string | undefined, flags: StopFlags) => commands.stop(dir, flags))
   program
     .command('cancel')
-    .description('end a running job at once, without a checkpoint')
-    .argument('<dir>', target)
-    .action((dir: string) => commands.cancel(dir))
-  program
-    .command('status')
-    .description('show how a running job does')
-    .argument('<dir>', target)
-    .option('--json', 'everything, as JSON')
-    .action((dir: string, flags: { json?: boolean }) => commands.status(dir, flags))
+    .description('end a running embedded job at once, without a checkpoint')
+    .argument('<dir>', running)
+    .option('--json', 'the result as JSON')
+    .action((dir: string, flags: { json?: boolean }) => commands.cancel(dir, flags))
+}
+
+/** Options by which a deployed job is named. */
+function onJob(command: Command): Command {
+  return command
+    .option('--stack <name>', 'the CloudFormation stack of a deployed job')
+    .option('--job <name>', 'the job, in a stack of several')
+    .option('--function <name>', 'in place of --stack: name or ARN of its control function')
+    .option('--json', 'the result as JSON')
+}
+
+function waiting(command: Command): Command {
+  return command.option('--timeout <seconds>', 'a deployed job: give it up when it takes longer (default 600)', integer(1))
 }

@@ -78,9 +78,13 @@ describe('millrace command line', () => {
     ])
     expect((await parse('checkpoints', 'ck', '--json')).calls).toEqual([['checkpoints', 'ck', { json: true }]])
     expect((await parse('stop', 'ck', '--drain', '--savepoint', 'sp')).calls).toEqual([['stop', 'ck', { drain: true, savepoint: 'sp' }]])
-    expect((await parse('savepoint', 'ck', 'sp')).calls).toEqual([['savepoint', 'ck', 'sp']])
-    expect((await parse('cancel', 'ck')).calls).toEqual([['cancel', 'ck']])
+    expect((await parse('savepoint', 'ck', 'sp')).calls).toEqual([['savepoint', 'ck', 'sp', {}]])
+    expect((await parse('cancel', 'ck')).calls).toEqual([['cancel', 'ck', {}]])
     expect((await parse('status', 'ck')).calls).toEqual([['status', 'ck', {}]])
+    expect((await parse('status', '--stack', 'shop', '--job', 'tally', '--json')).calls).toEqual([
+      ['status', undefined, { stack: 'shop', job: 'tally', json: true }],
+    ])
+    expect((await parse('stop', '--function', 'f', '--timeout', '30')).calls).toEqual([['stop', undefined, { function: 'f', timeout: 30 }]])
   })
 
   it.each([
@@ -94,8 +98,8 @@ describe('millrace command line', () => {
     [['run', 'job.ts', '--checkpoint-mode', 'twice'], /Allowed choices are exactly-once, at-least-once/],
     [['run', 'job.ts', '--restart', 'fixed-delay:3'], /fixed-delay:ATTEMPTS:DELAY_MS/],
     [['plan', 'job.ts', '--format', 'svg'], /Allowed choices are text, mermaid, json/],
-    [['checkpoints'], /missing required argument 'dir'/],
-    [['savepoint', 'ck'], /missing required argument 'path'/],
+    [['savepoint', '--stack', 's', '--timeout', '0'], /whole number, at least 1/],
+    [['cancel'], /missing required argument 'dir'/],
   ])('refuses %j', async (words, message) => {
     const { calls, error, output } = await parse(...words)
     expect(calls).toEqual([])

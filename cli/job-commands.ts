@@ -1,0 +1,49 @@
+import { MillraceError } from '../runtime/core/index.js'
+import { checkpointsCommand } from './checkpoints-command.js'
+import { savepointCommand, statusCommand, stopCommand } from './control-commands.js'
+import { deployedCheckpoints, deployedSavepoint, deployedStop, type WaitFlags } from './deployed-checkpoints.js'
+import { deployedStatus } from './deployed-status.js'
+import { type DeployedFlags, isDeployed } from './deployed-target.js'
+
+/** Commands on a job that runs embedded (a folder says which) or is deployed (flags say which). */
+
+export async function status(folder: string | undefined, flags: DeployedFlags & { readonly json?: boolean }): Promise<void> {
+  if (oneTarget(folder, flags)) await deployedStatus(flags)
+  else await statusCommand(folder as string, flags)
+}
+
+export async function checkpoints(folder: string | undefined, flags: DeployedFlags & { readonly json?: boolean }): Promise<void> {
+  if (oneTarget(folder, flags)) await deployedCheckpoints(flags)
+  else await checkpointsCommand(folder as string, flags)
+}
+
+export async function savepoint(folder: string | undefined, path: string | undefined, flags: DeployedFlags & WaitFlags): Promise<void> {
+  if (oneTarget(folder, flags)) return deployedSavepoint(flags)
+  if (path === undefined) throw invalid('A savepoint of an embedded job needs a folder', 'Give it behind the checkpoint folder.')
+  await savepointCommand(folder as string, path, flags)
+}
+
+export interface StopFlags extends DeployedFlags, WaitFlags {
+  readonly drain?: boolean
+  readonly savepoint?: string
+}
+
+export async function stop(folder: string | undefined, flags: StopFlags): Promise<void> {
+  if (!oneTarget(folder, flags)) return stopCommand(folder as string, flags)
+  if (flags.savepoint !== undefined) throw invalid('The savepoint of a deployed job stands in its bucket', 'Leave out --savepoint.')
+  await deployedStop(flags)
+}
+
+/** True: a deployed job. Throws OPTION_INVALID unless exactly one is named. */
+export function oneTarget(folder: string | undefined, flags: DeployedFlags): boolean {
+  const deployed = isDeployed(flags)
+  if (flags.stack !== undefined && flags.function !== undefined) throw invalid('--stack and --function exclude each other', 'Give one of them.')
+  if (flags.job !== undefined && flags.stack === undefined) throw invalid('--job names a job of a stack', 'Add --stack NAME.')
+  if (deployed && folder !== undefined) throw invalid('A folder and a deployed job cannot both be meant', 'Leave out one of them.')
+  if (deployed || folder !== undefined) return deployed
+  throw invalid('Nothing says which job is meant', 'Give the folder of an embedded job, or --stack NAME of a deployed one.')
+}
+
+function invalid(what: string, todo: string): MillraceError {
+  return new MillraceError('OPTION_INVALID', { what, where: 'command line', todo })
+}

@@ -1,0 +1,90 @@
+import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation'
+import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda'
+import { mockClient } from 'aws-sdk-client-mock'
+import { type MockInstance, vi } from 'vitest'
+import { controlHandler } from '../../functions/control-handler.js'
+import type { Job } from '../../runtime/index.js'
+import { Deployed } from '../aws/deployed.js'
+import { AwsImitation } from '../aws/imitation.js'
+
+interface Output {
+  readonly OutputKey: string
+  readonly OutputValue: string
+  readonly ExportName?: string
+}
+
+/**
+ * A job deployed on the imitation of AWS, with a CloudFormation and a Lambda that runs its control function, behind the SDK's clients; and what
+ * commands write.
+ */
+export class DeployedWorld {
+  readonly aws = new AwsImitation()
+  readonly stacks = new Map<string, readonly Output[]>([['shop', [{ OutputKey: 'tallyControl1A2B3C4D', OutputValue: 'shop-control' }]]])
+  /** Names of the functions that were called, with the requests. */
+  readonly invoked: { readonly name: string; readonly request: Record<string, unknown> }[] = []
+  /** Runs before each call of the control function; may throw as Lambda or the function would. */
+  onInvoke: ((request: Record<string, unknown>) => void | Promise<void>) | undefined
+  deployed!: Deployed
+  stdout = ''
+  stderr = ''
+  readonly #cloudFormation = mockClient(CloudFormationClient)
+  readonly #lambda = mockClient(LambdaClient)
+  readonly #spies: MockInstance[]
+
+  private constructor() {
+    this.#cloudFormation.on(DescribeStacksCommand).callsFake(({ StackName }) => {
+      const Outputs = this.stacks.get(StackName)
+      if (Outputs !== undefined) return { Stacks: [{ Outputs }] }
+      throw Object.assign(new Error(`Stack with id ${StackName} does not exist`), { name: 'ValidationError' })
+    })
+    this.#lambda.on(InvokeCommand).callsFake(({ FunctionName, Payload }) => this.#invoke(FunctionName, Payload))
+    this.#spies = [
+      vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
+        this.stdout += String(text)
+        return true
+      }),
+      vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
+        this.stderr += String(text)
+        return true
+      }),
+    ]
+  }
+
+  static async of(job: Job, parallelism = 1): Promise<DeployedWorld> {
+    const world = new DeployedWorld()
+    world.deployed = await Deployed.active(world.aws, job, [], parallelism)
+    return world
+  }
+
+  async #invoke(name: string, payload: Uint8Array): Promise<object> {
+    if (name !== 'shop-control') throw Object.assign(new Error(`Function not found: ${name}`), { name: 'ResourceNotFoundException' })
+    const request = JSON.parse(new TextDecoder().decode(payload)) as Record<string, unknown>
+    this.invoked.push({ name, request })
+    const answer = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
+    await this.onInvoke?.(request)
+    try {
+      return { Payload: answer(await controlHandler(this.deployed.job, this.deployed.options())(request)) }
+    } catch (thrown) {
+      const { name: errorType, message: errorMessage } = thrown as Error
+      return { FunctionError: 'Unhandled', Payload: answer({ errorType, errorMessage }) }
+    }
+  }
+
+  /** What was written to stdout since the last call. */
+  said(): string {
+    const { stdout } = this
+    this.stdout = ''
+    return stdout
+  }
+
+  json<T = Record<string, unknown>>(): T {
+    return JSON.parse(this.said()) as T
+  }
+
+  end(): void {
+    for (const spy of this.#spies) spy.mockRestore()
+    this.#cloudFormation.restore()
+    this.#lambda.restore()
+    this.aws.restore()
+  }
+}
