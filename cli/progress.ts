@@ -34,9 +34,14 @@ export function isoTime(epochMs: number | null): string {
   return Math.abs(epochMs) <= 8.64e15 ? new Date(epochMs).toISOString() : epochMs > 0 ? 'end' : '-'
 }
 
+const HOUR = 3_600_000
+
 export function seconds(ms: number): string {
   if (ms < 10_000) return `${(Math.max(0, ms) / 1000).toFixed(1)} s`
-  return ms < 120_000 ? `${Math.round(ms / 1000)} s` : `${Math.floor(ms / 60_000)} min ${Math.round((ms % 60_000) / 1000)} s`
+  if (ms < 120_000) return `${Math.round(ms / 1000)} s`
+  if (ms < 2 * HOUR) return `${Math.floor(ms / 60_000)} min ${Math.floor((ms % 60_000) / 1000)} s`
+  if (ms < 48 * HOUR) return `${Math.floor(ms / HOUR)} h ${Math.floor((ms % HOUR) / 60_000)} min`
+  return `${Math.floor(ms / (24 * HOUR))} d ${Math.floor((ms % (24 * HOUR)) / HOUR)} h`
 }
 
 export function bytes(size: number): string {
