@@ -18,6 +18,9 @@ export interface Mutant {
 
 const SUBTASK = 'runtime/task/stage-subtask.ts'
 const CHANNELS = 'runtime/task/input-channels.ts'
+const STEP = 'runtime/task/stage-step.ts'
+const DELIVERY = 'runtime/task/stage-delivery.ts'
+const FENCE = 'runtime/task/stage-fence.ts'
 const SPLITS = 'runtime/task/split-start.ts'
 const ACTIVATION = 'runtime/task/job-activation.ts'
 const RESTORES: readonly string[] = ['restore', 'restore-zombies', 'rescale', 'everything']
@@ -26,7 +29,7 @@ const APPEND = '    const version = memory.version + 1\n    const expiresAtMs'
 const sendFirst = (condition: string): Edit => ({
   file: SUBTASK,
   find: APPEND,
-  replace: `    if (${condition}) await this.#send(memory, prepared.outbox)\n${APPEND}`,
+  replace: `    if (${condition}) await this.#delivery.send(memory, prepared.outbox)\n${APPEND}`,
 })
 
 export const MUTANTS: readonly Mutant[] = [
@@ -47,8 +50,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: SUBTASK,
-        find: 'ports.clock.now() + this.#settings.logRetentionMs\n    if (',
-        replace: 'ports.clock.now() + this.#settings.logRetentionMs / 20\n    if (',
+        find: 'ports.clock.now() + settings.logRetentionMs\n    if (',
+        replace: 'ports.clock.now() + settings.logRetentionMs / 20\n    if (',
       },
       { file: 'runtime/task/stage-commit.ts', find: 'settings.logRetentionMs / 2', replace: 'settings.logRetentionMs / 40' },
     ],
@@ -57,19 +60,19 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'outbox-not-ensured',
     what: 'the next version is committed though nobody knows that the outbox of the one before has arrived',
-    edits: [{ file: SUBTASK, find: '      await this.#ensureSent(memory, work)', replace: '      memory.sent = true' }],
+    edits: [{ file: SUBTASK, find: '      await this.#delivery.ensureSent(memory, work)', replace: '      memory.sent = true' }],
   },
   {
     name: 'sent-by-control-commit',
     what: 'a batch from behind the position says that the outbox was sent, even if the head is no commit of a batch',
-    edits: [{ file: SUBTASK, find: "head.kind === 'BATCH' && work.kind === 'batch'", replace: "head.position !== null && work.kind === 'batch'" }],
+    edits: [{ file: DELIVERY, find: "head.kind === 'BATCH' && work.kind === 'batch'", replace: "head.position !== null && work.kind === 'batch'" }],
   },
   {
     name: 'sent-by-snapshot',
     what: 'the same, but only if the head is a snapshot',
     edits: [
       {
-        file: SUBTASK,
+        file: DELIVERY,
         find: "head.kind === 'BATCH' && work.kind === 'batch'",
         replace: "(head.kind === 'BATCH' || (head.base.version === version && head.position !== null)) && work.kind === 'batch'",
       },
@@ -94,7 +97,7 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: SUBTASK,
-        find: '    } catch (error) {\n      await this.#drop()\n      throw error\n    } finally',
+        find: '    } catch (error) {\n      await this.#memory.drop()\n      throw error\n    } finally',
         replace: '    } catch (error) {\n      throw error\n    } finally',
       },
     ],
@@ -119,7 +122,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: "a batch of a former attempt's mapping is taken",
     edits: [
       {
-        file: SUBTASK,
+        file: FENCE,
         find: 'work.attempt !== undefined && work.attempt !== head.attempt) {',
         replace: "work.attempt !== undefined && work.attempt !== head.attempt && work.kind === 'end') {",
       },
@@ -206,14 +209,18 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'stopped-acknowledges',
     what: 'a stopped subtask acknowledges batches that it does not take',
-    edits: [{ file: SUBTASK, find: '      throw onHold(this.log)', replace: '      return false' }],
+    edits: [{ file: FENCE, find: '    throw onHold(log)', replace: '    return false' }],
     profiles: ['stop', 'rescale', 'everything'],
   },
   {
     name: 'sweep-not-resumed',
     what: 'timers that were still to fire when a commit ended are forgotten by an instance that starts cold',
     edits: [
-      { file: 'runtime/task/live-stage.ts', find: 'if (this.#sweep !== null) this.#beginSweepAgain(this.#sweep)', replace: 'this.#sweep = null' },
+      {
+        file: 'runtime/task/head-sweep.ts',
+        find: 'const { inputs: before } = this.#interrupted',
+        replace: 'this.#interrupted = null\n    const before = inputs\n    if (before) return',
+      },
     ],
     profiles: ['crashes', 'zombies', 'everything'],
     kinds: ['tumbling', 'sliding', 'session', 'timers', 'three-stage'],
@@ -235,16 +242,16 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'the first commit of a long batch takes the position of its last record',
     edits: [
       {
-        file: SUBTASK,
-        find: '        more = true\n        break',
-        replace: '        more = true\n        live.position = work.records[work.records.length - 1].position\n        break',
+        file: STEP,
+        find: '      more = true\n      break',
+        replace: '      more = true\n      live.position = work.records[work.records.length - 1].position\n        break',
       },
     ],
   },
   {
     name: 'records-taken-twice',
     what: 'a source does not skip records that it has taken',
-    edits: [{ file: SUBTASK, find: '      if (live.position !== undefined && record.position <= live.position) continue', replace: '' }],
+    edits: [{ file: STEP, find: '    if (live.position !== undefined && record.position <= live.position) continue', replace: '' }],
   },
   {
     name: 'reset-keeps-sequence-numbers',

@@ -1,17 +1,15 @@
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/index.js'
-import { type CompiledJob, vertexOf } from '../plan/index.js'
+import { vertexOf } from '../plan/index.js'
 import type { SplitInfo, Successor } from '../ports/index.js'
-import { BatchProcessingTime } from './batch-processing-time.js'
-import { type CommitRecord, decodeCommit, encodeCommit, storePart } from './commit-record.js'
+import { type CommitRecord, decodeCommit, encodeCommit, partPlace, storePart } from './commit-record.js'
 import { JobControl } from './job-control.js'
-import { LiveStage } from './live-stage.js'
+import { openStage, type StagePlace } from './open-stage.js'
 import { encodeOutbox } from './outbox.js'
 import { isRecordStreamSource } from './record-stream-source.js'
 import type { WatermarkProgress } from './rising-output.js'
 import { forgottenSplit, lostLog, orphanSplit, otherAttempt, registrationRefused } from './stage-errors.js'
 import { subtaskLogName } from './stage-names.js'
-import { DEFAULT_STAGE_SETTINGS } from './stage-settings.js'
-import type { StageSubtask, StageSubtaskOptions } from './stage-subtask.js'
+import type { StageSubtask } from './stage-subtask.js'
 
 /**
  * How a split of a source begins whose parents have been read to their ends, in steps that any instance may repeat:
@@ -20,7 +18,7 @@ import type { StageSubtask, StageSubtaskOptions } from './stage-subtask.js'
  */
 export class SplitStart {
   constructor(
-    readonly options: StageSubtaskOptions,
+    readonly place: StagePlace,
     readonly sibling: (splitId: string) => StageSubtask,
     /** Logical name of the stream, where it is known; else the job is asked. */
     readonly knownStream: string | undefined,
@@ -28,23 +26,23 @@ export class SplitStart {
 
   get #stream(): string {
     if (this.knownStream !== undefined) return this.knownStream
-    const job = this.options.describe()
-    const source = job.nodes.get(vertexOf(job.graph, this.options.stage).operators[0].uid)?.source?.source
+    const job = this.place.describe()
+    const source = job.nodes.get(vertexOf(job.graph, this.place.stage).operators[0].uid)?.source?.source
     return source !== undefined && isRecordStreamSource(source) ? source.stream : ''
   }
 
   #splits(): Promise<readonly SplitInfo[]> {
-    return this.options.ports.streams.splits(this.#stream)
+    return this.place.ports.streams.splits(this.#stream)
   }
 
   /** Those that continue this split. */
   async successors(): Promise<readonly Successor[]> {
-    return successorsIn(await this.#splits(), this.options.subtask)
+    return successorsIn(await this.#splits(), this.place.subtask)
   }
 
   /** Those that continue this split, if it is closed and has been read to its end; undefined if not. */
   async ifDrained(position: bigint | undefined): Promise<readonly Successor[] | undefined> {
-    const { ports, subtask } = this.options
+    const { ports, subtask } = this.place
     if (!(await ports.streams.drained(this.#stream, subtask, position))) return undefined
     const splits = await this.#splits()
     // Its END, which cannot be taken back, names who goes on: nobody would be found, and the records in between are gone.
@@ -60,7 +58,7 @@ export class SplitStart {
     if (attempt !== undefined && attempt !== current) throw otherAttempt(log, current, attempt)
     const known = (await this.#splits()).find((split) => split.splitId === splitId)
     const parents = known?.parents ?? []
-    if (parents.length === 0) throw record?.sources[this.options.stage]?.[splitId] === undefined ? orphanSplit(log, splitId) : lostLog(log)
+    if (parents.length === 0) throw record?.sources[this.place.stage]?.[splitId] === undefined ? orphanSplit(log, splitId) : lostLog(log)
     const heads: CommitRecord[] = []
     for (const parent of parents) heads.push(await this.sibling(parent).endSplit(current))
     await this.#begin({ splitId, parents }, heads, current)
@@ -86,7 +84,7 @@ export class SplitStart {
   }
 
   async #begin({ splitId, parents }: Successor, heads: readonly CommitRecord[], attempt: number): Promise<void> {
-    const { deployment, ports, stage } = this.options
+    const { deployment, ports, settings, stage } = this.place
     const log = this.#log(splitId)
     const { revision } = deployment
     const registered = await JobControl.register(ports, deployment.job, { attempt, stage, split: { splitId, parents }, revision })
@@ -102,7 +100,7 @@ export class SplitStart {
     }
     const version = (item?.version ?? 0) + 1
     const record = await this.#firstCommit(splitId, version, heads, { ...registered, attempt })
-    const expiresAtMs = ports.clock.now() + (this.options.settings?.logRetentionMs ?? DEFAULT_STAGE_SETTINGS.logRetentionMs)
+    const expiresAtMs = ports.clock.now() + settings.logRetentionMs
     // `lost`: another instance has begun it, or a restore has come between; whoever reads the log sees which.
     await ports.log.append(log, { version, payload: encodeCommit(record), expiresAtMs })
     ports.count('split-started')
@@ -115,7 +113,7 @@ export class SplitStart {
     heads: readonly CommitRecord[],
     { attempt, epoch, ordinal, stopped }: { readonly attempt: number; readonly epoch: number; readonly ordinal: number; readonly stopped: boolean },
   ): Promise<CommitRecord> {
-    const { deployment, describe, ports } = this.options
+    const { deployment, ports, settings } = this.place
     const start: CommitRecord = {
       format: 2,
       plan: deployment.plan,
@@ -141,45 +139,28 @@ export class SplitStart {
       outbox: null,
       head: null,
     }
-    const live = await this.#open(splitId, describe(), start)
+    const opened = { version: 0, head: start, segments: new Map(), operatorStates: new Map(), stash: [] }
+    const live = await openStage({ ...this.place, subtask: splitId }, opened)
     const frames = live.helloFrames(stopped)
     const record = { ...start, ...live.progress }
     await live.close()
     const outbox = encodeOutbox({ frames, sinks: [], letters: [], wakeAt: null, ack: null })
-    const { inlineBytes } = { ...DEFAULT_STAGE_SETTINGS, ...this.options.settings }
-    const place = { blobs: ports.parts, log: this.#log(splitId), version, inlineBytes, nonce: () => ports.nonce() }
+    const place = partPlace(ports, this.#log(splitId), version, settings.inlineBytes)
     return { ...record, outbox: await storePart(place, outbox) }
   }
 
-  #open(splitId: string, job: CompiledJob, head: CommitRecord): Promise<LiveStage> {
-    const { parameters, ports, stage } = this.options
-    const time = new BatchProcessingTime(ports.clock)
-    time.beginAt(head.lastNow)
-    const options = {
-      job,
-      vertex: vertexOf(job.graph, stage),
-      subtask: splitId,
-      parameters,
-      time,
-      packing: { compression: ports.compression, frameBytes: this.options.settings?.frameBytes ?? DEFAULT_STAGE_SETTINGS.frameBytes },
-      random: () => ports.random(),
-      count: () => {},
-    }
-    return LiveStage.open(options, { version: 0, head, segments: new Map(), operatorStates: new Map(), stash: [] })
-  }
-
   #log(splitId: string): string {
-    return subtaskLogName(this.options.deployment, this.options.stage, splitId)
+    return subtaskLogName(this.place.deployment, this.place.stage, splitId)
   }
 
   async #head(splitId: string): Promise<CommitRecord | undefined> {
     const log = this.#log(splitId)
-    const { item } = await this.options.ports.log.head(log)
+    const { item } = await this.place.ports.log.head(log)
     return item && decodeCommit(log, item)
   }
 
   async #jobRecord() {
-    return JobControl.read(this.options.ports, this.options.deployment.job)
+    return JobControl.read(this.place.ports, this.place.deployment.job)
   }
 }
 

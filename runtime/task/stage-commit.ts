@@ -54,7 +54,7 @@ export async function prepareCommit(place: CommitPlace, step: Step): Promise<Pre
   const sinks = live.takeSinkEntries(version, completed)
   const deltas = live.takeDeltas()
   const operatorChanges = await live.takeOperatorChanges(end === undefined ? cut?.epoch : live.epoch + 1, completed)
-  const letters = live.takeLetters()
+  const letters = live.failures.takeLetters()
   const tail = version - head.base.version
   const stale = place.ports.clock.now() - head.base.atMs > settings.logRetentionMs / 2
   const rebased = whole || live.needsBase || tail >= settings.longestTail || stale

@@ -1,8 +1,8 @@
 import { readKeyedState } from '../checkpoint/keyed-restore.js'
 import type { LogHead, LogItem } from '../ports/index.js'
-import { applyOperatorStateChanges, type DecodedSegment, decodeSegment, type KeyedStateBackend, unpack } from '../state/index.js'
+import { type DecodedSegment, decodeSegment, type KeyedStateBackend, unpack } from '../state/index.js'
 import { type CommitRecord, corruptLog, decodeCommit, loadPart } from './commit-record.js'
-import { applyHeldChanges, isHeldChanges } from './held-batches.js'
+import { foldOperatorStates } from './operator-state-fold.js'
 import type { StagePorts } from './stage-ports.js'
 
 type RecoveryPorts = Pick<StagePorts, 'log' | 'parts' | 'checkpoints'>
@@ -44,7 +44,7 @@ export async function recover(ports: RecoveryPorts, log: string, newest: NonNull
     for (const [uid, segment] of await deltasOf(ports, log, commit)) segments.set(uid, [...(segments.get(uid) ?? []), segment])
   }
   const { version, record } = head
-  const operatorStates = await foldOperatorStates(ports, log, await baseElements(ports, log, base), tail.slice(1))
+  const operatorStates = foldOperatorStates(await baseElements(ports, log, base), await operatorChangesOf(ports, log, tail.slice(1)))
   return { version, head: record, segments, operatorStates, stash: await stashOf(ports, log, tail) }
 }
 
@@ -62,6 +62,8 @@ export async function catchUp(
   memory: {
     readonly backends: ReadonlyMap<string, KeyedStateBackend>
     readonly operatorStates: ReadonlyMap<string, readonly unknown[]>
+    /** What its own commits have changed of them, packed. */
+    readonly operatorChanges: readonly Uint8Array[]
     readonly stash: readonly Uint8Array[]
   },
 ): Promise<RecoveredState> {
@@ -69,7 +71,8 @@ export async function catchUp(
     for (const [uid, segment] of await deltasOf(ports, log, commit)) memory.backends.get(uid)?.applyChanges(segment)
   }
   const { version, record } = commits.at(-1) as Commit
-  const operatorStates = await foldOperatorStates(ports, log, memory.operatorStates, commits)
+  const changes = [...memory.operatorChanges, ...(await operatorChangesOf(ports, log, commits))]
+  const operatorStates = foldOperatorStates(memory.operatorStates, changes)
   const stash = [...memory.stash, ...(await stashOf(ports, log, commits))]
   return { version, head: record, segments: new Map(), operatorStates, stash, backends: memory.backends }
 }
@@ -99,25 +102,12 @@ async function baseElements(ports: RecoveryPorts, log: string, base: CommitRecor
   return new Map(unpack(await loadPart(ports.parts, log, base.version, base.operatorStates)) as [string, readonly unknown[]][])
 }
 
-async function foldOperatorStates(
-  ports: RecoveryPorts,
-  log: string,
-  before: ReadonlyMap<string, readonly unknown[]>,
-  commits: readonly Commit[],
-): Promise<ReadonlyMap<string, readonly unknown[]>> {
-  const states = new Map(before)
+async function operatorChangesOf(ports: RecoveryPorts, log: string, commits: readonly Commit[]): Promise<readonly Uint8Array[]> {
+  const changes: Uint8Array[] = []
   for (const { version, record } of commits) {
-    if (record.operatorChanges === null) continue
-    for (const [uid, changes] of unpack(await loadPart(ports.parts, log, version, record.operatorChanges)) as [string, unknown][]) {
-      states.set(uid, foldChanges(states.get(uid) ?? [], changes))
-    }
+    if (record.operatorChanges !== null) changes.push(await loadPart(ports.parts, log, version, record.operatorChanges))
   }
-  return states
-}
-
-/** Operator state after one commit's changes. */
-export function foldChanges(elements: readonly unknown[], changes: unknown): readonly unknown[] {
-  return isHeldChanges(changes) ? applyHeldChanges(elements, changes) : applyOperatorStateChanges(elements, changes)
+  return changes
 }
 
 /** Frames that were consumed since are told by their seq. */

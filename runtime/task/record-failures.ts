@@ -1,0 +1,99 @@
+import { RecordBatch } from '../exchange/index.js'
+import type { FrameOrigin } from './input-channels.js'
+import type { StreamRecord } from './record-stream-source.js'
+import type { DeadLetter, StageEvent } from './stage-ports.js'
+
+/** A record that a function threw for, by where it stood. */
+export interface FailedRecord {
+  /** Names the record; the same after a cold start. */
+  readonly id: string
+  readonly record: unknown
+  /** It is this record; else it is one of a batch. */
+  readonly precise: boolean
+}
+
+export interface FailuresPlace {
+  readonly stage: string
+  readonly subtask: string
+  count(event: StageEvent): void
+}
+
+/** What is being processed, so that whoever catches an error knows whose it is; and the records that failed before, which go to the dead letters. */
+export class RecordFailures {
+  /** Records that failed before, with the error; and batches to be taken record by record, to find the one that fails. */
+  skips: ReadonlyMap<string, string> = new Map()
+  #batch: FailedRecord | undefined
+  #record: StreamRecord | undefined
+  #letters: DeadLetter[] = []
+
+  constructor(readonly place: FailuresPlace) {}
+
+  /** The record (or, unless `precise`, the batch) that is being processed. */
+  get processing(): FailedRecord | undefined {
+    return this.#record === undefined ? this.#batch : { id: this.#idOf(this.#record), record: this.#record.data, precise: true }
+  }
+
+  /** Whether a record of the frame has failed before. */
+  isSuspect(channel: string, seq: number): boolean {
+    if (this.skips.size === 0) return false
+    const prefix = `${channel} ${seq} `
+    for (const id of this.skips.keys()) if (id.startsWith(prefix)) return true
+    return false
+  }
+
+  /** Whether the record goes to the dead letters. */
+  failedBefore(record: StreamRecord): boolean {
+    return this.skips.size > 0 && this.skips.has(this.#idOf(record))
+  }
+
+  /** Processes a batch of a channel, or what is left of it without the records that failed before. */
+  processBatch(batch: RecordBatch, { channel, seq, element }: FrameOrigin, process: (batch: RecordBatch) => void): void {
+    const id = `${channel} ${seq} ${element}`
+    if (!this.skips.has(id)) {
+      this.#batch = { id, record: null, precise: false }
+      process(batch)
+    } else {
+      for (let row = 0; row < batch.size; row++) this.#processRow(`${id} ${row}`, batch, row, process)
+    }
+    this.#batch = undefined
+  }
+
+  #processRow(id: string, batch: RecordBatch, row: number, process: (batch: RecordBatch) => void): void {
+    const error = this.skips.get(id)
+    const record = batch.values[row]
+    if (error !== undefined) {
+      this.#bury(id, error, record)
+      return
+    }
+    this.#batch = { id, record, precise: true }
+    process(RecordBatch.of([record], [batch.timestamps[row]]))
+  }
+
+  /** Processes a record of the stream outside, unless it has failed before. */
+  processRecord(record: StreamRecord, process: () => void): void {
+    // Its name is not made for nothing: a long position as text takes as long as a short record's parsing.
+    const error = this.skips.size === 0 ? undefined : this.skips.get(this.#idOf(record))
+    if (error !== undefined) {
+      this.#bury(this.#idOf(record), error, record.data)
+      return
+    }
+    this.#record = record
+    process()
+    this.#record = undefined
+  }
+
+  #bury(where: string, error: string, record: unknown): void {
+    this.place.count('dead-letter')
+    this.#letters.push({ stage: this.place.stage, subtask: this.place.subtask, where, error, record })
+  }
+
+  #idOf({ position }: StreamRecord): string {
+    return `${this.place.subtask} ${position}`
+  }
+
+  takeLetters(): DeadLetter[] {
+    const letters = this.#letters
+    this.#letters = []
+    return letters
+  }
+}

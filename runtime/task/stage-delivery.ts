@@ -1,0 +1,63 @@
+import type { StageAck } from '../checkpoint/stage-ack.js'
+import { assert } from '../core/index.js'
+import { loadPart, partPlace } from './commit-record.js'
+import type { StagePlace } from './open-stage.js'
+import { decodeOutbox, deliver, type Outbox } from './outbox.js'
+import { storeAck } from './stage-acks.js'
+import type { Memory } from './stage-memory.js'
+import { acksLogName, endedLogName, innerOrdinal, splitOrdinal } from './stage-names.js'
+import type { Work } from './stage-subtask.js'
+
+/** Sends what commits of one subtask have put into their outboxes. */
+export class StageDelivery {
+  constructor(
+    readonly place: StagePlace,
+    readonly log: string,
+  ) {}
+
+  /**
+   * The head's outbox has arrived if this instance sent it, or if a batch from behind the head's is here: the one before was then
+   * acknowledged by whoever committed the head.
+   */
+  async ensureSent(memory: Memory, work: Work): Promise<void> {
+    const { head, version } = memory
+    const { ports } = this.place
+    if (memory.sent || head.outbox === null) return
+    if (head.kind === 'BATCH' && work.kind === 'batch' && work.records[0].position > BigInt(head.position as string)) {
+      ports.count('outbox-known-sent')
+      memory.sent = true
+      return
+    }
+    ports.count('outbox-sent-again')
+    await this.send(memory, decodeOutbox(await loadPart(ports.parts, this.log, version, head.outbox)))
+  }
+
+  async send(memory: Memory, outbox: Outbox): Promise<void> {
+    const { stage, subtask, ports } = this.place
+    const { live, version } = memory
+    await deliver(outbox, {
+      channel: (receiver) => ports.channel(receiver),
+      sink: async (entry) => {
+        const sink = live.sinks.get(entry.uid)
+        assert(sink !== undefined, 'an outbox holds batches for the sinks of its stage')
+        await sink.write(entry)
+      },
+      deadLetter: (index, letter) => ports.deadLetters.write(`${this.log}/${version}/${index}`, letter),
+      wakeUp: (atMs) => ports.pokes.poke({ stage, subtask }, atMs),
+      acknowledge: (ack) => this.#acknowledge(memory, ack),
+      pause: (ms) => ports.pause(ms),
+    })
+    memory.sent = true
+  }
+
+  async #acknowledge({ live, head }: Memory, ack: StageAck): Promise<void> {
+    const { deployment, ports, settings } = this.place
+    const { graph } = live.options.job
+    const version = live.source === undefined ? innerOrdinal(graph, ack.stage, ack.index) : splitOrdinal(graph, ack.index)
+    const name = ack.ended ? endedLogName(deployment, head.attempt) : acksLogName(deployment, head.attempt, ack.checkpointId)
+    const expiresAtMs = ack.ended ? undefined : ports.clock.now() + settings.logRetentionMs
+    // `lost` says that it has been acknowledged before.
+    const place = partPlace(ports, name, version, settings.inlineBytes)
+    await ports.log.append(name, { version, payload: await storeAck(place, ack), expiresAtMs })
+  }
+}

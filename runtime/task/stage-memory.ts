@@ -1,0 +1,104 @@
+import type { SubtaskControl } from '../checkpoint/job-record.js'
+import type { ControlItem, LogItem } from '../ports/index.js'
+import { unpack } from '../state/index.js'
+import type { BatchProcessingTime } from './batch-processing-time.js'
+import type { CommitRecord } from './commit-record.js'
+import type { LiveStage } from './live-stage.js'
+import { openStage, type StagePlace } from './open-stage.js'
+import { expiredLog, otherPlan } from './stage-errors.js'
+import { catchUp, missedCommits, type RecoveredState, recover } from './stage-recovery.js'
+
+/** An instance's knowledge of the subtask, as of one version of the log. */
+export interface Memory {
+  live: LiveStage
+  version: number
+  head: CommitRecord
+  control: SubtaskControl
+  /** The head's outbox has arrived. */
+  sent: boolean
+  readonly openedAtMs: number
+  /** Operator state as it was opened with, and what commits have changed since, packed. */
+  readonly operatorStates: ReadonlyMap<string, readonly unknown[]>
+  readonly operatorChanges: Uint8Array[]
+}
+
+const NO_CONTROL: SubtaskControl = { attempt: 0, begun: 0, stop: false, aborted: 0, completed: 0 }
+
+/** Keeps the memory of one subtask up with its log: warm where others' commits are changes of what it holds, else from the log alone. */
+export class StageMemory {
+  current: Memory | undefined
+
+  constructor(
+    readonly place: StagePlace,
+    readonly log: string,
+    /** What each opening begins with: records that have failed in this invocation. */
+    readonly skips: () => ReadonlyMap<string, string>,
+  ) {}
+
+  async drop(): Promise<void> {
+    const memory = this.current
+    this.current = undefined
+    await memory?.live.close().catch(() => {}) // what failed before is what matters
+  }
+
+  /** The subtask as of the newest version; undefined when nothing was ever committed. Throws LOG_CORRUPT, CHECKPOINT_CORRUPT, PLAN_INVALID. */
+  async load(): Promise<Memory | undefined> {
+    const { ports, settings } = this.place
+    if (this.current !== undefined && ports.clock.now() - this.current.openedAtMs > settings.cacheMaxAgeMs) {
+      ports.count('cache-too-old')
+      await this.drop()
+    }
+    if (this.current !== undefined) {
+      const { items, control } = await ports.log.read(this.log, this.current.version)
+      if (items.length > 0) await this.#take(this.current, items)
+      if (this.current !== undefined) {
+        this.current.control = controlOf(control)
+        return this.current
+      }
+    }
+    return this.#cold()
+  }
+
+  async #cold(): Promise<Memory | undefined> {
+    const { ports, settings } = this.place
+    const asOfMs = ports.clock.now()
+    const { item, control } = await ports.log.head(this.log)
+    if (item === undefined) return undefined
+    ports.count('cold-start')
+    const recovered = await recover(ports, this.log, item)
+    const ageMs = asOfMs - recovered.head.base.atMs
+    if (ageMs > settings.logRetentionMs) throw expiredLog(this.log, ageMs, settings.logRetentionMs)
+    this.current = await this.#open(recovered, controlOf(control))
+    return this.current
+  }
+
+  /** Others have committed: their changes go into the memory, if they are changes of what it holds. */
+  async #take(memory: Memory, missed: readonly LogItem[]): Promise<void> {
+    const { ports } = this.place
+    const { live, version, control, operatorStates, operatorChanges } = memory
+    this.current = undefined
+    const commits = missedCommits(this.log, missed, version)
+    if (commits === undefined) {
+      await live.close()
+      return
+    }
+    ports.count('warm-catch-up')
+    const held = { backends: live.backends, operatorStates, operatorChanges, stash: live.input?.allStashed ?? [] }
+    const recovered = await catchUp(ports, this.log, commits, held)
+    await live.close()
+    this.current = await this.#open(recovered, control, live.options.time)
+  }
+
+  async #open(recovered: RecoveredState, control: SubtaskControl, known?: BatchProcessingTime): Promise<Memory> {
+    const { deployment, ports } = this.place
+    const { head, version, operatorStates } = recovered
+    if (head.plan !== deployment.plan && head.life !== 'retired') throw otherPlan(this.log, head.plan, deployment)
+    const live = await openStage(this.place, recovered, known)
+    live.failures.skips = this.skips()
+    return { live, version, head, control, sent: false, openedAtMs: ports.clock.now(), operatorStates, operatorChanges: [] }
+  }
+}
+
+function controlOf(item: ControlItem | undefined): SubtaskControl {
+  return item === undefined ? NO_CONTROL : (unpack(item.payload) as SubtaskControl)
+}
