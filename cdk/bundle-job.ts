@@ -1,92 +1,141 @@
-import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { dirname, join, resolve } from 'node:path'
+import { join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type BuildOptions, buildSync } from 'esbuild'
-import type { DeploymentPlan } from '../functions/deployment-plan.js'
+import { type BuildFailure, type BuildResult, buildSync } from 'esbuild'
 import { MillraceError } from '../runtime/core/index.js'
 
-export interface JobEntry {
-  /** Path of the module that exports the job. */
-  readonly entry: string
-  readonly parameters: readonly string[]
-  readonly parallelism: number | undefined
+/** A job's code as Lambda gets it, one asset for all its functions. */
+export interface JobBundle {
+  /** Holds `stage.mjs` and `control.mjs`, each with a `handler`, `plan.mjs`, what they share, and their source maps. */
+  readonly folder: string
+  /** Of the code: the same wherever the same sources are bundled. SHA-256 in hexadecimal digits. */
+  readonly hash: string
 }
 
-/** Bundles the job with its functions into `index.mjs` of a folder, for Lambda: exports `stage`, `checkpoint` and `activate`. Returns the folder. */
-export function bundleFunctions(entry: string): string {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-functions-'))
-  bundle(
-    [
-      `import job from ${JSON.stringify(resolve(entry))}`,
-      `import { stageHandler } from ${JSON.stringify(engineFile('functions/stage-handler'))}`,
-      `import { activationHandler } from ${JSON.stringify(engineFile('functions/activation-handler'))}`,
-      `import { checkpointHandler } from ${JSON.stringify(engineFile('functions/checkpoint-handler'))}`,
-      `import { controlHandler } from ${JSON.stringify(engineFile('functions/control-handler'))}`,
-      'export const stage = stageHandler(job)',
-      'export const control = controlHandler(job)',
-      'export const checkpoint = checkpointHandler(job)',
-      'export const activate = activationHandler(job)',
-    ],
-    { outfile: join(folder, 'index.mjs'), target: 'node22', minify: true, keepNames: true, sourcemap: 'linked', sourcesContent: false },
-  )
-  return folder
-}
-
-/** Loads the job in a process of its own and returns what there is to deploy. Throws with what that process had to say. */
-export function readDeploymentPlan({ entry, parameters, parallelism }: JobEntry): DeploymentPlan {
-  const folder = mkdtempSync(join(tmpdir(), 'millrace-plan-'))
-  try {
-    const program = join(folder, 'plan.mjs')
-    const answer = join(folder, 'plan.json')
-    bundle(
-      [
-        "import { writeFileSync } from 'node:fs'",
-        `import job from ${JSON.stringify(resolve(entry))}`,
-        `import { asJob } from ${JSON.stringify(engineFile('functions/deployed-job'))}`,
-        `import { deploymentPlan } from ${JSON.stringify(engineFile('functions/deployment-plan'))}`,
-        'try {',
-        `  const plan = deploymentPlan(asJob(job), ${JSON.stringify({ parameters, parallelism })})`,
-        '  writeFileSync(process.argv[2], JSON.stringify(plan))',
-        '} catch (error) {',
-        '  console.error(error.code === undefined ? error : error.message)',
-        '  process.exitCode = 1',
-        '}',
-      ],
-      { outfile: program, target: 'node20' },
-    )
-    // What a job prints while it is loaded goes nowhere.
-    const { status, stderr, error } = spawnSync(process.execPath, [program, answer], { stdio: ['ignore', 'ignore', 'pipe'], encoding: 'utf8' })
-    if (status === 0) return JSON.parse(readFileSync(answer, 'utf8')) as DeploymentPlan
-    throw new MillraceError('PLAN_INVALID', { what: `the job cannot be deployed\n${stderr.trim()}`, where: entry, cause: error })
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
-  }
+/**
+ * What the entry files say. `import *`, since a module without a default export shall be told so by the job's own check. The stage's entry holds
+ * nothing that only the control function needs: a stage starts cold more often, and with more at stake.
+ */
+const ENTRIES: Readonly<Record<string, (job: string) => readonly string[]>> = {
+  stage: (job) => [
+    `import * as job from ${job}`,
+    `import { stageHandler } from ${quoted(engineFile('functions/stage-handler'))}`,
+    'export const handler = stageHandler(job.default)',
+  ],
+  control: (job) => [
+    `import * as job from ${job}`,
+    `import { controlHandler } from ${quoted(engineFile('functions/control-handler'))}`,
+    `import { activationHandler } from ${quoted(engineFile('functions/activation-handler'))}`,
+    'const answer = controlHandler(job.default)',
+    'const activate = activationHandler(job.default)',
+    "const isRequest = (event) => typeof event === 'object' && event !== null && ('step' in event || 'command' in event)",
+    'export const handler = (event) => (isRequest(event) ? answer(event) : activate())',
+  ],
+  plan: (job) => [
+    `import * as job from ${job}`,
+    `import { asJob } from ${quoted(engineFile('functions/deployed-job'))}`,
+    `import { deploymentPlan } from ${quoted(engineFile('functions/deployment-plan'))}`,
+    'export const plan = (options) => deploymentPlan(asJob(job.default), options)',
+  ],
 }
 
 /** Packages that Lambda brings nothing for go in whole; CommonJS ones among them call `require`. */
 const REQUIRE_BANNER = `import { createRequire as __millraceCreateRequire } from 'node:module'; const require = __millraceCreateRequire(import.meta.url);`
 
-function bundle(lines: readonly string[], options: BuildOptions): void {
-  buildSync({
-    stdin: { contents: lines.join('\n'), resolveDir: dirname(fileURLToPath(import.meta.url)), sourcefile: 'entry.mjs', loader: 'js' },
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    mainFields: ['module', 'main'],
-    banner: { js: REQUIRE_BANNER },
-    // One copy of the engine: that of this construct, whatever the job's own tsconfig.json maps `millrace` to.
-    alias: { millrace: engineFile('runtime/index') },
-    // Speeds msgpackr up where it is installed, which it is not on Lambda.
-    external: ['msgpackr-extract'],
-    logLevel: 'warning',
-    ...options,
+/** What is there at synth and not in a function. */
+const SYNTH_PACKAGES = ['aws-cdk-lib', 'constructs']
+
+/** Bundles the job and the engine once, for all functions. Throws JOB_NOT_FOUND, JOB_COMPILE, and PLAN_INVALID for a job that reaches for constructs. */
+export function bundleJob(entry: string): JobBundle {
+  const file = resolve(entry)
+  if (!existsSync(file)) {
+    throw new MillraceError('JOB_NOT_FOUND', {
+      what: `there is no job module ${file}`,
+      todo: 'Set `entry` to the path of the module, from the folder where cdk is called, or whole.',
+    })
+  }
+  const work = mkdtempSync(join(tmpdir(), 'millrace-bundle-'))
+  const folder = join(work, 'functions')
+  const entries = join(work, 'entries')
+  mkdirSync(entries)
+  for (const [name, lines] of Object.entries(ENTRIES)) writeFileSync(join(entries, `${name}.mjs`), lines(quoted(file)).join('\n'))
+  const { metafile } = build(entry, {
+    entryPoints: Object.keys(ENTRIES).map((name) => join(entries, `${name}.mjs`)),
+    outdir: folder,
   })
+  refuseConstructs(entry, metafile)
+  return { folder, hash: hashOf(folder) }
+}
+
+function build(entry: string, { entryPoints, outdir }: { readonly entryPoints: string[]; readonly outdir: string }) {
+  try {
+    return buildSync({
+      entryPoints,
+      outdir,
+      outExtension: { '.js': '.mjs' },
+      chunkNames: 'shared-[hash]',
+      bundle: true,
+      // What a call does not need (credentials of other kinds, the control's clients) stands in files of its own, which nothing reads then.
+      splitting: true,
+      format: 'esm',
+      platform: 'node',
+      // Also that Node which runs the synth must understand it.
+      target: 'node20',
+      mainFields: ['module', 'main'],
+      minify: true,
+      keepNames: true,
+      // Beside the code and read only when an error is logged: to start with --enable-source-maps takes 20 ms longer.
+      sourcemap: 'linked',
+      sourcesContent: false,
+      metafile: true,
+      banner: { js: REQUIRE_BANNER },
+      // One copy of the engine: that of this construct, whatever the job's own tsconfig.json maps `millrace` to.
+      alias: { millrace: engineFile('runtime/index') },
+      // The first speeds msgpackr up where it is installed, which it is not on Lambda.
+      external: ['msgpackr-extract', ...SYNTH_PACKAGES.flatMap((name) => [name, `${name}/*`])],
+      logLevel: 'silent',
+    })
+  } catch (thrown) {
+    const { errors = [] } = thrown as Partial<BuildFailure>
+    const said = errors.map(({ text, location }) => (location === null ? text : `${location.file}:${location.line}:${location.column + 1}: ${text}`))
+    throw new MillraceError('JOB_COMPILE', {
+      what: `the job cannot be bundled\n${said.length === 0 ? String(thrown) : said.join('\n')}`,
+      where: entry,
+      todo: 'Mend what esbuild has found.',
+      cause: thrown,
+    })
+  }
+}
+
+function refuseConstructs(entry: string, { inputs }: NonNullable<BuildResult['metafile']>): void {
+  for (const [file, { imports }] of Object.entries(inputs)) {
+    const reached = imports.find(({ path, external }) => external && SYNTH_PACKAGES.some((name) => path === name || path.startsWith(`${name}/`)))
+    if (reached === undefined) continue
+    throw new MillraceError('PLAN_INVALID', {
+      what: `the job imports ${reached.path}, which is there when a stack is synthesised, not when a function runs`,
+      where: `${relative(process.cwd(), resolve(file))}, reached from ${entry}`,
+      todo: 'Keep the job in a module of its own. What it needs of the stack comes by its logical name (`bindings`), `parameters` or `environment`.',
+    })
+  }
+}
+
+/** Names of shared files are hashes of what they hold. */
+function hashOf(folder: string): string {
+  const hash = createHash('sha256')
+  for (const name of readdirSync(folder).sort()) {
+    if (name.endsWith('.mjs')) hash.update(`${name}\n`).update(readFileSync(join(folder, name)))
+  }
+  return hash.digest('hex')
 }
 
 /** A file of this package: compiled, or its source when this runs from source. */
 function engineFile(name: string): string {
   const compiled = fileURLToPath(new URL(`../${name}.js`, import.meta.url))
   return existsSync(compiled) ? compiled : compiled.replace(/\.js$/, '.ts')
+}
+
+function quoted(path: string): string {
+  return JSON.stringify(path)
 }

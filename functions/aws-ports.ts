@@ -16,9 +16,12 @@ import { type JobGraph, vertexOf } from '../runtime/plan/index.js'
 import type { Channel, Clock } from '../runtime/ports/index.js'
 import type { StagePorts } from '../runtime/task/stage-ports.js'
 import { DeadLetterBlobs } from './dead-letter-blobs.js'
+import { checkpointsPrefix, LETTERS_PREFIX, PARTS_PREFIX } from './job-prefixes.js'
 import { type SendMessage, sqsSender } from './sqs-sender.js'
 import type { JobEnvironment, StageEnvironment } from './stage-environment.js'
 import type { StageMetrics } from './stage-metrics.js'
+
+export { LETTERS_PREFIX } from './job-prefixes.js'
 
 const clock: Clock = { now: () => Date.now(), monotonic: () => performance.now() }
 
@@ -33,15 +36,9 @@ export interface JobPorts extends Pick<StagePorts, 'clock' | 'log' | 'parts' | '
   readonly pokes: SqsPokes
 }
 
-/** Where a job's checkpoints stand in its bucket; the parts of its commits; and records that failed. */
-export const CHECKPOINTS_PREFIX = 'checkpoints/'
-export const PARTS_PREFIX = 'log/'
-export const LETTERS_PREFIX = 'dead-letters/'
-
 export function jobPorts(environment: JobEnvironment, outside: Outside, clients: AwsClients = awsClients()): JobPorts {
-  const { table, bucket, job, bindings } = environment
-  // One folder for all revisions: what one has begun to complete, and what it leaves, the next one finds.
-  const prefix = `${CHECKPOINTS_PREFIX}${job}/`
+  const { table, bucket, bindings } = environment
+  const prefix = checkpointsPrefix(environment)
   const options = { root: `s3://${bucket}/${prefix.slice(0, -1)}`, newNonce: nonce }
   return {
     clock,

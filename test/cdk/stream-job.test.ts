@@ -1,12 +1,13 @@
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { App, Stack } from 'aws-cdk-lib'
 import { Match, Template } from 'aws-cdk-lib/assertions'
+import { Stream } from 'aws-cdk-lib/aws-kinesis'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { bundleFunctions } from '../../cdk/bundle-job.js'
-import { StreamJob } from '../../cdk/index.js'
+import { bundleJob } from '../../cdk/bundle-job.js'
+import { type DeployedStage, StreamJob } from '../../cdk/index.js'
 import { exampleFile } from '../examples/run-example.js'
 
 const ENTRY = exampleFile('ip-count/job.ts')
@@ -17,39 +18,48 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
 
   beforeAll(() => {
     const stack = new Stack(new App(), 'test')
-    job = new StreamJob(stack, 'ip-count', { entry: ENTRY, parameters: ['--kinesis', 'access-log'], parallelism: 2 })
+    const accessLog = new Stream(stack, 'AccessLog')
+    job = new StreamJob(stack, 'IpCount', { entry: ENTRY, parameters: ['--kinesis', 'accessLog'], parallelism: 2, bindings: { accessLog } })
     template = Template.fromStack(stack)
   }, 60_000)
 
   it('makes a stream with a shard for each subtask, and a function, for each stage', () => {
     const { vertices } = job.plan.graph
     expect(vertices.map(({ id }) => id)).toContain('count')
-    template.resourceCountIs('AWS::Kinesis::Stream', vertices.length)
+    // One of them reads the stream that is bound.
+    template.resourceCountIs('AWS::Kinesis::Stream', vertices.length - 1 + 1)
     for (const { id, parallelism } of vertices) {
       template.hasResourceProperties('AWS::Lambda::Function', {
         Runtime: 'nodejs22.x',
-        Handler: 'index.stage',
+        Handler: 'stage.handler',
         Environment: { Variables: Match.objectLike({ MILLRACE_STAGE: id, MILLRACE_JOB: 'ip-count', MILLRACE_PLAN: job.plan.fingerprint }) },
       })
-      expect(job.streams.get(id)?.node.defaultChild).toMatchObject({ shardCount: parallelism })
+      const { frames } = job.stages.get(id) as DeployedStage
+      if (id === 'lines') expect(frames).toBeUndefined()
+      else expect(frames?.node.defaultChild).toMatchObject({ shardCount: parallelism, streamModeDetails: { streamMode: 'PROVISIONED' } })
     }
-    template.allResourcesProperties('AWS::Kinesis::Stream', {
-      StreamModeDetails: { StreamMode: 'PROVISIONED' },
-      RetentionPeriodHours: 168,
-      StreamEncryption: { EncryptionType: 'KMS', KeyId: 'alias/aws/kinesis' },
-    })
+    template.resourcePropertiesCountIs(
+      'AWS::Kinesis::Stream',
+      { RetentionPeriodHours: 168, StreamEncryption: { EncryptionType: 'KMS', KeyId: 'alias/aws/kinesis' } },
+      vertices.length - 1,
+    )
   })
 
   it('lets Lambda deliver each batch until it is taken, and reports failures', () => {
     const mappings = Object.values(template.findResources('AWS::Lambda::EventSourceMapping')).map(({ Properties }) => Properties)
     const ofStreams = mappings.filter(({ StartingPosition }) => StartingPosition !== undefined)
-    expect(ofStreams).toHaveLength(job.plan.graph.vertices.length)
+    // The mapping of the source's stream is not the template's.
+    expect(ofStreams).toHaveLength(job.plan.graph.vertices.length - 1)
     for (const mapping of ofStreams) {
       expect(mapping).toMatchObject({ StartingPosition: 'TRIM_HORIZON', MaximumRetryAttempts: -1, ParallelizationFactor: 1 })
     }
     // And each message of a queue of pokes.
-    expect(mappings).toHaveLength(2 * job.plan.graph.vertices.length)
-    for (const mapping of mappings) expect(mapping.FunctionResponseTypes).toEqual(['ReportBatchItemFailures'])
+    expect(mappings).toHaveLength(2 * job.plan.graph.vertices.length - 1)
+    const versions = Object.keys(template.findResources('AWS::Lambda::Version'))
+    for (const { FunctionResponseTypes, FunctionName } of mappings) {
+      expect(FunctionResponseTypes).toEqual(['ReportBatchItemFailures'])
+      expect(versions.some((version) => JSON.stringify(FunctionName).includes(`"${version}"`))).toBe(true)
+    }
   })
 
   it('makes a queue of pokes for each stage, whose messages outlive no hour', () => {
@@ -58,7 +68,7 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
     const variables = Object.values(template.findResources('AWS::Lambda::Function'))
       .map(({ Properties }) => Properties.Environment?.Variables)
       .filter((found) => found?.MILLRACE_JOB !== undefined)
-    expect(variables).toHaveLength(job.plan.graph.vertices.length + 2)
+    expect(variables).toHaveLength(job.plan.graph.vertices.length + 1)
     for (const { MILLRACE_STAGE, MILLRACE_QUEUES } of variables) {
       const named = job.plan.graph.vertices.filter(({ id }) => JSON.stringify(MILLRACE_QUEUES).includes(`\\"${id}\\":`)).map(({ id }) => id)
       expect(named).toEqual(MILLRACE_STAGE === undefined ? job.plan.graph.vertices.map(({ id }) => id) : [MILLRACE_STAGE])
@@ -73,7 +83,7 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
       })
     tick('1 minute', 'sources')
     tick('1 hour', 'all')
-    template.hasResourceProperties('AWS::Lambda::Function', { Handler: 'index.activate' })
+    template.hasResourceProperties('AWS::Lambda::Function', { Handler: 'control.handler' })
     template.resourceCountIs('Custom::Trigger', 1)
   })
 
@@ -91,7 +101,12 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
     template.resourceCountIs('AWS::S3::Bucket', 1)
     template.hasResourceProperties('AWS::S3::Bucket', {
       PublicAccessBlockConfiguration: { BlockPublicAcls: true, BlockPublicPolicy: true, IgnorePublicAcls: true, RestrictPublicBuckets: true },
-      LifecycleConfiguration: { Rules: [Match.objectLike({ Status: 'Enabled', AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } })] },
+      LifecycleConfiguration: {
+        Rules: [
+          Match.objectLike({ Status: 'Enabled', Prefix: 'log/', ExpirationInDays: 7 }),
+          Match.objectLike({ Status: 'Enabled', AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } }),
+        ],
+      },
     })
     template.hasResourceProperties('AWS::S3::BucketPolicy', {
       PolicyDocument: { Statement: [Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } })] },
@@ -118,45 +133,13 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
       expect(States[Default]).toMatchObject({ Type: 'Fail', ErrorPath: '$.status', CausePath: '$.why' })
   })
 
-  it('lets a function do no more than its stage needs', () => {
-    const policies = Object.values(template.findResources('AWS::IAM::Policy')) as {
-      Properties: { PolicyDocument: { Statement: { Action: unknown; Resource: unknown }[] } }
-    }[]
-    const statements = policies.flatMap(({ Properties }) => Properties.PolicyDocument.Statement)
-    const actions = new Set(statements.flatMap(({ Action }) => Action as string | string[]))
-    // Of a message that was taken, the mapping deletes what is in the queue.
-    actions.delete('sqs:DeleteMessage')
-    for (const action of actions) expect(action).not.toMatch(/\*$|Delete|Scan|UpdateItem/)
-    // Only the source's function writes to the streams behind it, and to no other.
-    const writers = statements.filter(({ Action }) => Action === 'kinesis:PutRecords')
-    expect(writers).toHaveLength(1)
-    template.hasResourceProperties('AWS::IAM::Policy', {
-      PolicyDocument: {
-        Statement: Match.arrayWith([
-          Match.objectLike({
-            Action: ['dynamodb:Query', 'dynamodb:PutItem'],
-            Condition: {
-              'ForAllValues:StringLike': {
-                'dynamodb:LeadingKeys': ['ip-count/1/count/*', 'ip-count/1/#acks/*', 'ip-count/1/#ended/*', 'ip-count/#job'],
-              },
-            },
-          }),
-        ]),
-      },
-    })
-    // The job record is written where splits register, where a full stash gives up a checkpoint, and where it is decided.
-    const ofJob = statements.filter(
-      (statement) => JSON.stringify(statement).includes('ip-count/#job') || JSON.stringify(statement).includes('"ip-count/*"'),
-    )
-    expect(ofJob).toHaveLength(5)
-  })
-
   it('bundles functions that load and that know their job', () => {
-    const folder = bundleFunctions(ENTRY)
-    onTestFinished(() => rmSync(folder, { recursive: true, force: true }))
+    const { folder } = bundleJob(ENTRY)
+    onTestFinished(() => rmSync(dirname(folder), { recursive: true, force: true }))
     const program = `
-      import { activate, checkpoint, stage } from ${JSON.stringify(`./index.mjs`)}
-      const failures = await Promise.allSettled([stage({ Records: [] }), checkpoint({ step: 'begin' }), activate()])
+      import { handler as stage } from './stage.mjs'
+      import { handler as control } from './control.mjs'
+      const failures = await Promise.allSettled([stage({ Records: [] }), control({ step: 'begin' }), control(null)])
       process.stdout.write(failures.map(({ reason }) => reason.message.split('\\n')[0]).join('|'))`
     writeFileSync(join(folder, 'try.mjs'), program)
     const variables = {

@@ -1,0 +1,68 @@
+import { type Duration, Token } from 'aws-cdk-lib'
+import { Runtime } from 'aws-cdk-lib/aws-lambda'
+import type { DeploymentPlan } from '../functions/deployment-plan.js'
+import { MillraceError } from '../runtime/core/index.js'
+import type { StageProps, StreamJobProps } from './stream-job-props.js'
+
+const RUNTIMES: readonly Runtime[] = [Runtime.NODEJS_22_X, Runtime.NODEJS_24_X]
+
+/** Throws OPTION_INVALID for properties that are wrong whatever the job is. `path` is the construct's. */
+export function checkProps(path: string, props: StreamJobProps): void {
+  for (const word of props.parameters ?? []) {
+    if (Token.isUnresolved(word)) throw tokenIn(path, 'parameters')
+  }
+  if (Token.isUnresolved(props.entry)) throw tokenIn(path, 'entry')
+  for (const name of Object.keys(props.environment ?? {})) {
+    if (/^(MILLRACE_|AWS_|LAMBDA_)/.test(name))
+      throw invalid(path, `environment sets ${name}, which is not the job's`, 'Give the variable another name.')
+    if (!/^[A-Za-z][A-Za-z0-9_]*$/.test(name)) throw invalid(path, `environment sets "${name}"`, 'Use letters, digits and _ in names of variables.')
+  }
+  if (props.runtime !== undefined && !RUNTIMES.some((runtime) => runtime.name === props.runtime?.name)) {
+    throw invalid(path, `runtime is ${props.runtime.name}`, `Use ${RUNTIMES.map(({ name }) => name).join(' or ')}.`)
+  }
+  checkStageProps(path, '', props)
+  for (const [stage, own] of Object.entries(props.stages ?? {})) checkStageProps(path, `stages.${stage}.`, own)
+  checkDuration(path, 'frameRetention', props.frameRetention, { unit: 3_600, unitName: 'hours', from: 24, to: 365 * 24 })
+  checkDuration(path, 'checkpointInterval', props.checkpointInterval, { unit: 60, unitName: 'minutes', from: 1, to: 24 * 60 })
+  const alarms = props.alarms === false ? undefined : props.alarms
+  checkDuration(path, 'alarms.iteratorAge', alarms?.iteratorAge, { unit: 1, unitName: 'seconds', from: 1, to: 365 * 24 * 3_600 })
+}
+
+/** Throws OPTION_INVALID for what is said of stages that the job has not. */
+export function checkStages(path: string, { stages = {} }: StreamJobProps, { graph, job }: DeploymentPlan): void {
+  const known = graph.vertices.map(({ id }) => id)
+  const unknown = Object.keys(stages).find((stage) => !known.includes(stage))
+  if (unknown !== undefined) throw invalid(path, `job "${job}" has no stage "${unknown}"`, `Its stages are: ${known.join(', ')}.`)
+}
+
+function checkStageProps(path: string, at: string, { memorySize, timeout, batchingWindow }: StageProps): void {
+  if (memorySize !== undefined && !Token.isUnresolved(memorySize) && !(Number.isInteger(memorySize) && memorySize >= 128 && memorySize <= 10_240)) {
+    throw invalid(path, `${at}memorySize is ${memorySize}`, 'Give whole MiB from 128 to 10,240.')
+  }
+  checkDuration(path, `${at}timeout`, timeout, { unit: 1, unitName: 'seconds', from: 30, to: 900 })
+  checkDuration(path, `${at}batchingWindow`, batchingWindow, { unit: 1, unitName: 'seconds', from: 0, to: 300 })
+}
+
+interface Range {
+  /** Seconds. */
+  readonly unit: number
+  readonly unitName: string
+  readonly from: number
+  readonly to: number
+}
+
+function checkDuration(path: string, name: string, duration: Duration | undefined, { unit, unitName, from, to }: Range): void {
+  if (duration === undefined || duration.isUnresolved()) return
+  const value = duration.toMilliseconds() / 1_000 / unit
+  if (Number.isInteger(value) && value >= from && value <= to) return
+  throw invalid(path, `${name} is ${duration.toHumanString()}`, `Give whole ${unitName} from ${from} to ${to}.`)
+}
+
+function tokenIn(path: string, name: string): MillraceError {
+  const todo = 'Bind the resource to a logical name (`bindings`), or hand the value over in `environment`, which the functions read.'
+  return invalid(path, `${name} holds a value that is known only when the stack is deployed, and the graph is drawn at synth`, todo)
+}
+
+export function invalid(path: string, what: string, todo: string): MillraceError {
+  return new MillraceError('OPTION_INVALID', { what, where: `StreamJob ${path}`, todo })
+}

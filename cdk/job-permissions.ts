@@ -1,0 +1,102 @@
+import type { ITable } from 'aws-cdk-lib/aws-dynamodb'
+import { type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam'
+import type { IStream } from 'aws-cdk-lib/aws-kinesis'
+import type { IBucket } from 'aws-cdk-lib/aws-s3'
+import { checkpointsPrefix, LETTERS_PREFIX, PARTS_PREFIX } from '../functions/job-prefixes.js'
+import { isStream, isTable, type JobBindings } from './job-bindings.js'
+import type { JobBinding } from './stream-job-props.js'
+
+/** What AWS's services ask of a key on behalf of whoever reads and writes through them. No pattern covers more than that. */
+export const KEY_ACTIONS = [
+  'kms:Decrypt',
+  'kms:DescribeKey',
+  'kms:Encrypt',
+  'kms:GenerateDataKey',
+  'kms:GenerateDataKeyWithoutPlaintext',
+  'kms:ReEncryptFrom',
+  'kms:ReEncryptTo',
+]
+
+export function allow(role: IRole, actions: readonly string[], resources: readonly string[], conditions?: Record<string, unknown>): void {
+  if (resources.length === 0) return
+  role.addToPrincipalPolicy(
+    new PolicyStatement({ actions: [...actions], resources: [...resources], ...(conditions === undefined ? {} : { conditions }) }),
+  )
+}
+
+/** Where a job's logs and objects stand, and under which names. */
+export interface JobData {
+  readonly plan: { readonly job: string }
+  readonly revision: string
+  readonly table: ITable
+  readonly bucket: IBucket
+}
+
+/**
+ * A stage's own logs, and of those of the job: acknowledgements, ends, and the job record, where splits of a source that appear later register and
+ * where a subtask whose stash is full gives up a checkpoint. Segments of checkpoints have no stage in their names: another parallelism or another
+ * chaining reads what other stages wrote.
+ */
+export function grantStageData(role: IRole, { plan: { job }, revision, table, bucket }: JobData, stage: string): void {
+  const logs = `${job}/${revision}`
+  grantLogs(role, table, [`${logs}/${stage}/*`, `${logs}/#acks/*`, `${logs}/#ended/*`, `${job}/#job`])
+  const readAndWritten = [`${PARTS_PREFIX}${logs}/${stage}/*`, `${checkpointsPrefix({ job })}shared/*`]
+  allow(
+    role,
+    ['s3:GetObject', 's3:PutObject'],
+    readAndWritten.map((keys) => bucket.arnForObjects(keys)),
+  )
+  allow(role, ['s3:PutObject'], [bucket.arnForObjects(`${LETTERS_PREFIX}${logs}/${stage}/*`)])
+}
+
+/** The control function decides for the job as a whole, also over logs of older revisions. */
+export function grantJobData(role: IRole, { plan: { job }, table, bucket }: JobData): void {
+  grantLogs(role, table, [`${job}/*`])
+  allow(
+    role,
+    ['s3:GetObject', 's3:PutObject'],
+    [`${PARTS_PREFIX}${job}/*`, `${checkpointsPrefix({ job })}*`].map((keys) => bucket.arnForObjects(keys)),
+  )
+  // Without it S3 says of an object that is not there that access to it is denied.
+  allow(role, ['s3:ListBucket'], [bucket.bucketArn])
+}
+
+/** Only the logs whose names match. */
+function grantLogs(role: IRole, table: ITable, names: readonly string[]): void {
+  allow(role, ['dynamodb:Query', 'dynamodb:PutItem'], [table.tableArn], { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': names } })
+}
+
+/** As Lambda asks for on behalf of an event source mapping. */
+const MAPPING_ACTIONS = [
+  'kinesis:DescribeStream',
+  'kinesis:DescribeStreamSummary',
+  'kinesis:GetRecords',
+  'kinesis:GetShardIterator',
+  'kinesis:ListShards',
+]
+
+export function grantMapping(role: IRole, stream: IStream, consumerArn: string | undefined): void {
+  allow(role, MAPPING_ACTIONS, [stream.streamArn])
+  if (consumerArn !== undefined) allow(role, ['kinesis:DescribeStreamConsumer', 'kinesis:SubscribeToShard'], [consumerArn])
+  stream.encryptionKey?.grant(role, 'kms:Decrypt')
+}
+
+/** What the sinks of a stage write. A control function needs the same of all: it raises their markers when an attempt begins. */
+export function grantSinks(role: IRole, bindings: JobBindings, stages: readonly string[]): void {
+  const written = new Set(stages.flatMap((stage) => bindings.of(stage).filter(({ access }) => access === 'write')).map(({ bound }) => bound))
+  for (const bound of written) grantWrite(role, bound)
+}
+
+function grantWrite(role: IRole, bound: JobBinding): void {
+  if (isStream(bound)) allow(role, ['kinesis:PutRecords'], [bound.streamArn])
+  else if (isTable(bound))
+    allow(role, ['dynamodb:ConditionCheckItem', 'dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:PutItem'], [bound.tableArn])
+  else allow(role, ['s3:GetObject', 's3:PutObject'], [bound.arnForObjects('*')])
+  bound.encryptionKey?.grant(role, ...KEY_ACTIONS)
+}
+
+/** What tells the control function which shards a source's stream has, and whether a closed one was read to its end. */
+export function grantSourceListing(role: IRole, stream: IStream): void {
+  allow(role, ['kinesis:GetRecords', 'kinesis:GetShardIterator', 'kinesis:ListShards'], [stream.streamArn])
+  stream.encryptionKey?.grant(role, 'kms:Decrypt')
+}
