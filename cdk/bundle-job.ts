@@ -27,10 +27,10 @@ const ENTRIES: Readonly<Record<string, (job: string) => readonly string[]>> = {
   control: (job) => [
     `import * as job from ${job}`,
     `import { controlHandler } from ${quoted(engineFile('functions/control-handler'))}`,
-    `import { activationHandler } from ${quoted(engineFile('functions/activation-handler'))}`,
+    `import { firstActivationHandler } from ${quoted(engineFile('functions/first-activation'))}`,
     'const answer = controlHandler(job.default)',
-    'const activate = activationHandler(job.default)',
-    "const isRequest = (event) => typeof event === 'object' && event !== null && ('step' in event || 'command' in event)",
+    'const activate = firstActivationHandler(job.default)',
+    "const isRequest = (event) => typeof event === 'object' && event !== null && ('step' in event || 'command' in event || 'RequestType' in event)",
     'export const handler = (event) => (isRequest(event) ? answer(event) : activate())',
   ],
   plan: (job) => [

@@ -1,31 +1,73 @@
-import type { JobRecord } from '../runtime/checkpoint/job-record.js'
-import { type DeployedControl, deployedControl } from './deployed-control.js'
+import { MillraceError } from '../runtime/core/index.js'
+import { deployedControl } from './deployed-control.js'
+import type { DeployedRevision } from './deployment-record.js'
 import type { HandlerOptions } from './handler-options.js'
+import { lambdaApi } from './lambda-api.js'
+import { type TransitionProgress, Transitions } from './transitions.js'
 
-export interface Activated {
-  readonly attempt: number
-  readonly phase: JobRecord['phase']
+/** What CloudFormation says of the activation, by way of the CDK's provider framework. */
+export interface ActivationEvent {
+  readonly RequestType: 'Create' | 'Update' | 'Delete'
+  readonly RequestId: string
+  readonly ResourceProperties: ActivationProperties
+  /** What {@link activationHandler} answered to the event before it was asked whether it is complete. */
+  readonly Begun?: true
+}
+
+/** Set by the construct `Activation`. */
+export interface ActivationProperties {
+  /** A {@link DeployedRevision} as JSON. */
+  readonly deployment: string
+  /** uids of operators whose state may be left behind, a JSON array. */
+  readonly allowStateLoss: string
+}
+
+export type ActivationAnswer =
+  | { readonly PhysicalResourceId: string; readonly Begun: true }
+  | { readonly IsComplete: false }
+  | { readonly IsComplete: true; readonly Data: { readonly Attempt: string; readonly Revision: string } }
+
+export function isActivationEvent(event: unknown): event is ActivationEvent {
+  return typeof event === 'object' && event !== null && 'RequestType' in event && 'ResourceProperties' in event
 }
 
 /**
- * The function that is called whenever the job has been deployed. A job that has not run yet begins, with nothing; an activation that was cut
- * off is resumed; one that runs goes on. Throws ACTIVATION_REFUSED when another revision of the job is active.
+ * Part of the control function: `onEvent` and `isComplete` of the custom resource that activates a revision when it has been deployed. The first event only
+ * begins to wait, so that nothing that passes fails a deployment; each question whether it is complete does a slice of the work (see {@link Transitions}). Throws
+ * ACTIVATION_REFUSED with the reason when the deployment has failed, after which CloudFormation asks for the revision before.
  */
-export function activationHandler(job: unknown, options: HandlerOptions = {}): () => Promise<Activated> {
-  return async () => {
-    const deployed = deployedControl(job, options)
+export function activationHandler(job: unknown, options: HandlerOptions = {}): (event: ActivationEvent) => Promise<ActivationAnswer> {
+  return async (event) => {
+    const { environment, ports, metrics } = deployedControl(job, options)
+    const { job: name } = environment
+    // The same for ever: another one would have CloudFormation remove what the former stands for.
+    if (event.Begun !== true) return { PhysicalResourceId: `millrace-${name}`, Begun: true }
     try {
-      const { attempt, phase } = await activate(deployed)
-      return { attempt, phase }
+      const transitions = new Transitions(name, { clock: ports.clock, log: ports.log, nonce: ports.nonce, lambda: lambdaApi() })
+      const to = JSON.parse(event.ResourceProperties.deployment) as DeployedRevision
+      const allowStateLoss = JSON.parse(event.ResourceProperties.allowStateLoss) as readonly string[]
+      const progress =
+        event.RequestType === 'Delete' ? await transitions.remove(to) : await transitions.deploy({ request: event.RequestId, to, allowStateLoss })
+      return answerOf(progress, name, to.revision)
     } finally {
-      deployed.metrics.flush()
+      metrics.flush()
     }
   }
 }
 
-async function activate({ control, environment: { revision, plan } }: DeployedControl): Promise<JobRecord> {
-  const record = await control.record()
-  if (record === undefined || record.revision !== revision || record.plan !== plan) return control.activate({ from: null })
-  if (record.phase !== 'restoring') return record
-  return control.activate({ from: record.from, expected: record.attempt - 1 })
+function answerOf(progress: TransitionProgress, job: string, revision: string): ActivationAnswer {
+  // For the function's log: nobody else sees what it waits for.
+  if (progress.status !== 'done' || progress.warning !== undefined) console.warn(JSON.stringify({ job, revision, activation: progress }))
+  switch (progress.status) {
+    case 'under-way':
+      return { IsComplete: false }
+    case 'done':
+      return { IsComplete: true, Data: { Attempt: String(progress.attempt), Revision: revision } }
+    case 'failed':
+      throw new MillraceError('ACTIVATION_REFUSED', {
+        what: `the revision cannot be activated: ${progress.why}`,
+        where: `job "${job}", revision "${revision}"`,
+        todo: 'What ran before goes on. Mend the cause and deploy again.',
+      })
+  }
 }

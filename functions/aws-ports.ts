@@ -32,8 +32,9 @@ export interface Outside {
   readonly send?: SendMessage | undefined
 }
 
-export interface JobPorts extends Pick<StagePorts, 'clock' | 'log' | 'parts' | 'checkpoints' | 'streams' | 'nonce' | 'count'> {
+export interface JobPorts extends Pick<StagePorts, 'clock' | 'log' | 'parts' | 'checkpoints' | 'nonce' | 'count'> {
   readonly pokes: SqsPokes
+  readonly streams: KinesisSourceStreams
 }
 
 export function jobPorts(environment: JobEnvironment, outside: Outside, clients: AwsClients = awsClients()): JobPorts {

@@ -1,4 +1,5 @@
 import { type ErrorCode, type ErrorDetail, MillraceError } from '../runtime/core/index.js'
+import { activationHandler, isActivationEvent } from './activation-handler.js'
 import { LETTERS_PREFIX } from './aws-ports.js'
 import { type CheckpointStep, type CheckpointStepResult, checkpointHandler } from './checkpoint-handler.js'
 import { abort, begin, listCheckpoints, type PlacesAnswer } from './control-checkpoints.js'
@@ -6,6 +7,7 @@ import { isControlRequest, readControlRequest } from './control-requests.js'
 import { jobStatus } from './control-status.js'
 import { type DeployedControl, deployedControl } from './deployed-control.js'
 import type { HandlerOptions } from './handler-options.js'
+import { isRevisionStep, revisionStepHandler } from './revision-steps.js'
 
 /** Answer to a request that cannot be met. */
 export interface ControlError {
@@ -19,13 +21,18 @@ export interface ControlError {
 }
 
 /**
- * The one control function of a deployed job: requests of people (`{ command }`, control-requests.ts), and steps of the state machine of
- * checkpoints and ticks (`{ step }`, checkpoint-handler.ts). A request that cannot be met is an answer, not a failure of the function: only
+ * The one control function of a deployed job: requests of people (`{ command }`, control-requests.ts), steps of the state machine of
+ * checkpoints and ticks (`{ step }`, checkpoint-handler.ts), its activation when it has been deployed (activation-handler.ts), and what other
+ * revisions ask of this one (revision-steps.ts). A request that cannot be met is an answer, not a failure of the function: only
  * what nobody foresaw counts as one.
  */
 export function controlHandler(job: unknown, options: HandlerOptions = {}): (event: unknown) => Promise<unknown> {
   const checkpoint: (step: CheckpointStep) => Promise<CheckpointStepResult> = checkpointHandler(job, options)
+  const activation = activationHandler(job, options)
+  const revisionStep = revisionStepHandler(job, options)
   return async (event) => {
+    if (isActivationEvent(event)) return activation(event)
+    if (isRevisionStep(event)) return revisionStep(event)
     if (!isControlRequest(event)) return checkpoint(event as CheckpointStep)
     try {
       const request = readControlRequest(event)

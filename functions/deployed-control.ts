@@ -1,4 +1,3 @@
-import type { JobRecord } from '../runtime/checkpoint/job-record.js'
 import type { JobGraph } from '../runtime/plan/index.js'
 import { JobControl } from '../runtime/task/job-control.js'
 import { fenceSinks } from '../runtime/task/sink-fence.js'
@@ -29,25 +28,16 @@ export function deployedControl(job: unknown, { variables = process.env, send, l
   const { graph } = compiled
   const metrics = new StageMetrics({ job: environment.job }, log)
   const ports = jobPorts(environment, { metrics, send })
-  const control: JobControl = new JobControl({
+  const control = new JobControl({
     deployment: environment,
     graph,
     sources: sourceStreamsOf(compiled),
     ports,
-    fenceSinks: async (attempt) => {
-      const subtasks = mostSubtasks(graph, await control.record())
-      await fenceSinks({ job: describe(), name: environment.job, parameters, clock: ports.clock, attempt, subtasks })
-    },
+    fenceSinks: (attempt, subtasks) => fenceSinks({ job: describe(), name: environment.job, parameters, clock: ports.clock, attempt, subtasks }),
     // A job that was removed may come back, or another get its name, and what sinks have marked outside is still there: nothing of an attempt that
     // begins at 1 again would be written. Attempts rise by one with each restore, so no job gets ahead of the seconds.
     firstAttempt: Math.floor(ports.clock.now() / 1_000),
     timeoutMs: CHECKPOINT_TIMEOUT_MS,
   })
   return { environment, graph, ports, control, metrics }
-}
-
-/** Of any stage, now and in the attempt before: splits that have left the job stand among the leaving. */
-function mostSubtasks(graph: JobGraph, record: JobRecord | undefined): number {
-  const splits = record === undefined ? 0 : record.nextOrdinal + record.leaving.length
-  return graph.vertices.reduce((most, { parallelism }) => Math.max(most, parallelism), splits)
 }

@@ -1,3 +1,4 @@
+export * from './compare-plans.js'
 export * from './compile.js'
 export * from './explain.js'
 export * from './job-graph.js'

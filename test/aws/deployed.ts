@@ -1,7 +1,7 @@
 import type { Job } from 'millrace'
-import { activationHandler } from '../../functions/activation-handler.js'
 import { type CheckpointStep, type CheckpointStepResult, checkpointHandler } from '../../functions/checkpoint-handler.js'
 import { type DeploymentPlan, deploymentPlan } from '../../functions/deployment-plan.js'
+import { firstActivationHandler } from '../../functions/first-activation.js'
 import type { HandlerOptions } from '../../functions/handler-options.js'
 import type { SendMessage } from '../../functions/sqs-sender.js'
 import type { SqsEventRecord } from '../../functions/stage-event.js'
@@ -103,7 +103,7 @@ export class Deployed {
   }
 
   activate(): Promise<unknown> {
-    return activationHandler(this.job, this.options())()
+    return firstActivationHandler(this.job, this.options())()
   }
 
   control(step: CheckpointStep): Promise<CheckpointStepResult> {

@@ -147,8 +147,8 @@ describe('the functions of a job', () => {
   it('refuse to begin without state what another revision has begun', async () => {
     const deployed = await Deployed.active(aws, counting)
     const options = { ...deployed.options(), variables: { ...deployed.variables(), MILLRACE_REVISION: '2' } }
-    const { activationHandler } = await import('../../functions/activation-handler.js')
-    await expect(activationHandler(counting, options)()).rejects.toMatchObject({ code: 'ACTIVATION_REFUSED' })
+    const { firstActivationHandler } = await import('../../functions/first-activation.js')
+    await expect(firstActivationHandler(counting, options)()).rejects.toMatchObject({ code: 'ACTIVATION_REFUSED' })
   })
 
   it('go on with the shards that continue one, when it has been read', async () => {

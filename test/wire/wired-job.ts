@@ -1,10 +1,10 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { MergeShardsCommand, PutRecordsCommand, type Shard, SplitShardCommand } from '@aws-sdk/client-kinesis'
 import type { Job } from 'millrace'
-import { activationHandler } from '../../functions/activation-handler.js'
 import { type CheckpointStep, type CheckpointStepResult, checkpointHandler } from '../../functions/checkpoint-handler.js'
 import { deployedControl } from '../../functions/deployed-control.js'
 import { type DeploymentPlan, deploymentPlan } from '../../functions/deployment-plan.js'
+import { firstActivationHandler } from '../../functions/first-activation.js'
 import type { HandlerOptions } from '../../functions/handler-options.js'
 import type { InvocationContext, KinesisEvent, SqsEvent } from '../../functions/stage-event.js'
 import { type StageHandler, stageHandler } from '../../functions/stage-handler.js'
@@ -135,7 +135,7 @@ export class WiredJob {
   }
 
   async activate(): Promise<void> {
-    this.attempt = (await activationHandler(this.job, this.#options())()).attempt
+    this.attempt = (await firstActivationHandler(this.job, this.#options())()).attempt
     for (const stage of this.#stages.values()) {
       stage.mapping = this.#map(stage.id, stage.stream)
       await stage.stream.pull()

@@ -56,6 +56,22 @@ export class KinesisSourceStreams implements SourceStreams {
     return true
   }
 
+  /**
+   * Since when the next record after `position` (undefined: the oldest) has been in the split, or could have been at the earliest if there is none yet: epoch ms.
+   * Undefined when nothing will ever follow. `now`: epoch ms.
+   */
+  async nextArrivalMs(stream: string, splitId: string, position: bigint | undefined, now: number): Promise<number | undefined> {
+    const name = this.#nameOf(stream)
+    const command = new GetRecordsCommand({ ShardIterator: await this.#iteratorAfter(name, splitId, position), Limit: 1 })
+    const { Records, NextShardIterator, MillisBehindLatest } = await awsCall('GetRecords', `stream ${name}, ${splitId}`, () =>
+      this.client.send(command),
+    )
+    const arrival = Records?.[0]?.ApproximateArrivalTimestamp
+    if (arrival !== undefined) return arrival.getTime()
+    // A read may find nothing where there is a stretch without records, and then says how long ago that is.
+    return NextShardIterator === undefined ? undefined : now - (MillisBehindLatest ?? 0)
+  }
+
   async #iteratorAfter(name: string, splitId: string, position: bigint | undefined): Promise<string> {
     const command = new GetShardIteratorCommand({
       StreamName: name,

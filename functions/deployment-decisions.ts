@@ -1,0 +1,142 @@
+import type { JobRecord } from '../runtime/checkpoint/job-record.js'
+import type { DeployedRevision, DeploymentRecord, Transition } from './deployment-record.js'
+
+/**
+ * What a deployment, a roll-back, a restore asks for, decided as pure functions over the deployment record and the job record.
+ *
+ * D1 The record says what is going on before anything is done, so whoever comes next (the same request again, or its roll-back) finds it.
+ * D2 A transition that has not come to its end is gone on with: by a request for the same revision where it stands, by one for another revision from the
+ *    same savepoint. Only while the former revision is being stopped there is nothing to go back to but that itself.
+ * D3 From `reading` on records may have been acknowledged for the new attempt, so whoever leaves it lets the sources go back.
+ * D4 A request for what is there already does nothing: a roll-back of a deployment that never began, an event that is repeated.
+ */
+export type DeploymentDecision =
+  /** `compare`: only if the state of the job can go on in the revision, as it is now. */
+  | { readonly kind: 'put'; readonly record: DeploymentRecord; readonly compare: boolean }
+  /** The transition under way is the one that was asked for. */
+  | { readonly kind: 'keep' }
+  | { readonly kind: 'done' }
+  | { readonly kind: 'refused'; readonly why: string }
+
+export interface DeploymentRequest {
+  /** Tells requests apart; the same when it is repeated. */
+  readonly request: string
+  readonly to: DeployedRevision
+  readonly allowStateLoss: readonly string[]
+}
+
+/** A deployment that is taken back after it came to its end comes within this time. */
+const TAKEN_BACK_WITHIN_MS = 2 * 60 * 60_000
+
+export function decideDeployment(record: DeploymentRecord, job: JobRecord | undefined, asked: DeploymentRequest, now: number): DeploymentDecision {
+  const { active, transition, last } = record
+  const { request, to, allowStateLoss } = asked
+  if (transition !== null) return decideUnderWay(record, transition, job, asked, now)
+  if (last?.transition.request === request) return { kind: 'done' }
+  const blank: Omit<Transition, 'phase'> = { ...NOTHING_YET, to, phaseAtMs: now, expected: job?.attempt ?? 0, allowStateLoss, request }
+  const put = (next: Transition, compare = true): DeploymentDecision => ({ kind: 'put', record: { ...record, transition: next }, compare })
+  if (job === undefined) return put({ ...blank, phase: 'restoring', replace: true }, false)
+  if (active === null) {
+    const begin = newestOf(job)
+    // It never came to run.
+    if (begin === undefined && job.phase === 'restoring' && job.from === null) return put({ ...blank, phase: 'restoring', replace: true }, false)
+    if (begin === undefined) return { kind: 'refused', why: NOTHING_TO_GO_ON_FROM }
+    return put({ ...blank, phase: 'restoring', begin, replace: true })
+  }
+  if (active.revision === to.revision) {
+    if (JSON.stringify(active) === JSON.stringify(to)) return { kind: 'done' }
+    return put({ ...blank, from: active, phase: 'reading', attempt: job.attempt, begin: job.from }, false)
+  }
+  return put({ ...blank, from: active, phase: 'stopping', otherwise: otherwiseOf(record, to, now) })
+}
+
+function decideUnderWay(
+  record: DeploymentRecord,
+  under: Transition,
+  job: JobRecord | undefined,
+  { request, to, allowStateLoss }: DeploymentRequest,
+  now: number,
+): DeploymentDecision {
+  const put = (change: Partial<Transition>, compare: boolean): DeploymentDecision => {
+    const transition = { ...under, to, request, allowStateLoss, phaseAtMs: now, ...change }
+    return { kind: 'put', record: { ...record, transition }, compare }
+  }
+  if (under.to.revision === to.revision) return under.request === request ? { kind: 'keep' } : put({}, false)
+  const back = under.from?.revision === to.revision
+  switch (under.phase) {
+    case 'stopping':
+      return back ? put({ phase: 'resuming', from: null, back, otherwise: null }, false) : put({}, true)
+    case 'resuming':
+      return put({ phase: 'stopping', from: under.to, back: false, otherwise: null }, true)
+    default: {
+      const replace = under.replace || under.phase === 'reading'
+      // To the revision that wrote the savepoint nothing in it is strange.
+      return put({ phase: 'restoring', from: under.to, expected: job?.attempt ?? 0, attempt: 0, replace, back, otherwise: null }, false)
+    }
+  }
+}
+
+/** The job goes back, or on, to a checkpoint of its own; its revision stays. */
+export function decideRestoreTo(
+  record: DeploymentRecord,
+  job: JobRecord | undefined,
+  { request, checkpointId }: { readonly request: string; readonly checkpointId: number },
+  now: number,
+): DeploymentDecision {
+  const { active, transition, last } = record
+  if (transition?.request === request) return { kind: 'keep' }
+  if (last?.transition.request === request && transition === null) return { kind: 'done' }
+  if (transition !== null && !isRestore(transition)) return { kind: 'refused', why: `revision "${transition.to.revision}" is being deployed` }
+  if (active === null || job === undefined) return { kind: 'refused', why: 'the job is not deployed' }
+  const next: Transition = {
+    ...NOTHING_YET,
+    from: active,
+    to: active,
+    phase: 'restoring',
+    phaseAtMs: now,
+    begin: { checkpointId, savepoint: false },
+    expected: job.attempt,
+    replace: true,
+    request,
+  }
+  return { kind: 'put', record: { ...record, transition: next }, compare: false }
+}
+
+/** It has come to its end. */
+export function finished(record: DeploymentRecord, transition: Transition, now: number): DeploymentRecord {
+  return { ...record, active: transition.to, transition: null, last: { transition, endedAtMs: now } }
+}
+
+export function isRestore({ from, to, phase }: Transition): boolean {
+  return from?.revision === to.revision && phase !== 'stopping'
+}
+
+const NOTHING_YET = {
+  from: null,
+  begin: null,
+  expected: 0,
+  attempt: 0,
+  replace: false,
+  back: false,
+  otherwise: null,
+  allowStateLoss: [],
+} as const
+
+const NOTHING_TO_GO_ON_FROM =
+  'the table holds a job of this name that has run before and has no completed checkpoint to go on from. Deploy it under another name or with another table, ' +
+  "or delete the job's items from the table to begin without state"
+
+/** What the job can go on from when its streams between stages are gone. */
+function newestOf({ phase, completed }: JobRecord): Transition['begin'] | undefined {
+  return completed === 0 ? undefined : { checkpointId: completed, savepoint: phase === 'stopped' }
+}
+
+/**
+ * A deployment of the revision before, soon after the last one came to its end, may be that one's roll-back, because something else in the stack has
+ * failed. It stops what runs like any other; but when that cannot be, it must not fail: then it goes back to where the former one stood.
+ */
+function otherwiseOf({ last, active }: DeploymentRecord, to: DeployedRevision, now: number): Transition['otherwise'] {
+  if (last === null || now > last.endedAtMs + TAKEN_BACK_WITHIN_MS) return null
+  const { transition } = last
+  return transition.from?.revision === to.revision && transition.to.revision === active?.revision ? transition.begin : null
+}
