@@ -6,6 +6,9 @@ import { checkpoints, type StopFlags, savepoint, status, stop } from './job-comm
 import { binding, integer, restartStrategy } from './option-parsers.js'
 import { type PlanFlags, planCommand } from './plan-command.js'
 import { type RunFlags, runCommand } from './run-command.js'
+import { type StateGetFlags, type StateListFlags, stateGet, stateList } from './state-commands.js'
+import { type StateDiffFlags, stateDiff } from './state-diff.js'
+import { namespaceTest } from './state-rows.js'
 
 /** What the command line does; tests put their own in place of the work. */
 export interface Commands {
@@ -16,12 +19,26 @@ export interface Commands {
   savepoint(folder: string | undefined, path: string | undefined, flags: JobFlags & WaitFlags): Promise<void>
   cancel(folder: string, flags: { readonly json?: boolean }): Promise<void>
   status(folder: string | undefined, flags: JobFlags): Promise<void>
+  stateGet(path: string | undefined, flags: StateGetFlags): Promise<void>
+  stateList(path: string | undefined, flags: StateListFlags): Promise<void>
+  stateDiff(before: string, after: string, flags: StateDiffFlags): Promise<void>
 }
 
 /** Which deployed job is meant, if one is. */
 type JobFlags = DeployedFlags & { readonly json?: boolean }
 
-export const COMMANDS: Commands = { run: runCommand, plan: planCommand, checkpoints, stop, savepoint, cancel: cancelCommand, status }
+export const COMMANDS: Commands = {
+  run: runCommand,
+  plan: planCommand,
+  checkpoints,
+  stop,
+  savepoint,
+  cancel: cancelCommand,
+  status,
+  stateGet,
+  stateList,
+  stateDiff,
+}
 
 /** The `millrace` command. `onExitCode` is told the exit code of a run that ended without an error. */
 export function buildProgram(commands: Commands, version: string, onExitCode: (code: number) => void): Command {
@@ -42,8 +59,11 @@ export function buildProgram(commands: Commands, version: string, onExitCode: (c
     .option('--parallelism <n>', 'default parallelism', integer(1, 32_768))
     .action((job: string, parameters: string[], flags: PlanFlags) => commands.plan(job, parameters, flags))
   addControl(program, commands)
+  addState(program, commands)
   // Accepted behind the command too, where people type it.
-  for (const command of program.commands) command.option('--verbose-errors', 'show stack traces with errors')
+  for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
+    command.option('--verbose-errors', 'show stack traces with errors')
+  }
   return program
 }
 
@@ -106,6 +126,31 @@ function addControl(program: Command, commands: Commands): void {
     .argument('<dir>', running)
     .option('--json', 'the result as JSON')
     .action((dir: string, flags: { json?: boolean }) => commands.cancel(dir, flags))
+}
+
+function addState(program: Command, commands: Commands): void {
+  const state = program.command('state').description('look into the state that a checkpoint or savepoint holds')
+  const path = 'checkpoint folder, a checkpoint or savepoint in it, or s3://…'
+  snapshot(state.command('get').description('all that is kept of one key').argument('[path]', path))
+    .requiredOption('--uid <uid>', 'the operator')
+    .requiredOption('--key <key>', 'the key: text, or JSON such as 17 or ["a",1]')
+    .option('--state <name>', 'only the state of this name')
+    .option('--namespace <window>', 'only this window: [start,end] in epoch ms, or a time in it', namespaceTest)
+    .action((from: string | undefined, flags: StateGetFlags) => commands.stateGet(from, flags))
+  snapshot(state.command('list').description('operators, their states, keys and sizes').argument('[path]', path))
+    .option('--uid <uid>', 'only this operator')
+    .action((from: string | undefined, flags: StateListFlags) => commands.stateList(from, flags))
+  onJob(state.command('diff').description('what changed from one checkpoint to another'))
+    .argument('<before>', `${path}; of a deployed job also an id`)
+    .argument('<after>', 'the same')
+    .option('--uid <uid>', 'only this operator')
+    .option('--limit <n>', 'rows to show of each state (default 10)', integer(0))
+    .action((before: string, after: string, flags: StateDiffFlags) => commands.stateDiff(before, after, flags))
+}
+
+/** A checkpoint of a deployed job. */
+function snapshot(command: Command): Command {
+  return onJob(command).option('--checkpoint <id>', 'of a deployed job, not the newest checkpoint but this one', integer(1))
 }
 
 /** Options by which a deployed job is named. */

@@ -48,9 +48,11 @@ async function newestIn(store: CheckpointStore): Promise<OpenedCheckpoint | unde
   return manifest === undefined ? undefined : opened(store, manifest)
 }
 
-function opened(store: CheckpointStore, manifest: Manifest): OpenedCheckpoint {
-  const path = manifest.kind === 'savepoint' ? store.root : placeOf(store.root, `chk-${manifest.checkpointId}`)
-  return { store, manifest, path }
+/** A savepoint stands at the root of its folder, or among the checkpoints of a job on AWS. */
+async function opened(store: CheckpointStore, manifest: Manifest): Promise<OpenedCheckpoint> {
+  const { kind, checkpointId } = manifest
+  const atRoot = kind === 'savepoint' && !(await store.ids()).includes(checkpointId)
+  return { store, manifest, path: atRoot ? store.root : placeOf(store.root, `chk-${checkpointId}`) }
 }
 
 function storeAt(root: string, openStore: OpenStore): CheckpointStore {

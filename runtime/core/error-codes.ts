@@ -31,6 +31,7 @@ export const ERROR_CODES = {
   TIMESTAMP_MISSING: user('An event-time window met a record without a timestamp.'),
   USER_FUNCTION: user('A function of the job threw.', true),
   STATE_UNSERIALISABLE: user('A state value cannot be serialised.'),
+  STATE_NOT_FOUND: user('A checkpoint holds no state of the key that was asked for.'),
   STATE_DESCRIPTOR: user('A state descriptor is used in two ways, or outside a keyed context.'),
   RECORD_UNSERIALISABLE: user('A record that must cross to another thread or process cannot be serialised.'),
   CHECKPOINT_CORRUPT: external('A checkpoint or one of its files is damaged, truncated or missing.', false),

@@ -1,11 +1,11 @@
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation'
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda'
 import { mockClient } from 'aws-sdk-client-mock'
-import { type MockInstance, vi } from 'vitest'
 import { controlHandler } from '../../functions/control-handler.js'
 import type { Job } from '../../runtime/index.js'
 import { Deployed } from '../aws/deployed.js'
 import { AwsImitation } from '../aws/imitation.js'
+import { WrittenOutput } from './written-output.js'
 
 interface Output {
   readonly OutputKey: string
@@ -25,11 +25,9 @@ export class DeployedWorld {
   /** Runs before each call of the control function; may throw as Lambda or the function would. */
   onInvoke: ((request: Record<string, unknown>) => void | Promise<void>) | undefined
   deployed!: Deployed
-  stdout = ''
-  stderr = ''
+  readonly output = new WrittenOutput()
   readonly #cloudFormation = mockClient(CloudFormationClient)
   readonly #lambda = mockClient(LambdaClient)
-  readonly #spies: MockInstance[]
 
   private constructor() {
     this.#cloudFormation.on(DescribeStacksCommand).callsFake(({ StackName }) => {
@@ -38,16 +36,6 @@ export class DeployedWorld {
       throw Object.assign(new Error(`Stack with id ${StackName} does not exist`), { name: 'ValidationError' })
     })
     this.#lambda.on(InvokeCommand).callsFake(({ FunctionName, Payload }) => this.#invoke(FunctionName, Payload))
-    this.#spies = [
-      vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-        this.stdout += String(text)
-        return true
-      }),
-      vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-        this.stderr += String(text)
-        return true
-      }),
-    ]
   }
 
   static async of(job: Job, parallelism = 1): Promise<DeployedWorld> {
@@ -72,17 +60,15 @@ export class DeployedWorld {
 
   /** What was written to stdout since the last call. */
   said(): string {
-    const { stdout } = this
-    this.stdout = ''
-    return stdout
+    return this.output.said()
   }
 
   json<T = Record<string, unknown>>(): T {
-    return JSON.parse(this.said()) as T
+    return this.output.json<T>()
   }
 
   end(): void {
-    for (const spy of this.#spies) spy.mockRestore()
+    this.output.end()
     this.#cloudFormation.restore()
     this.#lambda.restore()
     this.aws.restore()

@@ -21,12 +21,15 @@ async function parse(...words: string[]): Promise<{ calls: unknown[][]; exitCode
     savepoint: record('savepoint', undefined),
     cancel: record('cancel', undefined),
     status: record('status', undefined),
+    stateGet: record('stateGet', undefined),
+    stateList: record('stateList', undefined),
+    stateDiff: record('stateDiff', undefined),
   }
   const program = buildProgram(commands, '1.2.3', (code) => {
     exitCode = code
   })
   const capture = { writeOut: (text: string) => (output += text), writeErr: (text: string) => (output += text) }
-  for (const command of [program, ...program.commands]) command.configureOutput(capture)
+  for (const command of [program, ...program.commands.flatMap((one) => [one, ...one.commands])]) command.configureOutput(capture)
   let error: unknown
   try {
     await program.parseAsync(['node', 'millrace', ...words])

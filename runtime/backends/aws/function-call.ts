@@ -1,5 +1,5 @@
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda'
-import { callSettings } from './aws-clients.js'
+import { callSettings } from './call-settings.js'
 
 /** Longer than a function of Millrace may take. */
 const TIMEOUT_MS = 90_000

@@ -1,5 +1,5 @@
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation'
-import { callSettings } from './aws-clients.js'
+import { callSettings } from './call-settings.js'
 
 /** An output of a CloudFormation stack. */
 export interface StackOutput {
