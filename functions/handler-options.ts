@@ -6,6 +6,6 @@ export interface HandlerOptions {
   readonly variables?: Readonly<Record<string, string | undefined>>
   /** Default: through SQS. */
   readonly send?: SendMessage
-  /** Takes lines for the function's log. Default: console.log. */
+  /** Takes lines for the function's log. Default: standard output, which is that. */
   readonly log?: (line: string) => void
 }

@@ -6,6 +6,7 @@ import { hasSource } from '../runtime/task/stage-names.js'
 import { StageSubtask } from '../runtime/task/stage-subtask.js'
 import { type JobPorts, stagePorts } from './aws-ports.js'
 import { deployedJob } from './deployed-job.js'
+import { logError } from './function-log.js'
 import type { HandlerOptions } from './handler-options.js'
 import { readStageEnvironment, type StageEnvironment } from './stage-environment.js'
 import {
@@ -18,7 +19,7 @@ import {
   type SqsEvent,
   type SqsEventRecord,
 } from './stage-event.js'
-import { StageMetrics } from './stage-metrics.js'
+import { type HandlerEvent, StageMetrics } from './stage-metrics.js'
 
 export type StageHandler = (event: KinesisEvent | SqsEvent, context?: InvocationContext) => Promise<BatchResponse>
 
@@ -73,7 +74,7 @@ class Stage {
       })
       return []
     } catch (error) {
-      console.error(error)
+      this.#failed('batch-failed', error)
       return records.slice(0, 1).map(({ kinesis }) => ({ itemIdentifier: kinesis.sequenceNumber }))
     }
   }
@@ -89,11 +90,16 @@ class Stage {
         await this.#subtask(target.subtask).invoke({ kind: 'poke' })
         poked.add(target.subtask)
       } catch (error) {
-        console.error(error)
+        this.#failed('poke-failed', error)
         failures.push({ itemIdentifier: messageId })
       }
     }
     return failures
+  }
+
+  #failed(event: HandlerEvent, error: unknown): void {
+    this.metrics.count(error instanceof MillraceError && error.code === 'BATCH_REFUSED' ? 'batch-refused' : event)
+    logError(error, { Job: this.environment.job, Stage: this.environment.stage }, this.metrics.write)
   }
 
   #shardOf(records: readonly KinesisEventRecord[]): string {
@@ -128,8 +134,9 @@ function shardOf({ eventID }: KinesisEventRecord): string {
   return eventID.slice(0, eventID.indexOf(':'))
 }
 
+/** Of `arn:…:stream/NAME`, or of a consumer's `arn:…:stream/NAME/consumer/…`. */
 function streamOf({ eventSourceARN }: KinesisEventRecord): string {
-  return eventSourceARN.slice(eventSourceARN.indexOf('/') + 1)
+  return eventSourceARN.split('/')[1] ?? ''
 }
 
 /** The shards of a new stream are numbered in the order of their slices of the hash space. */

@@ -1,25 +1,87 @@
 import type { StageEvent } from '../runtime/task/stage-ports.js'
+import { type WriteLine, writeLine } from './function-log.js'
+
+/** What a handler knows and the engine does not: a batch or a poke that will come again because something failed. */
+export type HandlerEvent = 'batch-failed' | 'batch-refused' | 'poke-failed'
+
+type Event = StageEvent | HandlerEvent
+
+/** CloudWatch namespace of a job's metrics. */
+export const METRICS_NAMESPACE = 'Millrace'
+
+/** Metrics of `Job` and `Stage`. All else that is counted stands in the log only: each metric has a price. */
+export const STAGE_METRICS = [
+  'commit',
+  'commit-lost',
+  'cold-start',
+  'frame-stashed',
+  'watermark-held-back',
+  'record-failed',
+  'batch-refused',
+  'checkpoint-completed',
+] as const satisfies readonly Event[]
+
+/** Metrics of `Job` too, since somebody should look at it whatever the stage. */
+export const JOB_METRICS = [
+  'batch-failed',
+  'poke-failed',
+  'gap',
+  'stash-over-limit',
+  'dead-letter',
+  'checkpoint-aborted',
+  'checkpoint-timed-out',
+] as const satisfies readonly Event[]
 
 /** What is too common to be said of an invocation by itself. */
-const ORDINARY: ReadonlySet<StageEvent> = new Set<StageEvent>(['cold-start', 'warm-catch-up', 'commit', 'part-in-blob', 'outbox-known-sent'])
+const ORDINARY: ReadonlySet<Event> = new Set<Event>(['cold-start', 'warm-catch-up', 'commit', 'part-in-blob', 'outbox-known-sent'])
+/** So often it is said all the same. */
+const ORDINARY_INTERVAL_MS = 60_000
 
-/** Counts what happens in an invocation, and says it in one line of the log when it was not the plain case. */
+/**
+ * Counts what happens and writes it as one line of JSON, in CloudWatch's embedded metric format: at the end of an invocation that was not the
+ * plain case, else once a minute, for all invocations since.
+ */
 export class StageMetrics {
-  #counts: Partial<Record<StageEvent, number>> = {}
+  #counts: Partial<Record<Event, number>> = {}
+  #writtenAt: number
 
+  /** `labels`: job, and stage unless it counts for the job as a whole. */
   constructor(
-    readonly labels: Readonly<Record<string, string>>,
-    readonly write: (line: string) => void = console.log,
-  ) {}
+    readonly labels: { readonly job?: string; readonly stage?: string },
+    readonly write: WriteLine = writeLine,
+    readonly now: () => number = Date.now,
+  ) {
+    this.#writtenAt = now()
+  }
 
-  count(event: StageEvent, times = 1): void {
+  count(event: Event, times = 1): void {
     this.#counts[event] = (this.#counts[event] ?? 0) + times
   }
 
   flush(): void {
-    const counts = this.#counts
+    const counted = Object.keys(this.#counts) as Event[]
+    const now = this.now()
+    if (counted.length === 0) return
+    if (counted.every((event) => ORDINARY.has(event)) && now - this.#writtenAt < ORDINARY_INTERVAL_MS) return
+    this.write(JSON.stringify(this.#line(counted, now)))
     this.#counts = {}
-    if (Object.keys(counts).every((event) => ORDINARY.has(event as StageEvent))) return
-    this.write(JSON.stringify({ ...this.labels, events: counts }))
+    this.#writtenAt = now
+  }
+
+  #line(counted: readonly Event[], now: number): object {
+    const { job, stage } = this.labels
+    const among = (names: readonly Event[]) => counted.filter((event) => names.includes(event)).map((Name) => ({ Name, Unit: 'Count' }))
+    const own = stage === undefined ? ['Job'] : ['Job', 'Stage']
+    const directives = [
+      { Namespace: METRICS_NAMESPACE, Dimensions: [own], Metrics: among([...STAGE_METRICS, ...JOB_METRICS]) },
+      { Namespace: METRICS_NAMESPACE, Dimensions: [['Job']], Metrics: stage === undefined ? [] : among(JOB_METRICS) },
+    ].filter(({ Metrics }) => Metrics.length > 0)
+    return {
+      level: 'INFO',
+      Job: job,
+      Stage: stage,
+      ...this.#counts,
+      ...(directives.length === 0 ? {} : { _aws: { Timestamp: now, CloudWatchMetrics: directives } }),
+    }
   }
 }

@@ -59,6 +59,11 @@ export class Deployed {
     return Object.keys(this.plan.sourceStreams)[0]
   }
 
+  /** What the functions have logged as having failed, or as having to wait, oldest first. */
+  get failures(): { readonly code?: string; readonly uid?: string; readonly message: string }[] {
+    return this.lines.map((line) => JSON.parse(line)).filter(({ message }) => message !== undefined)
+  }
+
   variables(stage?: string): Record<string, string> {
     const { graph, job, fingerprint, sourceStreams } = this.plan
     const receivers = graph.edges.filter(({ from }) => from === stage).map(({ to }) => [to, this.stream(to)])

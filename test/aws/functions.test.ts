@@ -13,7 +13,6 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { DeadLetterBlobs } from '../../functions/dead-letter-blobs.js'
 import { attemptOf } from '../../functions/stage-event.js'
 import { stageHandler } from '../../functions/stage-handler.js'
-import { StageMetrics } from '../../functions/stage-metrics.js'
 import { MemoryBlobStore } from '../../runtime/backends/memory/index.js'
 import { Deployed } from './deployed.js'
 import { AwsImitation } from './imitation.js'
@@ -25,7 +24,6 @@ interface Tally {
 
 let delivered: Tally[]
 let aws: AwsImitation
-let logged: ReturnType<typeof vi.spyOn>
 
 /** Seconds of the clock when a job is activated for the first time. */
 const FIRST = 1_800_000_000
@@ -34,7 +32,6 @@ beforeEach(() => {
   vi.useFakeTimers({ toFake: ['Date'], now: FIRST * 1_000 + 999 })
   aws = new AwsImitation()
   delivered = []
-  logged = vi.spyOn(console, 'error').mockImplementation(() => {})
 })
 afterEach(() => {
   aws.restore()
@@ -85,7 +82,7 @@ describe('the functions of a job', () => {
     aws.produce(deployed.stream('words'), 0, ['a'])
     await deployed.invokeNext('words', 0, 10)
     expect(deployed.acknowledged('words', 0)).toBe(0)
-    expect(logged).toHaveBeenCalled()
+    expect(deployed.failures).not.toEqual([])
     expect(await deployed.control({ step: 'begin' })).toMatchObject({ status: 'refused' })
     expect(await deployed.control({ step: 'tick', subtasks: 'all' })).toEqual({ status: 'ticked', poked: 0 })
     expect(await deployed.activate()).toEqual({ attempt: FIRST, phase: 'running' })
@@ -201,7 +198,7 @@ describe('the functions of a job', () => {
     const through = (alias: string) =>
       deployed.coldInstance('words')(event, { invokedFunctionArn: `arn:aws:lambda:eu-central-1:1:function:f:${alias}` })
     expect((await through(`attempt-${FIRST + 1}`)).batchItemFailures).toHaveLength(1)
-    expect(logged).toHaveBeenCalledWith(expect.objectContaining({ code: 'BATCH_REFUSED' }))
+    expect(deployed.failures.at(-1)).toMatchObject({ code: 'BATCH_REFUSED' })
     expect((await through(`attempt-${FIRST}`)).batchItemFailures).toEqual([])
     expect(attemptOf({ invokedFunctionArn: 'arn:aws:lambda:eu-central-1:1:function:attempt-3' })).toBeUndefined()
     expect(attemptOf(undefined)).toBeUndefined()
@@ -266,20 +263,5 @@ describe('DeadLetterBlobs', () => {
     expect(await blobs.list('')).toEqual(['job/1/s/0/9/0.json'])
     const text = new TextDecoder().decode(await blobs.get('job/1/s/0/9/0.json'))
     expect(JSON.parse(text)).toEqual({ ...letter, record: { n: '1180591620717411303424', tags: ['x'], bytes: 'AQI=' } })
-  })
-})
-
-describe('StageMetrics', () => {
-  it('says what was out of the ordinary, once', () => {
-    const lines: string[] = []
-    const metrics = new StageMetrics({ job: 'j', stage: 's' }, (line) => lines.push(line))
-    metrics.count('commit')
-    metrics.flush()
-    expect(lines).toEqual([])
-    metrics.count('commit', 2)
-    metrics.count('gap')
-    metrics.flush()
-    metrics.flush()
-    expect(lines.map((line) => JSON.parse(line))).toEqual([{ job: 'j', stage: 's', events: { commit: 2, gap: 1 } }])
   })
 })
