@@ -19,6 +19,7 @@ import { revisionOf } from './job-revision.js'
 import { scheduleCheckpoints, scheduleTick } from './job-schedules.js'
 import { type JobSettings, settingsOf, stageSettings } from './job-settings.js'
 import { createBucket, createTable } from './job-storage.js'
+import { parallelismInContext } from './parallelism-in-context.js'
 import { readPlan } from './read-plan.js'
 import { createExchange, type StageExchange } from './stage-exchange.js'
 import { createMappings } from './stage-mappings.js'
@@ -77,6 +78,11 @@ export class StreamJob extends Construct {
     this.#settings = settingsOf(props)
     const bundle = bundleJob(props.entry)
     this.plan = this.#readPlan(bundle)
+    const rescaled = parallelismInContext(this, this.plan.job)
+    if (rescaled !== undefined && rescaled !== this.#settings.parallelism) {
+      this.#settings = { ...this.#settings, parallelism: rescaled }
+      this.plan = this.#readPlan(bundle)
+    }
     checkPlan(this.plan)
     checkStages(path, props, this.plan)
     this.#bindings = new JobBindings(path, this.plan, this.#settings.bindings)

@@ -1,3 +1,4 @@
+import type { StackOutput } from '../runtime/backends/aws/stack-outputs.js'
 import { MillraceError } from '../runtime/core/index.js'
 import { awsFailure } from './aws-failure.js'
 import { withPackages } from './optional-package.js'
@@ -28,30 +29,32 @@ export async function controlFunction({ stack, job, function: name }: DeployedFl
       todo: 'Check the name (npx cdk list shows those of the app), and AWS_REGION and AWS_PROFILE.',
     })
   }
-  const controls = outputs.filter((output) => jobOfOutput(output) !== undefined)
-  const found = job === undefined ? controls : controls.filter((output) => sameName(jobOfOutput(output) as string, job))
+  const controls = outputs.filter(isControl)
+  const found = job === undefined ? controls : controls.filter((output) => isNamed(output, job))
   if (found.length === 1) return found[0].value
-  throw found.length === 0 ? noControl(stack, job, controls.map(jobNamed)) : severalJobs(stack, controls.map(jobNamed))
+  throw found.length === 0 ? noControl(stack, job, controls.map(jobOf)) : severalJobs(stack, controls.map(jobOf))
 }
 
-interface Output {
-  readonly key: string
-  readonly exportName: string | undefined
+const EXPORTED = /^MillraceControl-?(.+)$/
+const DESCRIBED = /^Control function of job (.+)$/
+const KEY = /^(.+)Control(?:[0-9A-F]{8})?$/
+
+/** `StreamJob` writes an output `<id>Control`, whose description names the job. */
+function isControl({ key, exportName, description }: StackOutput): boolean {
+  return EXPORTED.test(exportName ?? '') || DESCRIBED.test(description ?? '') || KEY.test(key)
 }
 
-/** `StreamJob` writes an output `<id>Control`, exported as `MillraceControl<id>`. */
-function jobOfOutput({ key, exportName }: Output): string | undefined {
-  return /^MillraceControl-?(.+)$/.exec(exportName ?? '')?.[1] ?? /^(.+)Control(?:[0-9A-F]{8})?$/.exec(key)?.[1]
+function jobOf({ key, exportName, description }: StackOutput): string {
+  return DESCRIBED.exec(description ?? '')?.[1] ?? EXPORTED.exec(exportName ?? '')?.[1] ?? KEY.exec(key)?.[1] ?? key
 }
 
-function jobNamed(output: Output): string {
-  return jobOfOutput(output) as string
+/** By the name of the job, or the id of its construct, of which an output keeps letters and digits only. */
+function isNamed(output: StackOutput, job: string): boolean {
+  return jobOf(output) === job || plain(KEY.exec(output.key)?.[1] ?? '') === plain(job) || plain(jobOf(output)) === plain(job)
 }
 
-/** A logical id holds letters and digits only. */
-function sameName(a: string, b: string): boolean {
-  const plain = (name: string) => name.replace(/[^A-Za-z0-9]/g, '').toLowerCase()
-  return plain(a) === plain(b)
+function plain(name: string): string {
+  return name.replace(/[^A-Za-z0-9]/g, '').toLowerCase()
 }
 
 function noTarget(): MillraceError {

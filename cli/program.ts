@@ -1,10 +1,12 @@
 import { Command, Option } from 'commander'
 import { cancelCommand } from './control-commands.js'
 import type { WaitFlags } from './deployed-checkpoints.js'
+import { restoreCommand, startCommand } from './deployed-restore.js'
 import type { DeployedFlags } from './deployed-target.js'
 import { checkpoints, type StopFlags, savepoint, status, stop } from './job-commands.js'
 import { binding, integer, restartStrategy } from './option-parsers.js'
 import { type PlanFlags, planCommand } from './plan-command.js'
+import { type RescaleFlags, rescaleCommand } from './rescale-command.js'
 import { type RunFlags, runCommand } from './run-command.js'
 import { type StateGetFlags, type StateListFlags, stateGet, stateList } from './state-commands.js'
 import { type StateDiffFlags, stateDiff } from './state-diff.js'
@@ -19,6 +21,9 @@ export interface Commands {
   savepoint(folder: string | undefined, path: string | undefined, flags: JobFlags & WaitFlags): Promise<void>
   cancel(folder: string, flags: { readonly json?: boolean }): Promise<void>
   status(folder: string | undefined, flags: JobFlags): Promise<void>
+  start(flags: JobFlags & WaitFlags): Promise<void>
+  restore(which: string, flags: JobFlags & WaitFlags): Promise<void>
+  rescale(parallelism: number, more: readonly string[], flags: RescaleFlags): Promise<void>
   stateGet(path: string | undefined, flags: StateGetFlags): Promise<void>
   stateList(path: string | undefined, flags: StateListFlags): Promise<void>
   stateDiff(before: string, after: string, flags: StateDiffFlags): Promise<void>
@@ -35,6 +40,9 @@ export const COMMANDS: Commands = {
   savepoint,
   cancel: cancelCommand,
   status,
+  start: (flags) => startCommand(flags),
+  restore: (which, flags) => restoreCommand(which, flags),
+  rescale: (parallelism, more, flags) => rescaleCommand(parallelism, more, flags),
   stateGet,
   stateList,
   stateDiff,
@@ -120,6 +128,25 @@ function addControl(program: Command, commands: Commands): void {
         .option('--savepoint <dir>', 'folder for a savepoint in place of the checkpoint (embedded jobs only)'),
     ),
   ).action((dir: string | undefined, flags: StopFlags) => commands.stop(dir, flags))
+  waiting(onJob(program.command('start').description('let a deployed job that was stopped go on with its last savepoint'))).action(
+    (flags: JobFlags & WaitFlags) => commands.start(flags),
+  )
+  waiting(
+    onJob(
+      program
+        .command('restore')
+        .description('take a deployed job back to one of its checkpoints')
+        .argument('<checkpoint>', 'its id, its s3:// address, or latest'),
+    ),
+  ).action((which: string, flags: JobFlags & WaitFlags) => commands.restore(which, flags))
+  onJob(
+    program
+      .command('rescale')
+      .description('deploy a job at another parallelism (cdk deploy, in the folder of its app)')
+      .argument('<n>', 'parallelism of operators that name none', integer(1, 32_768))
+      .argument('[words...]', 'further words for cdk deploy, after --')
+      .option('--dry-run', 'only print the command'),
+  ).action((parallelism: number, words: string[], flags: RescaleFlags) => commands.rescale(parallelism, words, flags))
   program
     .command('cancel')
     .description('end a running embedded job at once, without a checkpoint')
@@ -163,5 +190,5 @@ function onJob(command: Command): Command {
 }
 
 function waiting(command: Command): Command {
-  return command.option('--timeout <seconds>', 'a deployed job: give it up when it takes longer (default 600)', integer(1))
+  return command.option('--timeout <seconds>', 'a deployed job: give up when it takes longer (default 600; start and restore 1800)', integer(1))
 }

@@ -7,6 +7,7 @@ import { isControlRequest, readControlRequest } from './control-requests.js'
 import { jobStatus } from './control-status.js'
 import { type DeployedControl, deployedControl } from './deployed-control.js'
 import type { HandlerOptions } from './handler-options.js'
+import { restoreTo } from './restore-to.js'
 import { isRevisionStep, revisionStepHandler } from './revision-steps.js'
 
 /** Answer to a request that cannot be met. */
@@ -50,6 +51,8 @@ export function controlHandler(job: unknown, options: HandlerOptions = {}): (eve
             return await begin(deployed, request.kind)
           case 'abort':
             return await abort(deployed, request.checkpointId)
+          case 'restore':
+            return await restoreTo(deployed, request)
         }
       } finally {
         deployed.metrics.flush()

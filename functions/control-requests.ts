@@ -20,6 +20,11 @@ export type ControlRequest =
   | { readonly command: 'progress'; readonly checkpointId: number }
   /** Gives up the pending checkpoint; what a stop has held goes on. */
   | { readonly command: 'abort'; readonly checkpointId: number }
+  /**
+   * The job goes back to one of its checkpoints, or goes on with the savepoint it was stopped with: `TransitionProgress` of transitions.ts. To be
+   * asked until it is done, some seconds apart, with the same `request`: a text that tells this wish from an earlier one.
+   */
+  | { readonly command: 'restore'; readonly checkpointId: number; readonly request: string }
   /** {@link WhyNotFiredAnswer} of control-why.ts. `key` and `window` as the job's functions see them. */
   | { readonly command: 'why-not-fired'; readonly uid: string; readonly key?: unknown; readonly window?: unknown }
 
@@ -37,6 +42,8 @@ export function readControlRequest(event: unknown): ControlRequest {
     case 'progress':
     case 'abort':
       return { command, checkpointId: count(event, 'checkpointId') }
+    case 'restore':
+      return { command, checkpointId: count(event, 'checkpointId'), request: text(event, 'request') }
     case 'why-not-fired':
       return {
         command,
@@ -49,7 +56,7 @@ export function readControlRequest(event: unknown): ControlRequest {
   }
 }
 
-const COMMANDS: readonly ControlRequest['command'][] = ['status', 'places', 'checkpoints', 'begin', 'progress', 'abort', 'why-not-fired']
+const COMMANDS: readonly ControlRequest['command'][] = ['status', 'places', 'checkpoints', 'begin', 'progress', 'abort', 'restore', 'why-not-fired']
 
 /** Whether the event is a request of a person; all others are steps of the state machine, and ticks. */
 export function isControlRequest(event: unknown): boolean {

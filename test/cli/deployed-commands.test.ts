@@ -1,6 +1,11 @@
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { deployedSavepoint, deployedStop } from '../../cli/deployed-checkpoints.js'
+import { restoreCommand, startCommand } from '../../cli/deployed-restore.js'
 import { checkpoints, savepoint, status, stop } from '../../cli/job-commands.js'
+import { rescaleCommand } from '../../cli/rescale-command.js'
 import { DeployedWorld } from './deployed-world.js'
 import { tally } from './tally-job.js'
 
@@ -48,6 +53,16 @@ describe('a deployed job is found', () => {
     )
     await status(undefined, { ...SHOP, job: 'MyTally' })
     expect(world.said()).toContain('tally: running')
+  })
+
+  it('by the name of the job, and by the id of its construct', async () => {
+    world.stacks.set('shop', [
+      { OutputKey: 'ipcountControl', OutputValue: 'other', Description: 'Control function of job ip-count' },
+      { OutputKey: 'PartTallyControl0A1B2C3D', OutputValue: 'shop-control', Description: 'Control function of job tally' },
+    ])
+    for (const job of ['tally', 'part-tally']) await status(undefined, { ...SHOP, job })
+    expect(world.invoked).toHaveLength(2)
+    await expect(status(undefined, SHOP)).rejects.toThrow(/several jobs: ip-count, tally/)
   })
 
   it('or what is missing is said', async () => {
@@ -233,5 +248,97 @@ describe('savepoint, stop and checkpoints', () => {
     world.aws.objects.set('checkpoints/tally/chk-7/manifest.json', new TextEncoder().encode('{'))
     await checkpoints(undefined, SHOP)
     expect(world.said()).toMatch(/^checkpoint 7 {2}- {2}- {2}damaged: a checkpoint's manifest is damaged/)
+  })
+})
+
+describe('restore and start', () => {
+  const done = { status: 'done', attempt: ATTEMPT + 1 }
+
+  it('repeat a step with one request until it is done', async () => {
+    const asked: Record<string, unknown>[] = []
+    world.answers.set('restore', (request) => {
+      asked.push(request)
+      return asked.length < 3 ? { status: 'under-way', why: 'restoring begins' } : done
+    })
+    await restoreCommand('7', SHOP, FAST)
+    expect(world.said()).toMatch(new RegExp(`^running with checkpoint 7 after 0\\.\\d s, attempt ${ATTEMPT + 1}\n$`))
+    expect(asked).toHaveLength(3)
+    expect(new Set(asked.map(({ checkpointId, request }) => `${checkpointId} ${request}`)).size).toBe(1)
+    await restoreCommand('s3://bucket/checkpoints/tally/chk-9', { ...SHOP, json: true }, FAST)
+    expect(world.json()).toEqual({ status: 'running', checkpointId: 9, attempt: ATTEMPT + 1, durationMs: expect.any(Number) })
+    expect(asked[3].request).not.toBe(asked[0].request)
+  })
+
+  it('take the newest checkpoint, and say when there is none, or none of that name', async () => {
+    world.answers.set('restore', () => done)
+    await expect(restoreCommand('latest', SHOP, FAST)).rejects.toMatchObject({ code: 'CHECKPOINT_NOT_FOUND' })
+    goOnMeanwhile()
+    await deployedSavepoint(SHOP, FAST)
+    world.said()
+    await restoreCommand('latest', SHOP, FAST)
+    expect(world.said()).toContain('running with checkpoint 1 after')
+    for (const wrong of ['s3://other/checkpoints/tally/chk-1', 's3://bucket/checkpoints/tally', 'newest'])
+      await expect(restoreCommand(wrong, SHOP, FAST)).rejects.toThrow(/OPTION_INVALID: .* is no checkpoint of job "tally"/)
+  })
+
+  it('say why it failed, and what it waits for when the time is over', async () => {
+    // The imitation was activated without a deployment.
+    await expect(restoreCommand('1', SHOP, FAST)).rejects.toThrow(
+      /CONTROL_REFUSED: the job was not restored to checkpoint 1: the job is not deployed/,
+    )
+    world.answers.set('restore', () => ({ status: 'under-way', why: 'a mapping is being disabled' }))
+    await expect(restoreCommand('1', { ...SHOP, timeout: 0.02 }, FAST)).rejects.toThrow(
+      /CONTROL_TIMEOUT: the restore of checkpoint 1 was not done after 0.02 s: a mapping is being disabled/,
+    )
+  })
+
+  it('start only what was stopped', async () => {
+    world.answers.set('restore', ({ checkpointId }) => ({ ...done, warning: `as of ${checkpointId}` }))
+    await expect(startCommand(SHOP, FAST)).rejects.toThrow(/CONTROL_REFUSED: job "tally" is running, not stopped/)
+    goOnMeanwhile()
+    await deployedStop(SHOP, FAST)
+    world.said()
+    await startCommand(SHOP, FAST)
+    expect(world.said()).toContain('running with checkpoint 1 after')
+    expect(world.output.stderr).toContain('millrace: as of 1\n')
+  })
+})
+
+describe('rescale', () => {
+  let app: string
+  let before: string
+
+  beforeEach(async () => {
+    app = await mkdtemp(join(tmpdir(), 'millrace-app-'))
+    before = process.cwd()
+    process.chdir(app)
+  })
+  afterEach(async () => {
+    process.chdir(before)
+    await rm(app, { recursive: true })
+  })
+
+  it('prints the command', async () => {
+    await expect(rescaleCommand(4, [], { ...SHOP, dryRun: true })).rejects.toThrow(/no cdk.json/)
+    await writeFile('cdk.json', '{}')
+    await rescaleCommand(4, ['--profile', 'a b'], { ...SHOP, dryRun: true })
+    expect(world.said()).toBe("npx cdk deploy shop --context millrace:parallelism:tally=4 --profile 'a b'\n")
+    await expect(rescaleCommand(4, [], { function: 'shop-control' })).rejects.toThrow(/Give --stack/)
+  })
+
+  it('deploys, and keeps in the context what was deployed', async () => {
+    await writeFile('cdk.json', '{}')
+    await writeFile('cdk.context.json', '{ "vpc": { "id": 1 } }')
+    const ran: unknown[] = []
+    const run = (code: number) => async (program: string, words: readonly string[]) => {
+      ran.push([program, ...words])
+      return code
+    }
+    await expect(rescaleCommand(4, [], SHOP, run(1))).rejects.toThrow(/CONTROL_REFUSED: the deployment ended with 1/)
+    expect(JSON.parse(await readFile('cdk.context.json', 'utf8'))).toEqual({ vpc: { id: 1 } })
+    await rescaleCommand(4, [], { ...SHOP, json: true }, run(0))
+    expect(world.json()).toMatchObject({ job: 'tally', parallelism: 4 })
+    expect(JSON.parse(await readFile('cdk.context.json', 'utf8'))).toEqual({ vpc: { id: 1 }, 'millrace:parallelism:tally': 4 })
+    expect(ran[1]).toEqual(['npx', 'cdk', 'deploy', 'shop', '--context', 'millrace:parallelism:tally=4'])
   })
 })

@@ -11,6 +11,7 @@ interface Output {
   readonly OutputKey: string
   readonly OutputValue: string
   readonly ExportName?: string
+  readonly Description?: string
 }
 
 /**
@@ -24,6 +25,8 @@ export class DeployedWorld {
   readonly invoked: { readonly name: string; readonly request: Record<string, unknown> }[] = []
   /** Runs before each call of the control function; may throw as Lambda or the function would. */
   onInvoke: ((request: Record<string, unknown>) => void | Promise<void>) | undefined
+  /** What the control function answers in place of its own answer, by command. */
+  readonly answers = new Map<string, (request: Record<string, unknown>) => unknown>()
   deployed!: Deployed
   readonly output = new WrittenOutput()
   readonly #cloudFormation = mockClient(CloudFormationClient)
@@ -50,6 +53,8 @@ export class DeployedWorld {
     this.invoked.push({ name, request })
     const answer = (value: unknown) => new TextEncoder().encode(JSON.stringify(value))
     await this.onInvoke?.(request)
+    const scripted = this.answers.get(String(request.command))
+    if (scripted !== undefined) return { Payload: answer(scripted(request)) }
     try {
       return { Payload: answer(await controlHandler(this.deployed.job, this.deployed.options())(request)) }
     } catch (thrown) {

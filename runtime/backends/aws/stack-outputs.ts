@@ -6,6 +6,7 @@ export interface StackOutput {
   readonly key: string
   readonly value: string
   readonly exportName: string | undefined
+  readonly description: string | undefined
 }
 
 /** Outputs of a stack; undefined when there is no such stack. Throws what the service said. */
@@ -14,10 +15,11 @@ export async function stackOutputs(stack: string): Promise<readonly StackOutput[
   try {
     const { Stacks = [] } = await client.send(new DescribeStacksCommand({ StackName: stack }))
     if (Stacks.length === 0) return undefined
-    return (Stacks[0].Outputs ?? []).map(({ OutputKey, OutputValue, ExportName }) => ({
+    return (Stacks[0].Outputs ?? []).map(({ OutputKey, OutputValue, ExportName, Description }) => ({
       key: OutputKey ?? '',
       value: OutputValue ?? '',
       exportName: ExportName,
+      description: Description,
     }))
   } catch (thrown) {
     // CloudFormation has no error of its own for it.
