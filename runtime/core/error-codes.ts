@@ -56,6 +56,7 @@ export const ERROR_CODES = {
   BATCH_REFUSED: external('A stage cannot take a batch now; it must be delivered again.'),
   ASYNC_TIMEOUT: external('An asynchronous call took longer than its time-out.'),
   AWS_CALL: external('A call to an AWS service failed.'),
+  AWS_SDK_MISSING: user('A connector needs a client of the AWS SDK that is not installed.'),
 } as const satisfies Record<string, ErrorCodeInfo>
 
 /** The codes of the table of errors. */

@@ -41,6 +41,8 @@ export interface SplitEnumerator<Split, EnumState> {
   start(): void | Promise<void>
   /** A reader has nothing left to read. */
   handleSplitRequest(subtask: number): void
+  /** What a reader sent with {@link ReaderContext.sendSourceEvent}. */
+  handleSourceEvent?(subtask: number, event: unknown): void
   /** Splits of a restored checkpoint (with their positions), to be assigned before new ones. Called before `start`. */
   addSplitsBack(splits: readonly Split[]): void
   /** Plain data; holds what is discovered and not yet assigned. */
@@ -57,6 +59,8 @@ export interface ReaderContext {
   now(): number
   /** Asks the enumerator for a split; the answer is `addSplits` or `notifyNoMoreSplits`. */
   requestSplit(): void
+  /** Tells the enumerator something (Flink's SourceEvent): plain data, in the order of calls. */
+  sendSourceEvent(event: unknown): void
 }
 
 /** `more`: call again at once. `waiting`: call again after `available()` resolves. `end`: no record will ever come. */

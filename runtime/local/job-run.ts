@@ -235,6 +235,9 @@ export class JobRun implements JobHandle {
       case 'split-request':
         this.#onSplitRequest(message.uid, message.subtask)
         break
+      case 'source-event':
+        this.#sources.get(message.uid)?.sourceEvent(message.subtask, message.event)
+        break
       case 'source-watermark':
         this.#onSourceWatermark(message.uid, message.subtask, message.watermark)
         break

@@ -29,6 +29,8 @@ export type ToThread =
 export type FromThread =
   | { readonly kind: 'running' }
   | { readonly kind: 'split-request'; readonly uid: string; readonly subtask: number }
+  /** From a source's reader to its enumerator. */
+  | { readonly kind: 'source-event'; readonly uid: string; readonly subtask: number; readonly event: unknown }
   /** How far a source that is aligned with others has come; Infinity when it holds nobody back. */
   | { readonly kind: 'source-watermark'; readonly uid: string; readonly subtask: number; readonly watermark: number }
   | {

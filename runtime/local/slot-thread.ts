@@ -141,6 +141,7 @@ export class SlotThread {
       trackChanges: deployment.checkpointDir !== undefined,
       writers: groupWriters(writers),
       requestSplit: (uid) => environment.send({ kind: 'split-request', uid, subtask }),
+      sendSourceEvent: (uid, event) => environment.send({ kind: 'source-event', uid, subtask, event }),
       reportWatermark: (uid, watermark) => environment.send({ kind: 'source-watermark', uid, subtask, watermark }),
       emitToClient: (name, values, batch) => environment.send({ kind: 'collected', name, values, batch }),
       fail: (error) => this.#fail(error),

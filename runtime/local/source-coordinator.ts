@@ -75,6 +75,14 @@ export class SourceCoordinator {
     else this.#early.push(subtask)
   }
 
+  sourceEvent(subtask: number, event: unknown): void {
+    try {
+      this.#enumerator.handleSourceEvent?.(subtask, event)
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
   snapshot(): unknown {
     return this.#enumerator.snapshotState()
   }

@@ -35,6 +35,8 @@ export class SourceOperator<T, Split extends SourceSplit> extends StreamOperator
     readonly requestSplit: () => void,
     /** Tells whoever aligns sources how far this one has come; Infinity when it holds nobody back. */
     readonly reportWatermark: (watermark: number) => void = () => {},
+    /** To the enumerator. */
+    readonly sendSourceEvent: (event: unknown) => void = () => {},
   ) {
     super()
   }
@@ -51,6 +53,7 @@ export class SourceOperator<T, Split extends SourceSplit> extends StreamOperator
       runtime: context.runtime,
       now: () => context.processingTime.clock.now(),
       requestSplit: this.requestSplit,
+      sendSourceEvent: this.sendSourceEvent,
     })
     this.#reader.start()
     if (this.strategy.emitsWatermarks) this.#schedule()

@@ -7,6 +7,12 @@ export interface SplitInfo {
   readonly closed: boolean
 }
 
+/** A stretch of the keys by which a stream spreads records over its splits, both ends included. */
+export interface KeyRange {
+  readonly first: bigint
+  readonly last: bigint
+}
+
 /** A sender that continues others: a split whose parents these are. It begins when all of them have ended. */
 export interface Successor {
   readonly splitId: string
@@ -19,4 +25,6 @@ export interface SourceStreams {
   splits(stream: string): Promise<readonly SplitInfo[]>
   /** Whether the split is closed and holds nothing after `position` (undefined: from its beginning). */
   drained(stream: string, splitId: string, position: bigint | undefined): Promise<boolean>
+  /** The keys whose records the split gets; undefined when it is not known (any more). Streams without packed records have no need of it. */
+  keyRange?(stream: string, splitId: string): Promise<KeyRange | undefined>
 }

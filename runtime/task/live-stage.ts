@@ -2,7 +2,7 @@ import type { StageAck } from '../checkpoint/stage-ack.js'
 import { type JobParameters, MillraceError } from '../core/index.js'
 import type { SourceOperator } from '../operators/source-operator.js'
 import type { CompiledJob, StreamNode, VertexPlan } from '../plan/index.js'
-import type { Successor } from '../ports/index.js'
+import type { KeyRange, Successor } from '../ports/index.js'
 import { type KeyedStateBackend, pack } from '../state/index.js'
 import type { BatchProcessingTime } from './batch-processing-time.js'
 import type { CommitRecord } from './commit-record.js'
@@ -13,7 +13,7 @@ import { InputChannels, type InputListener } from './input-channels.js'
 import type { ChainedOperator } from './operator-chain.js'
 import type { OutgoingFrame, SinkEntry } from './outbox.js'
 import { HeldSinkOperator, OutboxSinkOperator } from './outbox-sink-operator.js'
-import { RecordFailures } from './record-failures.js'
+import { type ReadRecord, RecordFailures } from './record-failures.js'
 import type { StreamRecord } from './record-stream-source.js'
 import { buildStageChain, openStageSinks } from './stage-chain.js'
 import { sinkWriterName } from './stage-names.js'
@@ -50,6 +50,8 @@ export class LiveStage {
   readonly chain: readonly ChainedOperator[]
   readonly failures: RecordFailures
   readonly sweep: HeadSweep
+  /** The keys of the source's split, once they have been asked for. */
+  keys: { readonly range: KeyRange | undefined } | undefined
   readonly index: number
   #epoch: number
   readonly #attempt: number
@@ -161,19 +163,29 @@ export class LiveStage {
     return this.input?.epoch ?? this.#epoch
   }
 
-  /** Puts a record of the stream outside into the source. */
-  readRecord(record: StreamRecord): void {
+  /** Puts a record of the stream outside into the source, or those that are packed into it; their number. */
+  readRecord(record: StreamRecord, keys?: KeyRange): number {
+    const packed = this.source?.source.packing?.unpack(record.data, keys)
+    if (packed === undefined) {
+      this.#readRecord(record)
+      return 1
+    }
+    for (const part of packed) this.#readRecord({ ...record, ...part })
+    return packed.length
+  }
+
+  #readRecord(record: ReadRecord): void {
     this.failures.processRecord(record, () => {
       const operator = this.chain[0].operator as unknown as SourceOperator<unknown, never>
       operator.collect(this.#deserialized(record), record.arrivalMs, this.options.subtask)
     })
   }
 
-  #deserialized({ data, position, partitionKey, arrivalMs }: StreamRecord): unknown {
+  #deserialized({ data, position, ordinal, partitionKey, arrivalMs }: ReadRecord): unknown {
     const { subtask } = this.options
     const { uid, source } = this.#bound.source as NonNullable<StageOperators['source']>
     try {
-      return source.deserialize(data, { splitId: subtask, position, partitionKey, arrivalMs })
+      return source.deserialize(data, { splitId: subtask, position, subSequenceNumber: ordinal ?? 0, partitionKey, arrivalMs })
     } catch (thrown) {
       throw MillraceError.from(thrown, 'RECORD_MALFORMED', {
         what: `deserialize() threw for record ${position} of ${subtask}`,

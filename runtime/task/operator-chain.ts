@@ -31,6 +31,8 @@ export interface ChainOptions {
   /** Writers of the edges that leave the vertex, by uid of the operator they read. */
   readonly writers: ReadonlyMap<string, readonly { readonly sideTag: string | null; readonly writer: RecordWriter }[]>
   requestSplit(uid: string): void
+  /** Of a source's reader, for its enumerator. */
+  sendSourceEvent?(uid: string, event: unknown): void
   /** For sources that are aligned with others; see `SourceOperator.reportWatermark`. */
   reportWatermark?(uid: string, watermark: number): void
   emitToClient(name: string, values: readonly unknown[], batch: ClientBatch): void
@@ -94,6 +96,7 @@ function createOperator(plan: OperatorPlan, options: ChainOptions): ChainedOpera
           node.source.strategy,
           () => options.requestSplit(plan.uid),
           (watermark) => options.reportWatermark?.(plan.uid, watermark),
+          (event) => options.sendSourceEvent?.(plan.uid, event),
         )
   return { plan, operator, metrics, context, keyed: backend && new KeyedSnapshots(backend), restored: restored?.operatorState ?? [] }
 }

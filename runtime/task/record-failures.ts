@@ -1,6 +1,6 @@
 import { RecordBatch } from '../exchange/index.js'
 import type { FrameOrigin } from './input-channels.js'
-import type { StreamRecord } from './record-stream-source.js'
+import type { PackedRecord, StreamRecord } from './record-stream-source.js'
 import type { DeadLetter, StageEvent } from './stage-ports.js'
 
 /** A record that a function threw for, by where it stood. */
@@ -11,6 +11,9 @@ export interface FailedRecord {
   /** It is this record; else it is one of a batch. */
   readonly precise: boolean
 }
+
+/** A record of the stream outside, or one that was packed into it. */
+export type ReadRecord = StreamRecord & Partial<PackedRecord>
 
 export interface FailuresPlace {
   readonly stage: string
@@ -23,7 +26,7 @@ export class RecordFailures {
   /** Records that failed before, with the error; and batches to be taken record by record, to find the one that fails. */
   skips: ReadonlyMap<string, string> = new Map()
   #batch: FailedRecord | undefined
-  #record: StreamRecord | undefined
+  #record: ReadRecord | undefined
   #letters: DeadLetter[] = []
 
   constructor(readonly place: FailuresPlace) {}
@@ -41,9 +44,13 @@ export class RecordFailures {
     return false
   }
 
-  /** Whether the record goes to the dead letters. */
+  /** Whether the record, or one that is packed into it, goes to the dead letters. */
   failedBefore(record: StreamRecord): boolean {
-    return this.skips.size > 0 && this.skips.has(this.#idOf(record))
+    if (this.skips.size === 0) return false
+    const id = this.#idOf(record)
+    if (this.skips.has(id)) return true
+    for (const failed of this.skips.keys()) if (failed.startsWith(`${id}/`)) return true
+    return false
   }
 
   /** Processes a batch of a channel, or what is left of it without the records that failed before. */
@@ -70,7 +77,7 @@ export class RecordFailures {
   }
 
   /** Processes a record of the stream outside, unless it has failed before. */
-  processRecord(record: StreamRecord, process: () => void): void {
+  processRecord(record: ReadRecord, process: () => void): void {
     // Its name is not made for nothing: a long position as text takes as long as a short record's parsing.
     const error = this.skips.size === 0 ? undefined : this.skips.get(this.#idOf(record))
     if (error !== undefined) {
@@ -87,8 +94,8 @@ export class RecordFailures {
     this.#letters.push({ stage: this.place.stage, subtask: this.place.subtask, where, error, record })
   }
 
-  #idOf({ position }: StreamRecord): string {
-    return `${this.place.subtask} ${position}`
+  #idOf({ position, ordinal }: ReadRecord): string {
+    return `${this.place.subtask} ${position}${ordinal === undefined ? '' : `/${ordinal}`}`
   }
 
   takeLetters(): DeadLetter[] {

@@ -4,7 +4,7 @@ import type { OperatorContext, Output, StreamOperator } from '../operators/strea
 import type { Any, CompiledJob, OperatorPlan, StreamNode, VertexPlan } from '../plan/index.js'
 import { sinkOf } from './job-resources.js'
 import { HeldSinkOperator, OutboxSinkOperator } from './outbox-sink-operator.js'
-import { isRecordStreamSource, type RecordStreamSource } from './record-stream-source.js'
+import { FedReader, isRecordStreamSource, type RecordStreamSource } from './record-stream-source.js'
 import { RisingOutput } from './rising-output.js'
 
 /** A job whose operators of one stage stand as a function needs them, and what the stage's subtask does with them itself. */
@@ -31,7 +31,8 @@ export function bindStage(job: CompiledJob, vertex: VertexPlan): StageOperators 
     if (node.source !== undefined) {
       const { source: streamed, strategy } = node.source
       source = { uid: plan.uid, source: streamSource(streamed, plan) }
-      const create = () => rising(new SourceOperator<Any, Any>(streamed, strategy, () => {}), plan.uid, origins)
+      const fed: Source<Any, Any> = { ...streamed, createReader: () => new FedReader() }
+      const create = () => rising(new SourceOperator<Any, Any>(fed, strategy, () => {}), plan.uid, origins)
       nodes.set(plan.uid, { ...node, source: undefined, createOperator: create })
     } else if (plan.isSink) {
       const sink = outboxSink(node, plan)

@@ -1,7 +1,8 @@
 import { assert } from '../core/index.js'
-import type { Successor } from '../ports/index.js'
+import type { KeyRange, Successor } from '../ports/index.js'
 import { CommitBudget } from './commit-budget.js'
 import type { LiveStage } from './live-stage.js'
+import type { StreamRecord } from './record-stream-source.js'
 import type { SplitStart } from './split-start.js'
 import type { Step } from './stage-commit.js'
 import type { Memory } from './stage-memory.js'
@@ -29,7 +30,7 @@ export async function takeStep(place: StepPlace, { head, control, live }: Memory
 
 type StepMemory = Pick<Memory, 'live' | 'control'>
 
-async function readSource({ ports, settings, splits }: StepPlace, { live, control }: StepMemory, work: Work): Promise<Step | undefined> {
+async function readSource({ subtask, ports, settings, splits }: StepPlace, { live, control }: StepMemory, work: Work): Promise<Step | undefined> {
   if (control.begun > live.epoch && control.begun > control.aborted) {
     ports.count('cut-source')
     if (control.stop) ports.count('stopped')
@@ -42,6 +43,7 @@ async function readSource({ ports, settings, splits }: StepPlace, { live, contro
     live.endOfBatch()
     return { progressed: false, kind: 'CTL', more: false }
   }
+  const keys = await keysOf(subtask, ports, live, work.records)
   const budget = new CommitBudget(ports.clock, settings)
   let taken = 0
   let more = false
@@ -53,14 +55,22 @@ async function readSource({ ports, settings, splits }: StepPlace, { live, contro
       more = true
       break
     }
-    live.readRecord(record)
+    const read = live.readRecord(record, keys)
     live.position = record.position
-    budget.spend(1, record.data.length)
+    budget.spend(read, record.data.length)
     taken++
   }
   if (taken === 0) return undefined
   live.endOfBatch()
   return { progressed: true, kind: 'BATCH', more }
+}
+
+/** Asked for once, and only where a producer packs records: a packed record holds what its producer believed to be of this split. */
+async function keysOf(subtask: string, { streams }: StagePorts, live: LiveStage, records: readonly StreamRecord[]): Promise<KeyRange | undefined> {
+  const { packing, stream } = live.source?.source ?? {}
+  if (packing === undefined || stream === undefined || !records.some(({ data }) => packing.isPacked(data))) return undefined
+  live.keys ??= { range: await streams.keyRange?.(stream, subtask) }
+  return live.keys.range
 }
 
 function endSplit(ports: StagePorts, live: LiveStage, successors: readonly Successor[]): Step {

@@ -120,7 +120,8 @@ export class SourceHarness<T, Split extends SourceSplit, EnumState> {
       this.#ended.push(false)
       // A request reaches the enumerator later, as from another thread.
       const requestSplit = () => queueMicrotask(() => this.#enumerator.handleSplitRequest(subtaskIndex))
-      return this.#source.createReader({ subtaskIndex, parallelism: this.#parallelism, runtime, now, requestSplit })
+      const sendSourceEvent = (event: unknown) => queueMicrotask(() => this.#enumerator.handleSourceEvent?.(subtaskIndex, event))
+      return this.#source.createReader({ subtaskIndex, parallelism: this.#parallelism, runtime, now, requestSplit, sendSourceEvent })
     })
     await this.#enumerator.start()
     for (const reader of this.#readers) reader.start()

@@ -39,6 +39,8 @@ export class AwsImitation {
   readonly #streams = new Map<string, (ImitatedShard | undefined)[]>()
   #sequence = FIRST_SEQUENCE
   pageSize = 3
+  /** What a read of a shard fails with. */
+  failRead: ((on: string) => Error | undefined) | undefined
   /** Reads of a shard give nothing at first, though there may be more. */
   emptyReads = false
   /** What such a read says of how far it is behind. */
@@ -261,6 +263,8 @@ export class AwsImitation {
   async #getRecords({ ShardIterator, Limit }: any): Promise<object> {
     const [stream, id, from, again] = JSON.parse(ShardIterator) as [string, string, number, boolean?]
     this.calls.push({ call: 'GetRecords', on: `${stream} ${id}` })
+    const failure = this.failRead?.(`${stream} ${id}`)
+    if (failure !== undefined) throw failure
     const { records, closed } = this.#shard(stream, Number(id.slice('shardId-'.length)))
     if (this.emptyReads && again !== true) {
       return { Records: [], NextShardIterator: JSON.stringify([stream, id, from, true]), MillisBehindLatest: this.behindLatest }

@@ -4,7 +4,6 @@ import {
   EventTimeSessionWindows,
   fileSink,
   kinesisSource,
-  run,
   type StreamExecutionEnvironment,
   textFormat,
   utf8Line,
@@ -47,12 +46,6 @@ describe('what stages cannot do yet', () => {
           .uid('files'),
     )
     expect(() => deploymentPlan(files, PLAN)).toThrow(expect.objectContaining({ code: 'PLAN_INVALID', uid: 'files' }))
-  })
-
-  it('says that a Kinesis source does not run in one process', async () => {
-    const job = defineJob('j', (env) => void words(env).print())
-    const handle = await run(job, { threads: 0 })
-    await expect(handle.result()).rejects.toMatchObject({ code: 'PLAN_INVALID', message: expect.stringContaining('npx cdk deploy') })
   })
 
   it('refuses state of another plan, batches of another stream, and shards that continue none', async () => {

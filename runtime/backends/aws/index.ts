@@ -1,4 +1,5 @@
 export * from './aws-clients.js'
+export * from './call-settings.js'
 export * from './dynamo-db-commit-log.js'
 export * from './kinesis-channel.js'
 export * from './kinesis-source-streams.js'

@@ -8,7 +8,7 @@ import {
   type Shard,
 } from '@aws-sdk/client-kinesis'
 import { assert, MillraceError } from '../../core/index.js'
-import type { SourceStreams, SplitInfo } from '../../ports/index.js'
+import type { KeyRange, SourceStreams, SplitInfo } from '../../ports/index.js'
 import { awsCall } from './aws-call.js'
 
 /** Reads of a stretch of a shard without records, before the question waits for the next time. A shard takes five reads a second. */
@@ -70,6 +70,13 @@ export class KinesisSourceStreams implements SourceStreams {
     if (arrival !== undefined) return arrival.getTime()
     // A read may find nothing where there is a stretch without records, and then says how long ago that is.
     return NextShardIterator === undefined ? undefined : now - (MillisBehindLatest ?? 0)
+  }
+
+  async keyRange(stream: string, splitId: string): Promise<KeyRange | undefined> {
+    const shards = await this.#shards(this.#nameOf(stream))
+    const { StartingHashKey, EndingHashKey } = shards.find(({ ShardId }) => ShardId === splitId)?.HashKeyRange ?? {}
+    if (StartingHashKey === undefined || EndingHashKey === undefined) return undefined
+    return { first: BigInt(StartingHashKey), last: BigInt(EndingHashKey) }
   }
 
   async #iteratorAfter(name: string, splitId: string, position: bigint | undefined): Promise<string> {

@@ -1,1 +1,3 @@
-export * from './kinesis-source.js'
+export type { KinesisEnumeratorState } from './kinesis-enumerator.js'
+export { type KinesisRecordMeta, type KinesisSource, type KinesisSourceOptions, kinesisSource, utf8Line } from './kinesis-source.js'
+export type { KinesisSplit } from './kinesis-split.js'

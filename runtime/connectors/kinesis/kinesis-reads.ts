@@ -1,0 +1,178 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { GetRecordsCommandOutput, KinesisClient, ListShardsCommandOutput, Shard } from '@aws-sdk/client-kinesis'
+import { isAwsError } from '../../backends/aws/aws-call.js'
+import { MillraceError } from '../../core/index.js'
+import type { KeyRange, SplitInfo } from '../../ports/index.js'
+import { clientSettings, loadSdk } from '../base/aws-sdk.js'
+import type { KinesisSplit } from './kinesis-split.js'
+
+type Sdk = typeof import('@aws-sdk/client-kinesis')
+
+export interface ShardInfo extends SplitInfo {
+  readonly keys: KeyRange | undefined
+}
+
+export interface ReadRecord {
+  readonly sequenceNumber: string
+  readonly data: Uint8Array
+  readonly partitionKey: string
+  /** Epoch ms. */
+  readonly arrivalMs: number
+}
+
+export interface ReadPage {
+  readonly records: readonly ReadRecord[]
+  /** Undefined: the shard has been read to its end. */
+  readonly next: string | undefined
+}
+
+/** Behind the SDK's own tries, which take seconds, this many more; each pause is twice the last. */
+const TRIES = 8
+const FIRST_PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 15_000
+
+const PASSING = [
+  'ProvisionedThroughputExceededException',
+  'LimitExceededException',
+  'KMSThrottlingException',
+  'ThrottlingException',
+  'InternalFailure',
+  'InternalFailureException',
+  'ServiceUnavailable',
+  'TimeoutError',
+]
+
+/** Reads a Kinesis stream. A call that is throttled, or that the service or the network fails, is made again, with pauses; then SOURCE_FAILED. */
+export class KinesisReads {
+  readonly #closing = new AbortController()
+
+  private constructor(
+    readonly sdk: Sdk,
+    readonly client: KinesisClient,
+    readonly stream: string,
+  ) {}
+
+  /** Throws AWS_SDK_MISSING. */
+  static async open(stream: string): Promise<KinesisReads> {
+    const sdk = await loadSdk('@aws-sdk/client-kinesis', () => import('@aws-sdk/client-kinesis'))
+    return new KinesisReads(sdk, new sdk.KinesisClient(await clientSettings()), stream)
+  }
+
+  /** In the order of their numbers: parents before children. */
+  async shards(): Promise<readonly ShardInfo[]> {
+    const shards: Shard[] = []
+    let NextToken: string | undefined
+    do {
+      const command = new this.sdk.ListShardsCommand(NextToken === undefined ? { StreamName: this.stream } : { NextToken })
+      const page: ListShardsCommandOutput = await this.#patiently('ListShards', undefined, () => this.client.send(command, this.#abort))
+      shards.push(...(page.Shards ?? []))
+      NextToken = page.NextToken
+    } while (NextToken !== undefined)
+    const known = new Set(shards.map(({ ShardId }) => ShardId))
+    return shards
+      .sort((a, b) => ((a.ShardId as string) < (b.ShardId as string) ? -1 : 1))
+      .map((shard) => ({
+        splitId: shard.ShardId as string,
+        parents: [shard.ParentShardId, shard.AdjacentParentShardId].filter((parent) => parent !== undefined && known.has(parent)).sort() as string[],
+        closed: shard.SequenceNumberRange?.EndingSequenceNumber !== undefined,
+        keys: keyRangeOf(shard),
+      }))
+  }
+
+  async iterator({ splitId, position, sinceMs }: Pick<KinesisSplit, 'splitId' | 'position' | 'sinceMs'>): Promise<string> {
+    const input = { StreamName: this.stream, ShardId: splitId }
+    const get = (from: object, type: 'AFTER_SEQUENCE_NUMBER' | 'AT_TIMESTAMP' | 'TRIM_HORIZON' | 'LATEST') =>
+      this.#patiently('GetShardIterator', splitId, async () => {
+        const command = new this.sdk.GetShardIteratorCommand({ ...input, ...from, ShardIteratorType: type })
+        return (await this.client.send(command, this.#abort)).ShardIterator as string
+      })
+    if (position !== null) return get({ StartingSequenceNumber: position }, 'AFTER_SEQUENCE_NUMBER')
+    if (sinceMs === undefined) return get({}, 'TRIM_HORIZON')
+    try {
+      return await get({ Timestamp: new Date(sinceMs) }, 'AT_TIMESTAMP')
+    } catch (thrown) {
+      // Kinesis takes no time that is still to come by its own clock.
+      if (!isAwsError((thrown as Partial<Error>).cause, 'InvalidArgumentException')) throw thrown
+      return get({}, 'LATEST')
+    }
+  }
+
+  /** `expired`: the iterator was kept for longer than five minutes. */
+  async read(iterator: string, splitId: string, limit: number): Promise<ReadPage | 'expired'> {
+    const command = new this.sdk.GetRecordsCommand({ ShardIterator: iterator, Limit: limit })
+    try {
+      const page: GetRecordsCommandOutput = await this.#patiently('GetRecords', splitId, () => this.client.send(command, this.#abort))
+      return {
+        records: (page.Records ?? []).map((record) => ({
+          sequenceNumber: record.SequenceNumber as string,
+          data: record.Data as Uint8Array,
+          partitionKey: record.PartitionKey as string,
+          arrivalMs: record.ApproximateArrivalTimestamp?.getTime() ?? 0,
+        })),
+        next: page.NextShardIterator,
+      }
+    } catch (thrown) {
+      if (isAwsError((thrown as Partial<Error>).cause, 'ExpiredIteratorException')) return 'expired'
+      throw thrown
+    }
+  }
+
+  /** Rejects when this is closed meanwhile. */
+  async sleep(ms: number): Promise<void> {
+    await pause(ms, undefined, this.#closing)
+  }
+
+  get closed(): boolean {
+    return this.#closing.signal.aborted
+  }
+
+  close(): void {
+    this.#closing.abort()
+    this.client.destroy()
+  }
+
+  get #abort(): { readonly abortSignal: AbortSignal } {
+    return { abortSignal: this.#closing.signal }
+  }
+
+  async #patiently<T>(what: string, shard: string | undefined, call: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await call()
+      } catch (cause) {
+        if (tries === TRIES || !isPassing(cause) || this.closed) throw this.#failed(what, shard, cause)
+        await this.sleep(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (tries - 1)))
+      }
+    }
+  }
+
+  #failed(what: string, shard: string | undefined, cause: unknown): MillraceError {
+    const name = cause instanceof Error ? cause.name : 'Error'
+    return new MillraceError('SOURCE_FAILED', {
+      what: `${what} failed with ${name}: ${(cause as Partial<Error>)?.message ?? ''}`,
+      where: `Kinesis stream "${this.stream}"${shard === undefined ? '' : `, ${shard}`}`,
+      todo: todoOf(name),
+      cause,
+    })
+  }
+}
+
+function isPassing(thrown: unknown): boolean {
+  if (isAwsError(thrown, ...PASSING)) return true
+  const { $metadata, code } = (thrown ?? {}) as { readonly $metadata?: { readonly httpStatusCode?: number }; readonly code?: unknown }
+  return ($metadata?.httpStatusCode ?? 0) >= 500 || (typeof code === 'string' && /^E[A-Z]+$/.test(code))
+}
+
+function todoOf(name: string): string {
+  if (name === 'ResourceNotFoundException')
+    return 'Check the name, the region and the account; --bind name=physical says what a logical name is called.'
+  if (name.startsWith('AccessDenied')) return 'Allow kinesis:ListShards, kinesis:GetShardIterator and kinesis:GetRecords on the stream.'
+  if (/Credential|Region/.test(name)) return 'Set AWS_REGION and credentials (or AWS_PROFILE) as for any program that uses the AWS SDK.'
+  return 'Check that the stream can be reached; the job goes on from its last checkpoint.'
+}
+
+function keyRangeOf({ HashKeyRange }: Shard): KeyRange | undefined {
+  const { StartingHashKey, EndingHashKey } = HashKeyRange ?? {}
+  if (StartingHashKey === undefined || EndingHashKey === undefined) return undefined
+  return { first: BigInt(StartingHashKey), last: BigInt(EndingHashKey) }
+}
