@@ -27,11 +27,7 @@ const ENTRIES: Readonly<Record<string, (job: string) => readonly string[]>> = {
   control: (job) => [
     `import * as job from ${job}`,
     `import { controlHandler } from ${quoted(engineFile('functions/control-handler'))}`,
-    `import { firstActivationHandler } from ${quoted(engineFile('functions/first-activation'))}`,
-    'const answer = controlHandler(job.default)',
-    'const activate = firstActivationHandler(job.default)',
-    "const isRequest = (event) => typeof event === 'object' && event !== null && ('step' in event || 'command' in event || 'RequestType' in event)",
-    'export const handler = (event) => (isRequest(event) ? answer(event) : activate())',
+    'export const handler = controlHandler(job.default)',
   ],
   plan: (job) => [
     `import * as job from ${job}`,

@@ -5,10 +5,10 @@ import type { Table } from 'aws-cdk-lib/aws-dynamodb'
 import { Code, type EventSourceMapping, type Function as LambdaFunction, type Version } from 'aws-cdk-lib/aws-lambda'
 import type { Bucket } from 'aws-cdk-lib/aws-s3'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
-import { Trigger } from 'aws-cdk-lib/triggers'
 import { Construct } from 'constructs'
 import type { DeploymentPlan } from '../functions/deployment-plan.js'
 import type { VertexPlan } from '../runtime/plan/index.js'
+import { type ActivatedSource, Activation } from './activation.js'
 import { bundleJob, type JobBundle } from './bundle-job.js'
 import { checkPlan } from './check-plan.js'
 import { checkProps, checkStages } from './check-props.js'
@@ -22,7 +22,7 @@ import { createBucket, createTable } from './job-storage.js'
 import { parallelismInContext } from './parallelism-in-context.js'
 import { readPlan } from './read-plan.js'
 import { createExchange, type StageExchange } from './stage-exchange.js'
-import { createMappings } from './stage-mappings.js'
+import { BATCH_SIZE, createMappings } from './stage-mappings.js'
 import type { StreamJobProps } from './stream-job-props.js'
 
 const SOURCE_TICK = Duration.minutes(1)
@@ -168,8 +168,27 @@ export class StreamJob extends Construct {
   }
 
   #activate(): void {
-    const activation = new Trigger(this, 'Activation', { handler: this.control })
-    for (const { version, mappings } of this.stages.values()) activation.executeAfter(version, ...mappings)
+    const { startingPosition, logRetention, encryptionKey } = this.#settings
+    const stages = [...this.stages.values()]
+    const sources = stages
+      .filter(({ plan }) => this.plan.sourceStreams[plan.id] !== undefined)
+      .map(({ plan: { id }, handler, version, stream, consumer }): [string, ActivatedSource] => {
+        const eventSourceArn = consumer?.streamConsumerArn ?? stream.streamArn
+        const { batchingWindow } = stageSettings(this.#settings, id)
+        return [
+          id,
+          { handler, version, stream: this.plan.sourceStreams[id], eventSourceArn, batchSize: BATCH_SIZE, batchingWindow, startingPosition },
+        ]
+      })
+    const activation = new Activation(this, 'Activation', {
+      revision: this.revision,
+      control: this.control,
+      controlVersion: this.control.currentVersion,
+      sources: Object.fromEntries(sources),
+      logRetention,
+      encryptionKey,
+    })
+    for (const { version, mappings } of stages) activation.node.addDependency(version, ...mappings)
   }
 }
 

@@ -84,7 +84,7 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
     tick('1 minute', 'sources')
     tick('1 hour', 'all')
     template.hasResourceProperties('AWS::Lambda::Function', { Handler: 'control.handler' })
-    template.resourceCountIs('Custom::Trigger', 1)
+    template.resourceCountIs('Custom::MillraceActivation', 1)
   })
 
   it('makes one table, one bucket and one state machine', () => {
@@ -111,7 +111,8 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
     template.hasResourceProperties('AWS::S3::BucketPolicy', {
       PolicyDocument: { Statement: [Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } })] },
     })
-    template.resourceCountIs('AWS::StepFunctions::StateMachine', 1)
+    // And that of the provider, which waits for the activation.
+    template.resourceCountIs('AWS::StepFunctions::StateMachine', 1 + 1)
   })
 
   it('begins a checkpoint, then looks until all have acknowledged', () => {
