@@ -70,6 +70,16 @@ async function startServer(server) {
   return server.start(pins, await installed(pins, server))
 }
 
+/** The folder of a server's versions, checksums and launcher. */
+export function pinsOf(name) {
+  return join(PINS, SERVERS[name].pins)
+}
+
+/** The folder that a server is installed in, which it is now if it was not. */
+export function installServer(name) {
+  return installed(pinsOf(name), SERVERS[name])
+}
+
 /** A folder of its own for each state of the pins; whole or not there. */
 async function installed(pins, { pins: name, install }) {
   const hash = createHash('sha256')

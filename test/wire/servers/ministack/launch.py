@@ -1,10 +1,16 @@
-"""PYTHONPATH=INSTALLED-FOLDER GATEWAY_PORT=PORT ... python3 launch.py: MiniStack, which ends with its standard input."""
+"""PYTHONPATH=INSTALLED-FOLDER GATEWAY_PORT=PORT ... python3 launch.py [--detached]: MiniStack, which ends with its standard input unless it is detached.
 
+Changed in it, because they are not as on AWS (docs/local-aws.md says how this shows):
+
+- it does not poll Kinesis for event source mappings: local-aws/ does
+- it waits 2 ms, not 50, for what a silent function may have printed
+- a mapping keeps the timestamp that it was made with
+"""
+
+import json
 import os
 import sys
 import threading
-
-from ministack.app import main
 
 
 def end_with_standard_input():
@@ -13,6 +19,39 @@ def end_with_standard_input():
     os._exit(0)
 
 
-threading.Thread(target=end_with_standard_input, daemon=True).start()
-sys.argv = ["ministack"]
-main()
+def leave_kinesis_to_us(lambda_svc):
+    lambda_svc._poll_kinesis = lambda: False
+
+
+def wait_less_for_output(lambda_runtime):
+    lambda_runtime.Worker._drain_stderr_bounded.__defaults__ = (0.002, 0.002, 0.250)
+
+
+def keep_timestamps_of_mappings(lambda_svc):
+    create = lambda_svc._create_esm
+
+    def create_with_timestamp(data):
+        status, headers, body = create(data)
+        if status == 202 and "StartingPositionTimestamp" in data:
+            mapping = lambda_svc._esms.get(json.loads(body)["UUID"])
+            mapping["StartingPositionTimestamp"] = data["StartingPositionTimestamp"]
+        return status, headers, body
+
+    lambda_svc._create_esm = create_with_timestamp
+
+
+if __name__ == "__main__":
+    if "--detached" not in sys.argv:
+        threading.Thread(target=end_with_standard_input, daemon=True).start()
+    sys.argv = ["ministack"]
+
+    from ministack.core import lambda_runtime
+    from ministack.services import lambda_svc
+
+    leave_kinesis_to_us(lambda_svc)
+    wait_less_for_output(lambda_runtime)
+    keep_timestamps_of_mappings(lambda_svc)
+
+    from ministack.app import main
+
+    main()
