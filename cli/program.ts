@@ -11,6 +11,7 @@ import { type RunFlags, runCommand } from './run-command.js'
 import { type StateGetFlags, type StateListFlags, stateGet, stateList } from './state-commands.js'
 import { type StateDiffFlags, stateDiff } from './state-diff.js'
 import { namespaceTest } from './state-rows.js'
+import { type WhyFlags, whyNotFiredCommand } from './why-not-fired.js'
 
 /** What the command line does; tests put their own in place of the work. */
 export interface Commands {
@@ -24,6 +25,7 @@ export interface Commands {
   start(flags: JobFlags & WaitFlags): Promise<void>
   restore(which: string, flags: JobFlags & WaitFlags): Promise<void>
   rescale(parallelism: number, more: readonly string[], flags: RescaleFlags): Promise<void>
+  whyNotFired(folder: string | undefined, flags: WhyFlags): Promise<void>
   stateGet(path: string | undefined, flags: StateGetFlags): Promise<void>
   stateList(path: string | undefined, flags: StateListFlags): Promise<void>
   stateDiff(before: string, after: string, flags: StateDiffFlags): Promise<void>
@@ -43,6 +45,7 @@ export const COMMANDS: Commands = {
   start: (flags) => startCommand(flags),
   restore: (which, flags) => restoreCommand(which, flags),
   rescale: (parallelism, more, flags) => rescaleCommand(parallelism, more, flags),
+  whyNotFired: whyNotFiredCommand,
   stateGet,
   stateList,
   stateDiff,
@@ -68,6 +71,7 @@ export function buildProgram(commands: Commands, version: string, onExitCode: (c
     .action((job: string, parameters: string[], flags: PlanFlags) => commands.plan(job, parameters, flags))
   addControl(program, commands)
   addState(program, commands)
+  addWhy(program, commands)
   // Accepted behind the command too, where people type it.
   for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
     command.option('--verbose-errors', 'show stack traces with errors')
@@ -153,6 +157,19 @@ function addControl(program: Command, commands: Commands): void {
     .argument('<dir>', running)
     .option('--json', 'the result as JSON')
     .action((dir: string, flags: { json?: boolean }) => commands.cancel(dir, flags))
+}
+
+function addWhy(program: Command, commands: Commands): void {
+  onJob(
+    program
+      .command('why-not-fired')
+      .description('explain what the timers and windows of an operator wait for')
+      .argument('[dir]', 'checkpoint folder of the running job, or its --control file'),
+  )
+    .requiredOption('--uid <uid>', 'the operator')
+    .option('--key <key>', 'a key: text, or JSON such as 17 or ["a",1]')
+    .option('--window <window>', 'only this window: [start,end] in epoch ms, or a time in it', namespaceTest)
+    .action((dir: string | undefined, flags: WhyFlags) => commands.whyNotFired(dir, flags))
 }
 
 function addState(program: Command, commands: Commands): void {

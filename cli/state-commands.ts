@@ -28,7 +28,8 @@ export interface StateGetFlags extends SnapshotFlags {
   readonly json?: boolean
 }
 
-interface ShownState {
+/** Rows of one state that are kept of a key. */
+export interface ShownState {
   readonly name: string
   readonly kind: string
   readonly serde: string
@@ -46,7 +47,11 @@ export async function stateGet(path: string | undefined, flags: StateGetFlags): 
 }
 
 /** Of the keys that the text may stand for, the first of which there is anything. */
-async function findKey({ manifest, store }: OpenedCheckpoint, operator: OperatorState, { key: text, state, namespace }: StateGetFlags) {
+export async function findKey(
+  { manifest, store }: OpenedCheckpoint,
+  operator: OperatorState,
+  { key: text, state, namespace }: Pick<StateGetFlags, 'uid' | 'key' | 'state' | 'namespace'>,
+) {
   const candidates = keysNamed(text).map((key) => ({ key, ...placeOfKey(key, operator) }))
   for (const { key, keyGroup, subtask } of candidates) {
     const internal = toInternalKey(key)

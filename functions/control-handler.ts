@@ -5,6 +5,7 @@ import { type CheckpointStep, type CheckpointStepResult, checkpointHandler } fro
 import { abort, begin, listCheckpoints, type PlacesAnswer } from './control-checkpoints.js'
 import { isControlRequest, readControlRequest } from './control-requests.js'
 import { jobStatus } from './control-status.js'
+import { whyNotFired } from './control-why.js'
 import { type DeployedControl, deployedControl } from './deployed-control.js'
 import type { HandlerOptions } from './handler-options.js'
 import { restoreTo } from './restore-to.js'
@@ -53,6 +54,8 @@ export function controlHandler(job: unknown, options: HandlerOptions = {}): (eve
             return await abort(deployed, request.checkpointId)
           case 'restore':
             return await restoreTo(deployed, request)
+          case 'why-not-fired':
+            return await whyNotFired(deployed, request)
         }
       } finally {
         deployed.metrics.flush()

@@ -25,8 +25,8 @@ export type ControlRequest =
    * asked until it is done, some seconds apart, with the same `request`: a text that tells this wish from an earlier one.
    */
   | { readonly command: 'restore'; readonly checkpointId: number; readonly request: string }
-  /** {@link WhyNotFiredAnswer} of control-why.ts. `key` and `window` as the job's functions see them. */
-  | { readonly command: 'why-not-fired'; readonly uid: string; readonly key?: unknown; readonly window?: unknown }
+  /** `WhyNotFiredAnswer` of control-why.ts. `keys`: what the one key that is meant may be, such as the text "17" and the number. */
+  | { readonly command: 'why-not-fired'; readonly uid: string; readonly keys?: readonly unknown[] }
 
 /** Throws OPTION_INVALID, saying which field is wrong and what it may be. */
 export function readControlRequest(event: unknown): ControlRequest {
@@ -45,12 +45,7 @@ export function readControlRequest(event: unknown): ControlRequest {
     case 'restore':
       return { command, checkpointId: count(event, 'checkpointId'), request: text(event, 'request') }
     case 'why-not-fired':
-      return {
-        command,
-        uid: text(event, 'uid'),
-        ...('key' in event ? { key: event.key } : {}),
-        ...('window' in event ? { window: event.window } : {}),
-      }
+      return { command, uid: text(event, 'uid'), ...('keys' in event ? { keys: list(event, 'keys') } : {}) }
     default:
       throw invalid(`there is no command ${JSON.stringify(command)}`, `Give one of ${COMMANDS.join(', ')}.`)
   }
@@ -83,6 +78,12 @@ function text(request: Readonly<Record<string, unknown>>, field: string): string
   const value = request[field]
   if (typeof value === 'string' && value !== '') return value
   throw wrongField(request, field, 'a text that is not empty')
+}
+
+function list(request: Readonly<Record<string, unknown>>, field: string): readonly unknown[] {
+  const value = request[field]
+  if (Array.isArray(value) && value.length > 0) return value
+  throw wrongField(request, field, 'a list that is not empty')
 }
 
 function wrongField(request: Readonly<Record<string, unknown>>, field: string, wanted: string): MillraceError {

@@ -24,6 +24,7 @@ async function parse(...words: string[]): Promise<{ calls: unknown[][]; exitCode
     start: record('start', undefined),
     restore: record('restore', undefined),
     rescale: record('rescale', undefined),
+    whyNotFired: record('whyNotFired', undefined),
     stateGet: record('stateGet', undefined),
     stateList: record('stateList', undefined),
     stateDiff: record('stateDiff', undefined),

@@ -1,48 +1,15 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { defineJob, ListStateDescriptor, MapStateDescriptor, run, ValueStateDescriptor } from 'millrace'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { deployedSavepoint } from '../../cli/deployed-checkpoints.js'
 import { stateGet, stateList } from '../../cli/state-commands.js'
 import { stateDiff } from '../../cli/state-diff.js'
 import { keysNamed, namespaceTest } from '../../cli/state-rows.js'
 import { DeployedWorld } from './deployed-world.js'
+import { savedVisits } from './saved-visits.js'
 import { tally } from './tally-job.js'
 import { WrittenOutput } from './written-output.js'
-
-/** `user:page` read in this order, all at the end of time, so that what is kept stays when the input is over. */
-function visits(words: readonly (readonly [key: string | number, page: string])[]) {
-  return defineJob('visits', (env) => {
-    env
-      .fromCollection(words)
-      .keyBy(([key]) => key)
-      .process({
-        state: {
-          count: new ValueStateDescriptor<bigint>('count', { ttl: { ttlMs: 3_600_000 } }),
-          pages: new ListStateDescriptor<string>('pages'),
-          seen: new MapStateDescriptor<string, { times: number }>('seen'),
-          coded: new ValueStateDescriptor<string>('coded', {
-            serde: {
-              id: 'upper',
-              version: 2,
-              encode: (text) => new TextEncoder().encode(text.toUpperCase()),
-              decode: (b) => new TextDecoder().decode(b),
-            },
-          }),
-        },
-        processElement([, page], { state }) {
-          state.count.update((state.count.value() ?? 0n) + 1n)
-          state.pages.add(page)
-          state.seen.put(page, { times: (state.seen.get(page)?.times ?? 0) + 1 })
-          state.coded.update(page)
-        },
-      })
-      .uid('visits')
-      .filter(() => false)
-      .collect('out')
-  })
-}
 
 let dir: string
 
@@ -53,10 +20,8 @@ afterEach(async () => {
   await rm(dir, { recursive: true, force: true })
 })
 
-async function savedIn(name: string, words: Parameters<typeof visits>[0], parallelism = 1): Promise<string> {
-  const checkpointDir = join(dir, name)
-  await (await run(visits(words), { checkpointDir, parallelism, threads: 0 })).result()
-  return checkpointDir
+function savedIn(name: string, words: Parameters<typeof savedVisits>[1], parallelism = 1): Promise<string> {
+  return savedVisits(join(dir, name), words, parallelism)
 }
 
 describe('state of an embedded job', () => {
