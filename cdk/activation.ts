@@ -7,6 +7,7 @@ import { Provider } from 'aws-cdk-lib/custom-resources'
 import { Construct } from 'constructs'
 import type { ActivationProperties } from '../functions/activation-handler.js'
 import type { DeployedRevision, DeployedSource } from '../functions/deployment-record.js'
+import { acknowledgeWildcard } from './acknowledge.js'
 
 /** A stage that reads a stream outside. */
 export interface ActivatedSource {
@@ -127,7 +128,7 @@ export class Activation extends Construct {
   /** What cdk-nag finds, and why it is so. */
   #acknowledge(control: IFunction, provider: Provider): void {
     const nag = (id: string, reason: string) => Validations.of(this).acknowledge({ id, reason })
-    const wildcard = (resource: string, reason: string) => nag(`AwsSolutions-IAM5[Resource::${asFound(Stack.of(this).resolve(resource))}]`, reason)
+    const wildcard = (resource: string, reason: string) => acknowledgeWildcard(this, resource, reason)
     wildcard(
       `${control.functionArn}:*`,
       'The versions of the revision before and of the next are asked for what only they can do; they have no name here.',
@@ -164,14 +165,6 @@ export class Activation extends Construct {
   #lambdaArn(resource: string, resourceName: string): string {
     return Stack.of(this).formatArn({ service: 'lambda', resource, resourceName, arnFormat: ArnFormat.COLON_RESOURCE_NAME })
   }
-}
-
-/** A resolved ARN as cdk-nag writes it into what it finds. */
-function asFound(resolved: unknown): string {
-  if (typeof resolved === 'string') return resolved
-  const { 'Fn::Join': joined, 'Fn::GetAtt': attribute, Ref } = resolved as Record<string, unknown>
-  if (Array.isArray(joined)) return (joined[1] as unknown[]).map(asFound).join('')
-  return `<${Array.isArray(attribute) ? attribute.join('.') : String(Ref)}>`
 }
 
 function deployedSource({ handler, version, stream, eventSourceArn, batchSize, batchingWindow, startingPosition }: ActivatedSource): DeployedSource {

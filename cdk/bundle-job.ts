@@ -10,32 +10,49 @@ import { MillraceError } from '../runtime/core/index.js'
 export interface JobBundle {
   /** Holds `stage.mjs` and `control.mjs`, each with a `handler`, `plan.mjs`, what they share, and their source maps. */
   readonly folder: string
-  /** Of the code: the same wherever the same sources are bundled. SHA-256 in hexadecimal digits. */
+  /** Of the code without its maps: the same wherever the same sources are bundled. SHA-256 in hexadecimal digits. */
   readonly hash: string
 }
+
+export interface BundleOptions {
+  /** Whether functions put secrets into the environment before they load the job. */
+  readonly secrets: boolean
+}
+
+type Entry = (importOfJob: string) => readonly string[]
 
 /**
  * What the entry files say. `import *`, since a module without a default export shall be told so by the job's own check. The stage's entry holds
  * nothing that only the control function needs: a stage starts cold more often, and with more at stake.
  */
-const ENTRIES: Readonly<Record<string, (job: string) => readonly string[]>> = {
+const ENTRIES: Readonly<Record<string, Entry>> = {
   stage: (job) => [
-    `import * as job from ${job}`,
+    job,
     `import { stageHandler } from ${quoted(engineFile('functions/stage-handler'))}`,
     'export const handler = stageHandler(job.default)',
   ],
   control: (job) => [
-    `import * as job from ${job}`,
+    job,
     `import { controlHandler } from ${quoted(engineFile('functions/control-handler'))}`,
     'export const handler = controlHandler(job.default)',
   ],
   plan: (job) => [
-    `import * as job from ${job}`,
+    job,
     `import { asJob } from ${quoted(engineFile('functions/deployed-job'))}`,
     `import { deploymentPlan } from ${quoted(engineFile('functions/deployment-plan'))}`,
     'export const plan = (options) => deploymentPlan(asJob(job.default), options)',
   ],
 }
+
+const IMPORT = (file: string) => `import * as job from ${quoted(file)}`
+
+/** A module that is imported by its name would be loaded before. */
+const IMPORT_BEHIND_SECRETS = (file: string) =>
+  [
+    `import { loadSecrets } from ${quoted(engineFile('functions/load-secrets'))}`,
+    'await loadSecrets(process.env)',
+    `const job = await import(${quoted(file)})`,
+  ].join('\n')
 
 /** Packages that Lambda brings nothing for go in whole; CommonJS ones among them call `require`. */
 const REQUIRE_BANNER = `import { createRequire as __millraceCreateRequire } from 'node:module'; const require = __millraceCreateRequire(import.meta.url);`
@@ -43,8 +60,8 @@ const REQUIRE_BANNER = `import { createRequire as __millraceCreateRequire } from
 /** What is there at synth and not in a function. */
 const SYNTH_PACKAGES = ['aws-cdk-lib', 'constructs']
 
-/** Bundles the job and the engine once, for all functions. Throws JOB_NOT_FOUND, JOB_COMPILE, and PLAN_INVALID for a job that reaches for constructs. */
-export function bundleJob(entry: string): JobBundle {
+/** Bundles the job and the engine once, for all functions. Throws JOB_NOT_FOUND, JOB_COMPILE, PACKAGE_MISSING, and PLAN_INVALID for a job that reaches for constructs. */
+export function bundleJob(entry: string, { secrets }: BundleOptions = { secrets: false }): JobBundle {
   const file = resolve(entry)
   if (!existsSync(file)) {
     throw new MillraceError('JOB_NOT_FOUND', {
@@ -56,7 +73,10 @@ export function bundleJob(entry: string): JobBundle {
   const folder = join(work, 'functions')
   const entries = join(work, 'entries')
   mkdirSync(entries)
-  for (const [name, lines] of Object.entries(ENTRIES)) writeFileSync(join(entries, `${name}.mjs`), lines(quoted(file)).join('\n'))
+  for (const [name, lines] of Object.entries(ENTRIES)) {
+    const job = name === 'plan' || !secrets ? IMPORT(file) : IMPORT_BEHIND_SECRETS(file)
+    writeFileSync(join(entries, `${name}.mjs`), lines(job).join('\n'))
+  }
   const { metafile } = build(entry, {
     entryPoints: Object.keys(ENTRIES).map((name) => join(entries, `${name}.mjs`)),
     outdir: folder,
@@ -95,6 +115,8 @@ function build(entry: string, { entryPoints, outdir }: { readonly entryPoints: s
     })
   } catch (thrown) {
     const { errors = [] } = thrown as Partial<BuildFailure>
+    const missing = errors.flatMap(({ text }) => /^Could not resolve "(@aws-sdk\/[^"]+)"/.exec(text)?.[1] ?? [])
+    if (missing.length > 0) throw packagesMissing([...new Set(missing)].sort())
     const said = errors.map(({ text, location }) => (location === null ? text : `${location.file}:${location.line}:${location.column + 1}: ${text}`))
     throw new MillraceError('JOB_COMPILE', {
       what: `the job cannot be bundled\n${said.length === 0 ? String(thrown) : said.join('\n')}`,
@@ -103,6 +125,14 @@ function build(entry: string, { entryPoints, outdir }: { readonly entryPoints: s
       cause: thrown,
     })
   }
+}
+
+/** Who runs jobs in one process needs none of them, so they do not come with this package. */
+function packagesMissing(names: readonly string[]): MillraceError {
+  return new MillraceError('PACKAGE_MISSING', {
+    what: `the functions of a job need packages that are not installed: ${names.join(', ')}`,
+    todo: `Run: npm install --save-dev ${names.join(' ')}`,
+  })
 }
 
 function refuseConstructs(entry: string, { inputs }: NonNullable<BuildResult['metafile']>): void {

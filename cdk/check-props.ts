@@ -12,10 +12,10 @@ export function checkProps(path: string, props: StreamJobProps): void {
     if (Token.isUnresolved(word)) throw tokenIn(path, 'parameters')
   }
   if (Token.isUnresolved(props.entry)) throw tokenIn(path, 'entry')
-  for (const name of Object.keys(props.environment ?? {})) {
-    if (/^(MILLRACE_|AWS_|LAMBDA_)/.test(name))
-      throw invalid(path, `environment sets ${name}, which is not the job's`, 'Give the variable another name.')
-    if (!/^[A-Za-z][A-Za-z0-9_]*$/.test(name)) throw invalid(path, `environment sets "${name}"`, 'Use letters, digits and _ in names of variables.')
+  for (const name of Object.keys(props.environment ?? {})) checkVariable(path, 'environment', name)
+  for (const name of Object.keys(props.secrets ?? {})) {
+    checkVariable(path, 'secrets', name)
+    if (Object.hasOwn(props.environment ?? {}, name)) throw invalid(path, `environment and secrets both set ${name}`, 'Leave it to one of them.')
   }
   if (props.runtime !== undefined && !RUNTIMES.some((runtime) => runtime.name === props.runtime?.name)) {
     throw invalid(path, `runtime is ${props.runtime.name}`, `Use ${RUNTIMES.map(({ name }) => name).join(' or ')}.`)
@@ -41,6 +41,12 @@ function checkStageProps(path: string, at: string, { memorySize, timeout, batchi
   }
   checkDuration(path, `${at}timeout`, timeout, { unit: 1, unitName: 'seconds', from: 30, to: 900 })
   checkDuration(path, `${at}batchingWindow`, batchingWindow, { unit: 1, unitName: 'seconds', from: 0, to: 300 })
+}
+
+function checkVariable(path: string, property: string, name: string): void {
+  if (/^(MILLRACE_|AWS_|LAMBDA_)/.test(name))
+    throw invalid(path, `${property} sets ${name}, which is not the job's`, 'Give the variable another name.')
+  if (!/^[A-Za-z][A-Za-z0-9_]*$/.test(name)) throw invalid(path, `${property} sets "${name}"`, 'Use letters, digits and _ in names of variables.')
 }
 
 interface Range {

@@ -1,9 +1,19 @@
 import { type Duration, RemovalPolicy } from 'aws-cdk-lib'
 import { Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
-import { Architecture, type Code, Function as LambdaFunction, type Runtime, Tracing } from 'aws-cdk-lib/aws-lambda'
+import {
+  ApplicationLogLevel,
+  Architecture,
+  type Code,
+  Function as LambdaFunction,
+  LoggingFormat,
+  Runtime,
+  SystemLogLevel,
+  Tracing,
+} from 'aws-cdk-lib/aws-lambda'
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs'
 import type { Construct } from 'constructs'
+import { acknowledge, acknowledgeWildcard } from './acknowledge.js'
 
 export interface JobFunctionProps {
   readonly description: string
@@ -34,8 +44,16 @@ export function createJobFunction(scope: Construct, props: JobFunctionProps): { 
     environment: { ...environment },
     architecture: Architecture.ARM_64,
     logGroup,
+    // Lines of the functions are JSON. Those of Lambda itself come only when something was wrong: two an invocation would cost more than ours.
+    loggingFormat: LoggingFormat.JSON,
+    applicationLogLevelV2: ApplicationLogLevel.INFO,
+    systemLogLevelV2: SystemLogLevel.WARN,
     role,
     tracing: tracing ? Tracing.ACTIVE : Tracing.DISABLED,
   })
+  if (props.runtime.name !== Runtime.NODEJS_24_X.name) {
+    acknowledge(handler, 'L1', `${props.runtime.name} is supported by Lambda; \`runtime\` of StreamJob chooses the newest, Runtime.NODEJS_24_X.`)
+  }
+  if (tracing) acknowledgeWildcard(role, '*', 'X-Ray knows no resources to restrict the sending of traces to.')
   return { handler, role }
 }

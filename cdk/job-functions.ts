@@ -8,6 +8,7 @@ import type { DeploymentPlan } from '../functions/deployment-plan.js'
 import type { JobBindings } from './job-bindings.js'
 import { createJobFunction, type JobFunctionProps } from './job-function.js'
 import { allow, grantJobData, grantMapping, grantSinks, grantSourceListing, grantStageData, KEY_ACTIONS } from './job-permissions.js'
+import { grantSecrets, secretVariables } from './job-secrets.js'
 import { type JobSettings, stageSettings } from './job-settings.js'
 import type { StageExchange } from './stage-exchange.js'
 
@@ -100,6 +101,7 @@ function environment(scope: Construct, deployment: JobDeployment, stages: readon
     MILLRACE_TABLE: table.tableName,
     MILLRACE_BUCKET: bucket.bucketName,
     MILLRACE_BINDINGS: json(scope, bindings.names),
+    ...(Object.keys(settings.secrets).length === 0 ? {} : { MILLRACE_SECRETS: Stack.of(scope).toJsonString(secretVariables(settings.secrets)) }),
     MILLRACE_QUEUES: json(
       scope,
       stages.map((stage) => [stage, (exchanges.get(stage) as StageExchange).pokes.queueUrl]),
@@ -112,6 +114,7 @@ function json(scope: Construct, entries: readonly (readonly [string, string])[])
   return Stack.of(scope).toJsonString(Object.fromEntries(entries))
 }
 
-function grantOutside(role: IRole, { settings: { encryptionKey } }: JobDeployment): void {
+function grantOutside(role: IRole, { settings: { encryptionKey, secrets } }: JobDeployment): void {
+  grantSecrets(role, secrets)
   encryptionKey?.grant(role, ...KEY_ACTIONS)
 }

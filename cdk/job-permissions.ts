@@ -3,6 +3,7 @@ import { type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam'
 import type { IStream } from 'aws-cdk-lib/aws-kinesis'
 import type { IBucket } from 'aws-cdk-lib/aws-s3'
 import { checkpointsPrefix, LETTERS_PREFIX, PARTS_PREFIX } from '../functions/job-prefixes.js'
+import { acknowledgeWildcard } from './acknowledge.js'
 import { isStream, isTable, type JobBindings } from './job-bindings.js'
 import type { JobBinding } from './stream-job-props.js'
 
@@ -40,25 +41,33 @@ export interface JobData {
 export function grantStageData(role: IRole, { plan: { job }, revision, table, bucket }: JobData, stage: string): void {
   const logs = `${job}/${revision}`
   grantLogs(role, table, [`${logs}/${stage}/*`, `${logs}/#acks/*`, `${logs}/#ended/*`, `${job}/#job`])
-  const readAndWritten = [`${PARTS_PREFIX}${logs}/${stage}/*`, `${checkpointsPrefix({ job })}shared/*`]
-  allow(
+  const read = ['s3:GetObject', 's3:PutObject']
+  allowObjects(role, bucket, `${PARTS_PREFIX}${logs}/${stage}/*`, read, "Parts of the stage's commits, whose names hold version and chance.")
+  allowObjects(role, bucket, `${checkpointsPrefix({ job })}shared/*`, read, "Segments of the job's checkpoints, whose names hold chance.")
+  allowObjects(
     role,
-    ['s3:GetObject', 's3:PutObject'],
-    readAndWritten.map((keys) => bucket.arnForObjects(keys)),
+    bucket,
+    `${LETTERS_PREFIX}${logs}/${stage}/*`,
+    ['s3:PutObject'],
+    "The stage's dead letters, named by the commit that gave them up.",
   )
-  allow(role, ['s3:PutObject'], [bucket.arnForObjects(`${LETTERS_PREFIX}${logs}/${stage}/*`)])
 }
 
 /** The control function decides for the job as a whole, also over logs of older revisions. */
 export function grantJobData(role: IRole, { plan: { job }, table, bucket }: JobData): void {
   grantLogs(role, table, [`${job}/*`])
-  allow(
-    role,
-    ['s3:GetObject', 's3:PutObject'],
-    [`${PARTS_PREFIX}${job}/*`, `${checkpointsPrefix({ job })}*`].map((keys) => bucket.arnForObjects(keys)),
-  )
+  const actions = ['s3:GetObject', 's3:PutObject']
+  allowObjects(role, bucket, `${PARTS_PREFIX}${job}/*`, actions, "Parts of the job's commits, whose names hold version and chance.")
+  allowObjects(role, bucket, `${checkpointsPrefix({ job })}*`, actions, "The job's checkpoints, which it lists, reads and writes.")
   // Without it S3 says of an object that is not there that access to it is denied.
   allow(role, ['s3:ListBucket'], [bucket.bucketArn])
+}
+
+/** `keys`: a prefix and `*`; `why`: to cdk-nag. */
+function allowObjects(role: IRole, bucket: IBucket, keys: string, actions: readonly string[], why: string): void {
+  const arn = bucket.arnForObjects(keys)
+  allow(role, actions, [arn])
+  acknowledgeWildcard(role, arn, why)
 }
 
 /** Only the logs whose names match. */
@@ -91,7 +100,7 @@ function grantWrite(role: IRole, bound: JobBinding): void {
   if (isStream(bound)) allow(role, ['kinesis:PutRecords'], [bound.streamArn])
   else if (isTable(bound))
     allow(role, ['dynamodb:ConditionCheckItem', 'dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:PutItem'], [bound.tableArn])
-  else allow(role, ['s3:GetObject', 's3:PutObject'], [bound.arnForObjects('*')])
+  else allowObjects(role, bound, '*', ['s3:GetObject', 's3:PutObject'], 'The bucket is bound to a sink of the job, which names its objects.')
   bound.encryptionKey?.grant(role, ...KEY_ACTIONS)
 }
 

@@ -18,6 +18,7 @@ const DEFAULTS = {
   frameRetention: Duration.days(7),
   checkpointInterval: Duration.minutes(1),
   logRetention: RetentionDays.ONE_MONTH,
+  allowStateLoss: [],
   alarms: {},
   dashboard: true,
   tracing: false,

@@ -3,6 +3,7 @@ import { AttributeType, BillingMode, Table, TableEncryption } from 'aws-cdk-lib/
 import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3'
 import type { Construct } from 'constructs'
 import { PARTS_PREFIX } from '../functions/job-prefixes.js'
+import { acknowledge } from './acknowledge.js'
 import type { StreamJobProps } from './stream-job-props.js'
 
 type StorageProps = Pick<StreamJobProps, 'removalPolicy' | 'encryptionKey' | 'serverAccessLogs'>
@@ -25,7 +26,7 @@ export function createTable(scope: Construct, { removalPolicy = RemovalPolicy.RE
 
 /** Parts of commits expire; checkpoints leave when nothing refers to them, which the control function sees to; dead letters stay. */
 export function createBucket(scope: Construct, { removalPolicy = RemovalPolicy.RETAIN, encryptionKey, serverAccessLogs }: StorageProps): Bucket {
-  return new Bucket(scope, 'Bucket', {
+  const bucket = new Bucket(scope, 'Bucket', {
     blockPublicAccess: BlockPublicAccess.BLOCK_ALL,
     // With a bucket key a KMS key is asked once in a while, not for each object.
     ...(encryptionKey === undefined
@@ -41,4 +42,8 @@ export function createBucket(scope: Construct, { removalPolicy = RemovalPolicy.R
       : { serverAccessLogsBucket: serverAccessLogs.bucket, serverAccessLogsPrefix: serverAccessLogs.prefix ?? `${scope.node.path}/` }),
     removalPolicy,
   })
+  if (serverAccessLogs === undefined) {
+    acknowledge(bucket, 'S1', 'Only the functions of the job read and write it; `serverAccessLogs` of StreamJob turns the logs on, which cost.')
+  }
+  return bucket
 }

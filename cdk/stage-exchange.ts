@@ -3,6 +3,7 @@ import { type IStream, type IStreamConsumer, Stream, StreamConsumer, StreamEncry
 import type { IKey } from 'aws-cdk-lib/aws-kms'
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs'
 import type { Construct } from 'constructs'
+import { acknowledge } from './acknowledge.js'
 
 /** Pokes are hints: one that was not taken within this time is given up, and the tick comes anyway. */
 const POKE_RETENTION = Duration.hours(1)
@@ -62,7 +63,7 @@ function createConsumer(scope: Construct, stream: IStream, revision: string, isS
 }
 
 function createPokes(scope: Construct, { revision, timeout, encryptionKey }: StageExchangeProps): Queue {
-  return new Queue(scope, `Pokes${revision}`, {
+  const queue = new Queue(scope, `Pokes${revision}`, {
     ...(encryptionKey === undefined
       ? { encryption: QueueEncryption.SQS_MANAGED }
       : { encryption: QueueEncryption.KMS, encryptionMasterKey: encryptionKey }),
@@ -72,4 +73,6 @@ function createPokes(scope: Construct, { revision, timeout, encryptionKey }: Sta
     visibilityTimeout: Duration.seconds(6 * timeout.toSeconds()),
     removalPolicy: RemovalPolicy.DESTROY,
   })
+  acknowledge(queue, 'SQS3', 'A poke is a hint that loses nothing when it is lost: a dead-letter queue of hints would only cost.')
+  return queue
 }

@@ -82,6 +82,11 @@ export interface StreamJobProps {
   readonly frameRetention?: Duration
   /** Time between two checkpoints, whole minutes from 1. A job that has nothing new makes none. Default 1 min. */
   readonly checkpointInterval?: Duration
+  /**
+   * uids of stateful operators whose state a changed job may leave behind, when it no longer has them. A deployment that would lose other state
+   * fails. Default: none.
+   */
+  readonly allowStateLoss?: readonly string[]
   /** How long the logs of the functions are kept. Default one month. */
   readonly logRetention?: RetentionDays
   /** What becomes of the table and the bucket, which hold the job's state, when they leave the stack. Default `RemovalPolicy.RETAIN`. */

@@ -1,22 +1,31 @@
 import { rmSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { CfnOutput, Duration, Stack, Token } from 'aws-cdk-lib'
+import { AssetHashType, CfnOutput, Duration, Stack, Token } from 'aws-cdk-lib'
+import type { Alarm, Dashboard, Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch'
 import type { Table } from 'aws-cdk-lib/aws-dynamodb'
+import type { Rule } from 'aws-cdk-lib/aws-events'
+import type { Grant, IGrantable } from 'aws-cdk-lib/aws-iam'
 import { Code, type EventSourceMapping, type Function as LambdaFunction, type Version } from 'aws-cdk-lib/aws-lambda'
 import type { Bucket } from 'aws-cdk-lib/aws-s3'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
 import type { DeploymentPlan } from '../functions/deployment-plan.js'
+import { checkpointsPrefix, LETTERS_PREFIX } from '../functions/job-prefixes.js'
 import type { VertexPlan } from '../runtime/plan/index.js'
+import { acknowledge, acknowledgeWildcard } from './acknowledge.js'
 import { type ActivatedSource, Activation } from './activation.js'
 import { bundleJob, type JobBundle } from './bundle-job.js'
 import { checkPlan } from './check-plan.js'
-import { checkProps, checkStages } from './check-props.js'
+import { checkProps, checkStages, invalid } from './check-props.js'
 import { createCheckpointMachine } from './checkpoint-machine.js'
+import { JobAlarms } from './job-alarms.js'
 import { JobBindings } from './job-bindings.js'
+import { createDashboard } from './job-dashboard.js'
 import { createControlFunction, createStageFunction, type JobDeployment } from './job-functions.js'
+import { iteratorAge, type JobMetricName, jobMetric, type StageMetricName, stageMetric } from './job-metrics.js'
 import { revisionOf } from './job-revision.js'
 import { scheduleCheckpoints, scheduleTick } from './job-schedules.js'
+import { secretVariables } from './job-secrets.js'
 import { type JobSettings, settingsOf, stageSettings } from './job-settings.js'
 import { createBucket, createTable } from './job-storage.js'
 import { parallelismInContext } from './parallelism-in-context.js'
@@ -64,8 +73,15 @@ export class StreamJob extends Construct {
   readonly control: LambdaFunction
   /** Makes a checkpoint; with the input `{ "kind": "savepoint" }` or `{ "kind": "stop" }` what that says. */
   readonly checkpoints: StateMachine
+  /** Makes this revision the one that runs, at the end of each deployment that has changed it. */
+  readonly activation: Activation
+  /** None with `alarms: false`. */
+  readonly alarms: readonly Alarm[]
+  /** None with `dashboard: false`. */
+  readonly dashboard: Dashboard | undefined
   readonly #settings: JobSettings
   readonly #bindings: JobBindings
+  readonly #schedules: readonly Rule[]
 
   /**
    * Bundles the job and loads it in a process of its own to learn its plan. Throws what is wrong with the job or the properties: JOB_NOT_FOUND,
@@ -76,7 +92,7 @@ export class StreamJob extends Construct {
     const { path } = this.node
     checkProps(path, props)
     this.#settings = settingsOf(props)
-    const bundle = bundleJob(props.entry)
+    const bundle = bundleJob(props.entry, { secrets: Object.keys(this.#settings.secrets).length > 0 })
     this.plan = this.#readPlan(bundle)
     const rescaled = parallelismInContext(this, this.plan.job)
     if (rescaled !== undefined && rescaled !== this.#settings.parallelism) {
@@ -92,12 +108,73 @@ export class StreamJob extends Construct {
     const deployment = this.#deployment(bundle)
     this.stages = new Map(this.plan.graph.vertices.map((stage) => [stage.id, this.#deployStage(stage, deployment)]))
     this.control = createControlFunction(new Construct(this, 'ControlFunction'), deployment)
-    this.checkpoints = createCheckpointMachine(this, 'Checkpoints', this.control)
-    scheduleCheckpoints(this, 'CheckpointSchedule', this.#settings.checkpointInterval, this.checkpoints)
-    scheduleTick(this, 'SourceTick', SOURCE_TICK, this.control, 'sources')
-    scheduleTick(this, 'UpkeepTick', UPKEEP_TICK, this.control, 'all')
+    this.checkpoints = this.#createCheckpoints()
+    this.#schedules = [
+      scheduleCheckpoints(this, 'CheckpointSchedule', this.#settings.checkpointInterval, this.checkpoints),
+      scheduleTick(this, 'SourceTick', SOURCE_TICK, this.control, 'sources'),
+      scheduleTick(this, 'UpkeepTick', UPKEEP_TICK, this.control, 'all'),
+    ]
+    const { alarms, dashboard } = this.#settings
+    const watched = { job: this.plan.job, stages: this.stages, control: this.control, checkpoints: this.checkpoints }
+    this.alarms = alarms === false ? [] : new JobAlarms(this, 'Alarms', watched, alarms).all
+    this.dashboard = dashboard ? createDashboard(this, 'Dashboard', watched) : undefined
     this.#nameControl(scope, id)
-    this.#activate()
+    this.activation = this.#activate()
+  }
+
+  /** Lets somebody look after the job with the command `millrace`: status, checkpoints, savepoints, stop. */
+  grantControl(grantee: IGrantable): Grant {
+    return this.control.grantInvoke(grantee)
+  }
+
+  /** Lets somebody read the job's checkpoints and savepoints. */
+  grantReadCheckpoints(grantee: IGrantable): Grant {
+    return this.bucket.grantRead(grantee, `${checkpointsPrefix(this.plan)}*`)
+  }
+
+  /** Lets somebody read the records that the job could not process: JSON objects below `dead-letters/` and the job's name. */
+  grantReadDeadLetters(grantee: IGrantable): Grant {
+    return this.bucket.grantRead(grantee, `${LETTERS_PREFIX}${this.plan.job}/*`)
+  }
+
+  /** A metric of the job, `Millrace` by `Job`: a sum over five minutes by default. */
+  metric(name: JobMetricName, options?: MetricOptions): Metric {
+    return jobMetric(this.plan.job, name, options)
+  }
+
+  /** A metric of one stage, `Millrace` by `Job` and `Stage`: a sum over five minutes by default. */
+  metricStage(stage: string, name: StageMetricName, options?: MetricOptions): Metric {
+    return stageMetric(this.plan.job, this.#stage(stage).plan.id, name, options)
+  }
+
+  /** How old the records are that a stage gets, ms; of a minute the greatest by default. */
+  metricIteratorAge(stage: string, options?: MetricOptions): Metric {
+    return iteratorAge(this.#stage(stage).handler, options)
+  }
+
+  /** Commits of a stage: each made what a batch did last. */
+  metricCommits(stage: string, options?: MetricOptions): Metric {
+    return this.metricStage(stage, 'commit', options)
+  }
+
+  /** Records that were given up and stand among the dead letters. */
+  metricDeadLetters(options?: MetricOptions): Metric {
+    return this.metric('dead-letter', options)
+  }
+
+  /** Batches that failed and come again. */
+  metricFailedBatches(options?: MetricOptions): Metric {
+    return this.metric('batch-failed', options)
+  }
+
+  metricCompletedCheckpoints(options?: MetricOptions): Metric {
+    return this.metric('checkpoint-completed', options)
+  }
+
+  #stage(id: string): DeployedStage {
+    const stage = this.stages.get(id)
+    if (stage !== undefined) return stage
+    throw invalid(this.node.path, `job "${this.plan.job}" has no stage "${id}"`, `Its stages are: ${[...this.stages.keys()].join(', ')}.`)
   }
 
   #readPlan({ folder }: JobBundle): DeploymentPlan {
@@ -114,7 +191,8 @@ export class StreamJob extends Construct {
       return { id, memorySize, timeoutSeconds: timeout.toSeconds() }
     })
     const parts = { code: hash, plan: this.plan, bindings: this.#bindings.names, stages, runtime: runtime.name, key: encryptionKey?.keyArn }
-    return revisionOf(Stack.of(this).resolve({ ...parts, parameters, parallelism, environment, tracing }))
+    const secrets = secretVariables(this.#settings.secrets)
+    return revisionOf(Stack.of(this).resolve({ ...parts, parameters, parallelism, environment, secrets, tracing }))
   }
 
   #deployment(bundle: JobBundle): JobDeployment {
@@ -130,11 +208,12 @@ export class StreamJob extends Construct {
     }
   }
 
-  #codeOf({ folder }: JobBundle): Code {
+  #codeOf({ folder, hash }: JobBundle): Code {
     // By the end the assembly has its copy, unless the app was told to refer to assets where they are.
     const staged = this.node.tryGetContext('aws:cdk:disable-asset-staging') === undefined
     if (staged) process.once('exit', () => rmSync(dirname(folder), { recursive: true, force: true }))
-    return Code.fromAsset(folder)
+    // Maps hold paths of the machine that bundled; what runs is the same.
+    return Code.fromAsset(folder, { assetHash: hash, assetHashType: AssetHashType.CUSTOM })
   }
 
   #createExchange({ id, parallelism }: VertexPlan): StageExchange {
@@ -161,38 +240,46 @@ export class StreamJob extends Construct {
     return { ...exchange, plan, handler, version, mappings }
   }
 
+  #createCheckpoints(): StateMachine {
+    const machine = createCheckpointMachine(this, 'Checkpoints', this.control)
+    acknowledgeWildcard(machine, `${this.control.functionArn}:*`, "The task of Step Functions grants the function's versions with it.")
+    acknowledge(machine, 'SF1', 'It calls the control function, whose log says what each step did; to log it once more each minute would only cost.')
+    acknowledge(machine, 'SF2', 'All it does is call the control function, which `tracing` of StreamJob traces.')
+    return machine
+  }
+
   /** `millrace status --stack …` finds the job by this output. */
   #nameControl(scope: Construct, id: string): void {
     const output = new CfnOutput(this, 'Control', { value: this.control.functionName, description: `Control function of job ${this.plan.job}` })
     if (scope === Stack.of(this)) output.overrideLogicalId(`${id.replace(/[^A-Za-z0-9]/g, '')}Control`)
   }
 
-  #activate(): void {
-    const { startingPosition, logRetention, encryptionKey } = this.#settings
-    const stages = [...this.stages.values()]
-    const sources = stages
-      .filter(({ plan }) => this.plan.sourceStreams[plan.id] !== undefined)
-      .map(({ plan: { id }, handler, version, stream, consumer }): [string, ActivatedSource] => {
-        const eventSourceArn = consumer?.streamConsumerArn ?? stream.streamArn
-        const { batchingWindow } = stageSettings(this.#settings, id)
-        return [
-          id,
-          { handler, version, stream: this.plan.sourceStreams[id], eventSourceArn, batchSize: BATCH_SIZE, batchingWindow, startingPosition },
-        ]
-      })
+  /** Whatever else the revision needs is there before; alarms and the dashboard may be later. */
+  #activate(): Activation {
+    const { logRetention, encryptionKey, allowStateLoss } = this.#settings
+    const sources = [...this.stages].filter(([, { frames }]) => frames === undefined)
     const activation = new Activation(this, 'Activation', {
       revision: this.revision,
       control: this.control,
       controlVersion: this.control.currentVersion,
-      sources: Object.fromEntries(sources),
+      sources: Object.fromEntries(sources.map(([id, stage]) => [id, this.#source(stage)])),
+      allowStateLoss,
       logRetention,
       encryptionKey,
     })
-    for (const { version, mappings } of stages) activation.node.addDependency(version, ...mappings)
+    const stages = [...this.stages.keys()].map((id) => this.node.findChild(scopeId(id)))
+    activation.resource.node.addDependency(...stages, this.table, this.bucket, this.control, this.checkpoints, ...this.#schedules)
+    return activation
+  }
+
+  #source({ plan: { id }, handler, version, stream, consumer }: DeployedStage): ActivatedSource {
+    const { startingPosition } = this.#settings
+    const { batchingWindow } = stageSettings(this.#settings, id)
+    const eventSourceArn = consumer?.streamConsumerArn ?? stream.streamArn
+    return { handler, version, stream: this.plan.sourceStreams[id], eventSourceArn, batchSize: BATCH_SIZE, batchingWindow, startingPosition }
   }
 }
 
-/** A stage's uid may hold what a construct's id may not. */
 function scopeId(stage: string): string {
-  return `Stage-${stage.replace(/[^A-Za-z0-9-]/g, (character) => `_${character.charCodeAt(0).toString(16)}`)}`
+  return `Stage-${stage}`
 }

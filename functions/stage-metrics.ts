@@ -1,36 +1,11 @@
 import type { StageEvent } from '../runtime/task/stage-ports.js'
 import { type WriteLine, writeLine } from './function-log.js'
+import { JOB_METRICS, METRICS_NAMESPACE, STAGE_METRICS } from './metric-names.js'
 
 /** What a handler knows and the engine does not: a batch or a poke that will come again because something failed. */
 export type HandlerEvent = 'batch-failed' | 'batch-refused' | 'poke-failed'
 
 type Event = StageEvent | HandlerEvent
-
-/** CloudWatch namespace of a job's metrics. */
-export const METRICS_NAMESPACE = 'Millrace'
-
-/** Metrics of `Job` and `Stage`. All else that is counted stands in the log only: each metric has a price. */
-export const STAGE_METRICS = [
-  'commit',
-  'commit-lost',
-  'cold-start',
-  'frame-stashed',
-  'watermark-held-back',
-  'record-failed',
-  'batch-refused',
-  'checkpoint-completed',
-] as const satisfies readonly Event[]
-
-/** Metrics of `Job` too, since somebody should look at it whatever the stage. */
-export const JOB_METRICS = [
-  'batch-failed',
-  'poke-failed',
-  'gap',
-  'stash-over-limit',
-  'dead-letter',
-  'checkpoint-aborted',
-  'checkpoint-timed-out',
-] as const satisfies readonly Event[]
 
 /** What is too common to be said of an invocation by itself. */
 const ORDINARY: ReadonlySet<Event> = new Set<Event>(['cold-start', 'warm-catch-up', 'commit', 'part-in-blob', 'outbox-known-sent'])

@@ -4,6 +4,7 @@ import { cpSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildSync } from 'esbuild'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc')
@@ -15,6 +16,23 @@ try {
   process.exit(1) // tsc has said what is wrong
 }
 copyData(join(root, 'examples'), join(root, 'dist', 'examples'))
+buildForRequire()
+
+/** The construct for apps that are CommonJS, as `cdk init` makes them: not every loader of theirs (Jest, older ts-node) can require an ES module. */
+function buildForRequire() {
+  buildSync({
+    entryPoints: [join(root, 'dist', 'cdk', 'index.js')],
+    outfile: join(root, 'dist', 'cdk', 'index.cjs'),
+    bundle: true,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node20',
+    packages: 'external',
+    banner: { js: "const __millraceModuleUrl = require('node:url').pathToFileURL(__filename).href" },
+    define: { 'import.meta.url': '__millraceModuleUrl' },
+    logLevel: 'warning',
+  })
+}
 
 function copyData(from, to) {
   for (const name of readdirSync(from)) {

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const suites = [
   ['the packed package on Node 20.19, 22 and 24', ['scripts/package-test.mjs']],
+  ['the construct in a project of cdk init, CommonJS and ES modules', ['scripts/cdk-package-test.mjs']],
   ['kill -9 at random moments', ['scripts/kill-test/main.mjs', '--kills', '5', '--parallelism', 'mixed']],
   ['the ports and deployed jobs on real servers', ['scripts/wire-tests.mjs']],
   ['the protocol on AWS, simulated', ['scripts/simulate.mjs', '--seeds', '50000-51599']],
