@@ -3,6 +3,7 @@ import {
   type Collector,
   type Counter,
   defineJob,
+  dynamoDbSink,
   ndjsonFormat,
   OutputTag,
   type ProcessContext,
@@ -60,7 +61,13 @@ export default defineJob('ip-count', (env) => {
     .uid('count')
     .name('count')
 
-  resultsOut(counts.process(new Tally('windows', 'counted', (c) => c.count)).uid('tally'), env, ndjsonFormat())
+  const windows = counts.process(new Tally('windows', 'counted', (c) => c.count)).uid('tally')
+  if (env.parameters.has('table')) {
+    // A window has one count, so its item is written once: a second one of another count could only be of another run.
+    windows.sinkTo(dynamoDbSink({ table: env.parameters.getRequired('table'), key: ['ip', 'start'] })).uid('table')
+  } else {
+    resultsOut(windows, env, ndjsonFormat())
+  }
   const malformed = accesses.getSideOutput(MALFORMED)
   if (env.parameters.has('malformed')) resultsTo(malformed, env.parameters.getRequired('malformed'), ndjsonFormat())
   else resultsToStderr(malformed.map((m) => `malformed line ${m.lineNumber || '?'}: ${m.reason}: ${m.line}`))

@@ -1,4 +1,5 @@
 export * from './collection/index.js'
+export * from './dynamodb/index.js'
 export * from './file/index.js'
 export * from './generator/index.js'
 export * from './kinesis/index.js'

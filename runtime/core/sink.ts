@@ -22,7 +22,10 @@ export interface Sink<T, Committable = unknown, WriterState = unknown> {
   readonly resources?: readonly ExternalResource[]
 }
 
-/** Says which commit of which subtask records are from. Of one writer, later ones have a greater (attempt, version). */
+/**
+ * Says which commit of which subtask records are from. Of one writer, later ones have a greater (attempt, version). Records that waited for a
+ * checkpoint have attempt 0 and its number; their writer's name ends with `@` and the attempt in which they came.
+ */
 export interface SinkMarker {
   /** Names one subtask of one sink of one job. */
   readonly writer: string

@@ -4,6 +4,7 @@ import { isAwsError } from '../../backends/aws/aws-call.js'
 import { MillraceError } from '../../core/index.js'
 import type { KeyRange, SplitInfo } from '../../ports/index.js'
 import { clientSettings, loadSdk } from '../base/aws-sdk.js'
+import { patiently } from '../base/patience.js'
 import type { KinesisSplit } from './kinesis-split.js'
 
 type Sdk = typeof import('@aws-sdk/client-kinesis')
@@ -25,22 +26,6 @@ export interface ReadPage {
   /** Undefined: the shard has been read to its end. */
   readonly next: string | undefined
 }
-
-/** Behind the SDK's own tries, which take seconds, this many more; each pause is twice the last. */
-const TRIES = 8
-const FIRST_PAUSE_MS = 500
-const LONGEST_PAUSE_MS = 15_000
-
-const PASSING = [
-  'ProvisionedThroughputExceededException',
-  'LimitExceededException',
-  'KMSThrottlingException',
-  'ThrottlingException',
-  'InternalFailure',
-  'InternalFailureException',
-  'ServiceUnavailable',
-  'TimeoutError',
-]
 
 /** Reads a Kinesis stream. A call that is throttled, or that the service or the network fails, is made again, with pauses; then SOURCE_FAILED. */
 export class KinesisReads {
@@ -136,13 +121,10 @@ export class KinesisReads {
   }
 
   async #patiently<T>(what: string, shard: string | undefined, call: () => Promise<T>): Promise<T> {
-    for (let tries = 1; ; tries++) {
-      try {
-        return await call()
-      } catch (cause) {
-        if (tries === TRIES || !isPassing(cause) || this.closed) throw this.#failed(what, shard, cause)
-        await this.sleep(Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (tries - 1)))
-      }
+    try {
+      return await patiently(call, { signal: this.#closing.signal })
+    } catch (cause) {
+      throw this.#failed(what, shard, cause)
     }
   }
 
@@ -155,12 +137,6 @@ export class KinesisReads {
       cause,
     })
   }
-}
-
-function isPassing(thrown: unknown): boolean {
-  if (isAwsError(thrown, ...PASSING)) return true
-  const { $metadata, code } = (thrown ?? {}) as { readonly $metadata?: { readonly httpStatusCode?: number }; readonly code?: unknown }
-  return ($metadata?.httpStatusCode ?? 0) >= 500 || (typeof code === 'string' && /^E[A-Z]+$/.test(code))
 }
 
 function todoOf(name: string): string {

@@ -1,0 +1,232 @@
+import {
+  type Committer,
+  MillraceError,
+  type Sink,
+  type SinkMarker,
+  type SinkTransactor,
+  type SinkWriter,
+  type SinkWriterContext,
+} from '../../core/index.js'
+import { attributesOf } from './attribute-value.js'
+import { type Items, type TableSettings, TableWrites } from './table-writes.js'
+
+/** Options of {@link dynamoDbSink}. */
+export interface DynamoDbSinkOptions<T> {
+  /** Logical name of the table: what it is called, a binding says (default: this). */
+  readonly table: string
+  /** Names of the attributes of the table's primary key: the partition key, and the sort key if there is one. */
+  readonly key: readonly [partitionKey: string, sortKey?: string]
+  /** The item for a value; undefined: none. It replaces the item with the same key. Default: the value itself. */
+  readonly item?: (value: T) => Readonly<Record<string, unknown>> | undefined
+  /**
+   * `onCommit` (the default): as soon as each commit on AWS, and in one process as the job goes. `onCheckpoint`: when a checkpoint with it has
+   * completed, so that a restore never repeats what was seen.
+   */
+  readonly delivery?: 'onCommit' | 'onCheckpoint'
+  /** Attribute in which an item says which commit wrote it. Default `_millrace`. */
+  readonly markerAttribute?: string
+}
+
+/** What a sink for DynamoDB leaves in a checkpoint: values to write once it has completed. Plain data. */
+export interface DynamoDbCommittable {
+  readonly marker: SinkMarker
+  /** Attributes as DynamoDB's protocol has them. */
+  readonly items: readonly Readonly<Record<string, object>>[]
+}
+
+/**
+ * Writes an item for each value, by its key: one that is there is replaced. Repeated writes are recognised by the marker that each item carries (who
+ * wrote it in which commit) and do nothing, so an item always is what the last commit made of it, exactly once. A key should be written by one
+ * subtask: key the stream by what the item's key is made of.
+ *
+ * One PutItem an item: one write unit a KB, as without the guarantee ($0.625 a million in us-east-1; a transaction would cost twice that).
+ * Delivered with `onCommit` in one process, items go 25 a request, unguarded, and at least once: what is written again after a failure is the same, if the job computes the same.
+ *
+ * Errors: RECORD_UNSERIALISABLE for what DynamoDB cannot hold, AWS_CALL when the table refuses, AWS_SDK_MISSING without @aws-sdk/client-dynamodb.
+ *
+ * @example
+ * counts.sinkTo(dynamoDbSink({ table: 'counts', key: ['ip', 'window'], item: ({ ip, start, count }) => ({ ip, window: start, count }) }))
+ */
+export function dynamoDbSink<T>(options: DynamoDbSinkOptions<T>): Sink<T, DynamoDbCommittable> {
+  const { table, key, delivery = 'onCommit', markerAttribute = '_millrace' } = options
+  const itemOf = options.item ?? ((value: T) => value as Readonly<Record<string, unknown>>)
+  checkOptions(options, markerAttribute)
+  const open = ({ runtime }: SinkWriterContext) =>
+    TableWrites.open({ table: runtime.physicalName(table), key: key.filter((name) => name !== undefined), markerAttribute })
+  return {
+    name: 'dynamodb-sink',
+    delivery,
+    resources: [{ name: table, kind: 'table', access: 'write' }],
+    createWriter: (context) => (delivery === 'onCommit' ? new ThroughWriter(itemOf, () => open(context)) : new HoldingWriter(itemOf, context)),
+    ...(delivery === 'onCommit' ? {} : { createCommitter: (context: SinkWriterContext) => new ItemCommitter(() => open(context)) }),
+    createTransactor: (context) => new ItemTransactor(itemOf, delivery, () => open(context)),
+  }
+}
+
+type ItemOf<T> = (value: T) => Readonly<Record<string, unknown>> | undefined
+type Attributes = ReturnType<typeof attributesOf>
+type Open = () => Promise<TableWrites>
+
+function attributesOfAll<T>(values: readonly T[], itemOf: ItemOf<T>): Attributes[] {
+  return values.flatMap((value) => {
+    const item = itemOf(value)
+    return item === undefined ? [] : [attributesOf(item)]
+  })
+}
+
+/** The last item of each key, in the order of the keys' first ones. */
+function byKey(items: readonly Attributes[], writes: TableWrites): Items {
+  return new Map(items.map((item) => [writes.keyOf(item), item]))
+}
+
+/** Of records that waited for a checkpoint: numbers of checkpoints begin anew only with a later attempt. */
+function attemptOf({ writer, attempt }: SinkMarker): number {
+  return attempt === 0 ? Number(/@(\d+)$/.exec(writer)?.[1] ?? 0) : attempt
+}
+
+/** Opens the table when there is something to write. */
+class Table {
+  #writes: Promise<TableWrites> | undefined
+
+  constructor(readonly open: Open) {}
+
+  get writes(): Promise<TableWrites> {
+    this.#writes ??= this.open()
+    return this.#writes
+  }
+
+  async close(): Promise<void> {
+    const writes = await this.#writes?.catch(() => undefined)
+    writes?.close()
+  }
+}
+
+/** Each item has the marker of the commit that wrote it, so no marker of the writer is needed beside them. */
+class ItemTransactor<T> implements SinkTransactor<T> {
+  readonly #table: Table
+
+  constructor(
+    readonly itemOf: ItemOf<T>,
+    readonly delivery: 'onCommit' | 'onCheckpoint',
+    open: Open,
+  ) {
+    this.#table = new Table(open)
+  }
+
+  async apply(marker: SinkMarker, records: readonly { readonly value: T }[]): Promise<void> {
+    const writes = await this.#table.writes
+    const values = records.map(({ value }) => value)
+    const items = byKey(attributesOfAll(values, this.itemOf), writes)
+    if (this.delivery === 'onCommit') await writes.putGuarded(items, marker, 'by-writer')
+    else await writes.putGuarded(items, { ...marker, attempt: attemptOf(marker) }, 'by-checkpoint')
+  }
+
+  /** An instance of a former attempt finds newer items where the new one has written, and replaces what will be written again elsewhere. */
+  async fence(): Promise<void> {}
+
+  close(): Promise<void> {
+    return this.#table.close()
+  }
+}
+
+/** Writes as the job goes. A checkpoint waits until all is there. */
+class ThroughWriter<T> implements SinkWriter<T, never> {
+  readonly #table: Table
+  #values: T[] = []
+  #writing: Promise<void> | undefined
+  #failure: { readonly thrown: unknown } | undefined
+
+  constructor(
+    readonly itemOf: ItemOf<T>,
+    open: Open,
+  ) {
+    this.#table = new Table(open)
+  }
+
+  write(value: T): void {
+    if (this.#failure !== undefined) throw this.#failure.thrown
+    this.#values.push(value)
+    this.#writing ??= this.#writeAll()
+  }
+
+  /** One batch behind the other: a later item of a key must not be overtaken by an earlier one. */
+  async #writeAll(): Promise<void> {
+    try {
+      // What is written in the same turn of the event loop goes together.
+      const writes = await this.#table.writes
+      while (this.#values.length > 0) await writes.putAll(byKey(attributesOfAll(this.#values.splice(0), this.itemOf), writes))
+    } catch (thrown) {
+      this.#failure ??= { thrown }
+    }
+    this.#writing = undefined
+  }
+
+  async prepareCommit(): Promise<readonly never[]> {
+    await this.#writing
+    if (this.#failure !== undefined) throw this.#failure.thrown
+    return []
+  }
+
+  async close(): Promise<void> {
+    await this.#writing
+    await this.#table.close()
+  }
+}
+
+/** Keeps items in the checkpoint, to be written once it has completed. */
+class HoldingWriter<T> implements SinkWriter<T, DynamoDbCommittable> {
+  #items: Attributes[] = []
+  readonly #writer: string
+  /** A run that goes on from a checkpoint is a later attempt than the one that took it. */
+  readonly #attempt: number
+
+  constructor(
+    readonly itemOf: ItemOf<T>,
+    { runtime, now }: SinkWriterContext,
+  ) {
+    this.#attempt = Math.floor(now() / 1_000)
+    this.#writer = `${runtime.jobName}/${runtime.uid}/${runtime.subtaskIndex}@${this.#attempt}`
+  }
+
+  write(value: T): void {
+    this.#items.push(...attributesOfAll([value], this.itemOf))
+  }
+
+  prepareCommit(checkpointId: number): readonly DynamoDbCommittable[] {
+    if (this.#items.length === 0) return []
+    const marker = { writer: this.#writer, attempt: this.#attempt, version: checkpointId }
+    const items = this.#items
+    this.#items = []
+    return [{ marker, items }]
+  }
+
+  close(): void {}
+}
+
+class ItemCommitter implements Committer<DynamoDbCommittable> {
+  readonly #table: Table
+
+  constructor(open: Open) {
+    this.#table = new Table(open)
+  }
+
+  async commit(committables: readonly DynamoDbCommittable[]): Promise<void> {
+    const writes = await this.#table.writes
+    for (const { marker, items } of committables) await writes.putGuarded(byKey(items as readonly Attributes[], writes), marker, 'by-checkpoint')
+  }
+
+  close(): Promise<void> {
+    return this.#table.close()
+  }
+}
+
+function checkOptions({ table, key, delivery }: DynamoDbSinkOptions<never>, markerAttribute: TableSettings['markerAttribute']): void {
+  const invalid = (what: string, todo: string) => new MillraceError('OPTION_INVALID', { what: `dynamoDbSink: ${what}`, todo })
+  if (typeof table !== 'string' || table === '') throw invalid('it has no table', "Name one: dynamoDbSink({ table: 'counts', … }).")
+  if (!Array.isArray(key) || key.length < 1 || key.length > 2 || key.some((name) => typeof name !== 'string' || name === ''))
+    throw invalid('key does not name one or two attributes', "Give the table's primary key: key: ['ip', 'window'].")
+  if ((key as readonly unknown[]).includes(markerAttribute))
+    throw invalid(`"${markerAttribute}" is part of the key`, 'Give the marker another attribute by markerAttribute.')
+  if (delivery !== undefined && delivery !== 'onCommit' && delivery !== 'onCheckpoint')
+    throw invalid(`delivery is ${String(delivery)}`, "Give 'onCommit' or 'onCheckpoint'.")
+}

@@ -1,0 +1,1 @@
+export { type DynamoDbCommittable, type DynamoDbSinkOptions, dynamoDbSink } from './dynamo-db-sink.js'
