@@ -1,8 +1,7 @@
 import os from 'node:os'
 import type { KinesisEventRecord } from '../functions/stage-event.js'
 import { CommandLineParameters, compileJob } from '../runtime/api/index.js'
-import { MemoryBlobStore, MemoryChannel, MemoryCommitLog, MemoryPokes, MemorySourceStreams, MemoryStreams } from '../runtime/backends/memory/index.js'
-import { ZlibCompression } from '../runtime/backends/node/index.js'
+import { MemoryBlobStore, MemoryChannel, MemoryCommitLog, MemoryPokes, MemoryStreams } from '../runtime/backends/memory/index.js'
 import { CheckpointStore } from '../runtime/checkpoint/index.js'
 import type { CompiledJob } from '../runtime/plan/index.js'
 import { JobControl } from '../runtime/task/job-control.js'
@@ -12,6 +11,7 @@ import { EVENT_BYTES, type KeyedSumVariant, keyedSumJob, PaymentEvents } from '.
 import { kinesisEvent, streamRecord } from './kinesis-batch.js'
 import { machine, millraceVersion } from './machine.js'
 import { monotonicMs } from './monotonic-ms.js'
+import { undisturbedPorts } from './undisturbed-ports.js'
 
 export interface HandlersOptions {
   readonly events: number
@@ -102,7 +102,6 @@ class Handlers {
   readonly #keyed: StageSubtask
   readonly #keyedId: string
   #now = START_MS
-  #nonces = 0
   #produced = 0
   #framesTaken = 0
   #results = 0
@@ -110,24 +109,18 @@ class Handlers {
   private constructor(readonly options: HandlersOptions) {
     this.#payments = new PaymentEvents(options.keys)
     const now = () => this.#now
-    const nonce = () => String(++this.#nonces)
     const [source, keyed] = this.#describe().graph.vertices
     this.#keyedId = keyed.id
     this.#streams.create('payments', [SHARD])
     const channel = new MemoryChannel(this.#streams.createForStage(keyed.id, 1), { now })
+    const undisturbed = undisturbedPorts(now, this.#streams)
     this.#ports = {
-      clock: { now, monotonic: now },
+      ...undisturbed,
       log: new MemoryCommitLog({ now }),
       parts: new ForgetfulBlobStore(),
-      checkpoints: new CheckpointStore(new MemoryBlobStore(), { newNonce: nonce }),
+      checkpoints: new CheckpointStore(new MemoryBlobStore(), { newNonce: undisturbed.nonce }),
       pokes: new MemoryPokes(),
-      streams: new MemorySourceStreams(this.#streams),
-      deadLetters: { write: () => Promise.reject(new Error('no record fails')) },
-      compression: new ZlibCompression(),
       channel: () => channel,
-      random: () => 0.5,
-      nonce,
-      pause: () => Promise.reject(new Error('nothing is ever refused')),
       count: () => {},
     }
     this.#source = this.#subtask(source.id, SHARD)

@@ -19,10 +19,16 @@ export interface Line {
 /** What was used in a stretch of time. */
 export interface Measured {
   readonly seconds: number
+  /** Of the functions of the stages. */
   readonly usage: Usage
+  /** Of what begins checkpoints and ticks. */
+  readonly control: Usage
   /** One round of the invocations within those seconds. */
   readonly invocations: readonly Invocation[]
 }
+
+/** The function that begins checkpoints and ticks. */
+export const CONTROL = 'control'
 
 /** What the deployed stack is, apart from what runs through it. */
 export interface Stack {
@@ -36,19 +42,30 @@ export interface Stack {
   readonly memoryMb: Readonly<Record<string, number>>
   /** How long the table keeps items. */
   readonly logRetentionDays: number
+  /** How long the bucket keeps what items of the log are too small for, and what former checkpoints are made of. */
+  readonly partRetentionDays: number
+  readonly checkpointRetentionDays: number
 }
 
 /** Lambda polls a queue with five long polls of 20 s side by side, also when it is empty. */
 const EMPTY_POLLS_A_SECOND = 5 / 20
 
 /** The bill of a month of which the measured stretch is typical. */
-export function bill({ seconds, usage, invocations }: Measured, stack: Stack): Line[] {
+export function bill({ seconds, usage, control, invocations }: Measured, stack: Stack): Line[] {
   const monthly = (amount: number) => (amount / seconds) * SECONDS_A_MONTH
   const line = (name: string, group: Line['group'], price: PriceName, quantity: number): Line => {
     return { name, group, quantity, unit: PRICES[price].unit, usd: priceOf(price, quantity) }
   }
+  const keptGb = (bytes: number, days: number) => ((bytes / seconds) * days * 24 * 3_600) / GB
   const shardHours = stack.shards * HOURS_A_MONTH
-  const tableGb = ((usage.dynamoWrittenBytes / seconds) * stack.logRetentionDays * 24 * 3_600) / GB
+  const tableGb = keptGb(usage.dynamoWrittenBytes + control.dynamoWrittenBytes, stack.logRetentionDays)
+  const gbSecondsOf = (ofControl: boolean) =>
+    lambdaGbSeconds(
+      invocations.filter((i) => (i.function === CONTROL) === ofControl),
+      stack.memoryMb,
+    )
+  // Where no stage does anything, all that is left is to look whether one should.
+  const watching = usage.lambdaRequests === 0 ? 'monitoring' : 'coordination'
   return [
     line('Kinesis shards between stages', 'data', 'shardHour', shardHours),
     line('Kinesis retention of 7 days', 'data', 'shardHourRetention', stack.extendedRetention ? shardHours : 0),
@@ -59,15 +76,27 @@ export function bill({ seconds, usage, invocations }: Measured, stack: Stack): L
     line('DynamoDB point-in-time recovery', 'data', 'dynamoRecovery', tableGb),
     line('S3 PUT', 'data', 's3Put', monthly(usage.s3Puts + usage.s3Lists)),
     line('S3 GET', 'data', 's3Get', monthly(usage.s3Gets)),
-    // Nothing deletes objects yet: the mean of the first month.
-    line('S3 storage, first month', 'data', 's3Storage', monthly(usage.s3PutBytes) / 2 / GB),
+    line('S3 storage of parts', 'data', 's3Storage', keptGb(usage.s3PartBytes, stack.partRetentionDays)),
+    line(
+      'S3 storage of checkpoints',
+      'data',
+      's3Storage',
+      keptGb(usage.s3CheckpointBytes + control.s3CheckpointBytes, stack.checkpointRetentionDays),
+    ),
     line('Lambda requests', 'data', 'lambdaRequest', monthly(usage.lambdaRequests)),
-    line('Lambda duration', 'data', 'lambdaGbSecond', monthly(lambdaGbSeconds(invocations, stack.memoryMb))),
-    line('SQS pokes', 'coordination', 'sqsRequest', monthly(usage.sqsRequests)),
-    line('SQS, empty polls by Lambda', 'coordination', 'sqsRequest', stack.queues * EMPTY_POLLS_A_SECOND * SECONDS_A_MONTH),
-    line('Step Functions', 'coordination', 'stateTransition', monthly(usage.stateTransitions)),
-    line('EventBridge rules', 'coordination', 'scheduledRule', monthly(usage.scheduledRules)),
-    line('CloudWatch Logs', 'monitoring', 'logsGb', monthly(usage.logBytes) / GIB),
+    line('Lambda duration', 'data', 'lambdaGbSecond', monthly(gbSecondsOf(false))),
+    line('SQS pokes', 'coordination', 'sqsRequest', monthly(usage.sqsRequests + control.sqsRequests)),
+    line('Control: Lambda requests', watching, 'lambdaRequest', monthly(control.lambdaRequests)),
+    line('Control: Lambda duration', watching, 'lambdaGbSecond', monthly(gbSecondsOf(true))),
+    line('Control: DynamoDB writes', watching, 'dynamoWriteUnit', monthly(control.dynamoWriteUnits)),
+    line('Control: DynamoDB reads', watching, 'dynamoReadUnit', monthly(control.dynamoReadUnits)),
+    line('Control: S3 PUT', watching, 's3Put', monthly(control.s3Puts + control.s3Lists)),
+    line('Control: S3 GET', watching, 's3Get', monthly(control.s3Gets)),
+    line('Control: Step Functions requests', watching, 'machineRequest', monthly(control.machineRequests)),
+    line('Control: Step Functions duration', watching, 'machineGbSecond', monthly(control.machineGbSeconds)),
+    line('Control: EventBridge rules', watching, 'scheduledRule', monthly(control.scheduledRules)),
+    line('SQS, empty polls by Lambda', 'monitoring', 'sqsRequest', stack.queues * EMPTY_POLLS_A_SECOND * SECONDS_A_MONTH),
+    line('CloudWatch Logs', 'monitoring', 'logsGb', monthly(usage.logBytes + control.logBytes) / GIB),
   ]
 }
 

@@ -1,7 +1,19 @@
 import type { KinesisClient, PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import { KinesisChannel } from '../runtime/backends/aws/index.js'
 import { MemoryBlobStore, MemoryCommitLog, MemoryPokes, type MemoryStream } from '../runtime/backends/memory/index.js'
-import type { BlobStore, Channel, CommitLog, ControlItem, LogHead, LogItem, LogRead, Outcome, Pokes, PokeTarget } from '../runtime/ports/index.js'
+import type {
+  BlobStore,
+  Channel,
+  CommitLog,
+  ControlItem,
+  LogHead,
+  LogItem,
+  LogRead,
+  Outcome,
+  Pokes,
+  PokeTarget,
+  SourceStreams,
+} from '../runtime/ports/index.js'
 import type { Meter } from './meter.js'
 import { itemBytes, putUnits, readUnits, writeUnits } from './units.js'
 
@@ -70,11 +82,15 @@ function controlBytes(log: string, control: ControlItem | undefined): number {
 export class CountingBlobStore implements BlobStore {
   readonly #blobs = new MemoryBlobStore()
 
-  constructor(readonly meter: Meter) {}
+  /** `stored`: the counter of the bytes. */
+  constructor(
+    readonly meter: Meter,
+    readonly stored: 's3PartBytes' | 's3CheckpointBytes',
+  ) {}
 
   async put(name: string, bytes: Uint8Array): Promise<'stored' | 'exists'> {
     this.meter.add('s3Puts')
-    this.meter.add('s3PutBytes', bytes.length)
+    this.meter.add(this.stored, bytes.length)
     return this.meter.call(() => this.#blobs.put(name, bytes))
   }
 
@@ -111,6 +127,14 @@ export function countingChannel(meter: Meter, stream: MemoryStream, subtasks: nu
     })
   }
   return new KinesisChannel({ send } as unknown as KinesisClient, 'frames', subtasks)
+}
+
+/** Streams outside: what is asked about them costs nothing but the time of the call. */
+export function countingStreams(meter: Meter, streams: SourceStreams): SourceStreams {
+  return {
+    splits: (stream) => meter.call(() => streams.splits(stream)),
+    drained: (stream, splitId, position) => meter.call(() => streams.drained(stream, splitId, position)),
+  }
 }
 
 /** Pokes in memory, counted as messages of a queue. */

@@ -1,8 +1,7 @@
 import { EVENT_BYTES, type KeyedSumVariant } from '../bench/keyed-sum.js'
-import { bill, cheapestMemoryMb, type Line, managedFlink, totalUsd } from './bill.js'
-import { CONTROL, LoadRun } from './load-run.js'
+import { bill, CONTROL, cheapestMemoryMb, type Line, managedFlink, totalUsd } from './bill.js'
+import { LoadRun } from './load-run.js'
 import type { Invocation, Usage } from './meter.js'
-import { noUsage } from './meter.js'
 import { PRICES, PRICES_AS_OF, PRICES_REGION } from './prices.js'
 import { typical } from './statistics.js'
 
@@ -33,13 +32,13 @@ export interface Estimate {
   readonly options: EstimateOptions
   readonly sourceShards: number
   readonly monthlyUsd: number
-  /** Without coordination and monitoring. */
+  /** By group of lines. */
   readonly dataUsd: number
+  readonly coordinationUsd: number
+  readonly monitoringUsd: number
   readonly lines: readonly Line[]
   readonly managedFlink: { readonly kpus: number; readonly usd: number }
   readonly functions: Readonly<Record<string, FunctionFigures>>
-  /** What would be left if nobody ticked and no checkpoint began while nothing comes; only at rate 0. */
-  readonly silentUsd?: number
 }
 
 export interface FunctionFigures {
@@ -52,7 +51,11 @@ export interface FunctionFigures {
   readonly perSecond: Readonly<Partial<Usage>>
 }
 
-const LOG_RETENTION_DAYS = 3
+/** What of the stack has nothing to do with the load; parts go by the bucket's rule, checkpoints when newer ones are complete. */
+const RETENTION = { logRetentionDays: 3, partRetentionDays: 7, checkpointRetentionDays: 1 }
+/** A job without input comes to rest within the first two hours; then one hour is as the next. */
+const IDLE_WARM_UP_SEC = 2 * 3_600
+const IDLE_INTERVAL_SEC = 3_600
 
 /** Runs the load in virtual time and prices what it used. */
 export async function estimate(options: EstimateOptions): Promise<Estimate> {
@@ -61,8 +64,8 @@ export async function estimate(options: EstimateOptions): Promise<Estimate> {
   const run = new LoadRun(load)
   await run.activate()
   // Everybody is warm, the JIT too, and the first checkpoint is over.
-  const interval = checkpointSec > 0 ? checkpointSec : 60
-  await run.seconds(2 * interval)
+  const interval = rate === 0 ? IDLE_INTERVAL_SEC : checkpointSec > 0 ? checkpointSec : 60
+  await run.seconds(rate === 0 ? IDLE_WARM_UP_SEC : 2 * interval)
   run.meter.reset()
   const perRound: Invocation[][] = []
   for (let round = 0; round < rounds; round++) {
@@ -76,10 +79,17 @@ export async function estimate(options: EstimateOptions): Promise<Estimate> {
   const memoryMb = Object.fromEntries(
     names.map((name) => [name, options.memoryMb ?? cheapestMemoryMb(invocations.filter((i) => i.function === name))]),
   )
-  const usage = scaled(run.meter.total, interval / seconds)
-  const stack = { shards: parallelism, extendedRetention: options.retentionHours > 24, queues: 2, memoryMb, logRetentionDays: LOG_RETENTION_DAYS }
-  const lines = bill({ seconds: interval, usage, invocations }, stack)
-  const silent = bill({ seconds: 1, usage: noUsage(), invocations: [] }, stack)
+  const usage = scaled(
+    run.meter.usageOf((name) => name !== CONTROL),
+    interval / seconds,
+  )
+  const control = scaled(
+    run.meter.usageOf((name) => name === CONTROL),
+    interval / seconds,
+  )
+  const stack = { shards: parallelism, extendedRetention: options.retentionHours > 24, queues: 2, memoryMb, ...RETENTION }
+  const lines = bill({ seconds: interval, usage, control, invocations }, stack)
+  const inGroup = (group: Line['group']) => totalUsd(lines.filter((line) => line.group === group))
   return {
     pricesAsOf: PRICES_AS_OF,
     region: PRICES_REGION,
@@ -87,11 +97,12 @@ export async function estimate(options: EstimateOptions): Promise<Estimate> {
     options,
     sourceShards: run.sourceShards,
     monthlyUsd: totalUsd(lines),
-    dataUsd: totalUsd(lines.filter(({ group }) => group === 'data')),
+    dataUsd: inGroup('data'),
+    coordinationUsd: inGroup('coordination'),
+    monitoringUsd: inGroup('monitoring'),
     lines,
     managedFlink: managedFlink(rate * EVENT_BYTES),
     functions: Object.fromEntries(names.map((name) => [name, figures(name, invocations, memoryMb[name], interval, run.meter.of(name), seconds)])),
-    ...(rate === 0 ? { silentUsd: totalUsd(silent) } : {}),
   }
 }
 

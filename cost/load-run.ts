@@ -1,20 +1,20 @@
 import { type KeyedSumVariant, keyedSumJob, PaymentEvents } from '../bench/keyed-sum.js'
 import { kinesisEvent, streamRecord } from '../bench/kinesis-batch.js'
+import { undisturbedPorts } from '../bench/undisturbed-ports.js'
 import { planFingerprint } from '../functions/deployed-job.js'
 import { sourceStreamsOf } from '../functions/deployment-plan.js'
 import type { KinesisEvent } from '../functions/stage-event.js'
 import { StageMetrics } from '../functions/stage-metrics.js'
 import { CommandLineParameters, compileJob } from '../runtime/api/index.js'
-import { MemorySourceStreams, MemoryStreams } from '../runtime/backends/memory/index.js'
-import { ZlibCompression } from '../runtime/backends/node/index.js'
+import { MemoryStreams } from '../runtime/backends/memory/index.js'
 import { CheckpointStore } from '../runtime/checkpoint/index.js'
 import { type CompiledJob, type JobGraph, vertexOf } from '../runtime/plan/index.js'
 import { JobControl } from '../runtime/task/job-control.js'
-import { allSubtasks } from '../runtime/task/job-subtasks.js'
 import { type Deployment, hasSource } from '../runtime/task/stage-names.js'
 import type { StageEvent, StagePorts } from '../runtime/task/stage-ports.js'
 import { StageSubtask } from '../runtime/task/stage-subtask.js'
-import { CountingBlobStore, CountingCommitLog, CountingPokes, countingChannel } from './counting-ports.js'
+import { CONTROL } from './bill.js'
+import { CountingBlobStore, CountingCommitLog, CountingPokes, countingChannel, countingStreams } from './counting-ports.js'
 import { Meter } from './meter.js'
 
 export interface LoadOptions {
@@ -37,7 +37,12 @@ export interface LoadOptions {
 /** Records that a shard takes in a second. */
 const SHARD_RECORDS = 1_000
 /** As cdk/checkpoint-machine.ts waits between two looks. */
-const POLL_MS = 5_000
+const POLL_MS = 3_000
+/** Step Functions bills an express execution's time by 100 ms, and its memory by 64 MB, of which a small one takes one. */
+const MACHINE_STEP_MS = 100
+const MACHINE_GB = 64 / 1_024
+/** All subtasks are looked after so often. */
+const UPKEEP_MS = 3_600_000
 const CHECKPOINT_TIMEOUT_MS = 600_000
 /** START, END and REPORT of an invocation, as Lambda writes them, with what CloudWatch adds to each line. */
 const LOG_BYTES = 380
@@ -47,7 +52,6 @@ const START_MS = 1_700_000_000_000
 const DISORDER_MS = 200
 
 /** The functions of the deployed job. */
-export const CONTROL = 'control'
 export type FunctionName = 'source' | 'keyed' | typeof CONTROL
 
 /**
@@ -74,7 +78,6 @@ export class LoadRun {
   readonly #payments: PaymentEvents
   readonly #encoder = new TextEncoder()
   #now = START_MS
-  #nonces = 0
   #turn = 0
   #pollAtMs = Number.POSITIVE_INFINITY
 
@@ -93,20 +96,15 @@ export class LoadRun {
     const frames = this.#streams.createForStage(keyed.id, keyed.parallelism)
     const now = () => this.#now
     const channel = countingChannel(this.meter, frames, keyed.parallelism, now)
-    const nonce = () => (++this.#nonces).toString(16).padStart(32, '0')
+    const undisturbed = undisturbedPorts(now, this.#streams)
     this.#ports = {
-      clock: { now, monotonic: now },
+      ...undisturbed,
       log: new CountingCommitLog(this.meter, now),
-      parts: new CountingBlobStore(this.meter),
-      checkpoints: new CheckpointStore(new CountingBlobStore(this.meter), { newNonce: nonce }),
+      parts: new CountingBlobStore(this.meter, 's3PartBytes'),
+      checkpoints: new CheckpointStore(new CountingBlobStore(this.meter, 's3CheckpointBytes'), { newNonce: undisturbed.nonce }),
       pokes: this.#pokes,
-      streams: new MemorySourceStreams(this.#streams),
-      deadLetters: { write: () => Promise.reject(new Error('no record fails')) },
-      compression: new ZlibCompression(),
+      streams: countingStreams(this.meter, undisturbed.streams),
       channel: () => channel,
-      random: () => 0.5,
-      nonce,
-      pause: () => Promise.reject(new Error('nothing is ever refused')),
       count: (event, times = 1) => {
         this.#metrics.count(event, times)
         this.events.set(event, (this.events.get(event) ?? 0) + times)
@@ -140,7 +138,8 @@ export class LoadRun {
     const batches = (sinceStart / 1_000) % windowSec === 0
     if (checkpointMs > 0 && sinceStart % checkpointMs === 0) await this.#beginCheckpoint()
     if (startMs >= this.#pollAtMs) await this.#pollCheckpoint()
-    if (tickMs > 0 && sinceStart % tickMs === Math.floor(tickMs / 2)) await this.#tick()
+    if (tickMs > 0 && sinceStart % tickMs === Math.floor(tickMs / 2)) await this.#tick('sources')
+    if (tickMs > 0 && sinceStart % UPKEEP_MS === UPKEEP_MS / 4) await this.#tick('all')
     for (let shard = 0; batches && shard < this.sourceShards; shard++) {
       this.#now = startMs + Math.floor((500 * shard) / this.sourceShards)
       await this.#sourceBatch(shard, startMs)
@@ -200,34 +199,36 @@ export class LoadRun {
     }
   }
 
-  /** The states that cdk/checkpoint-machine.ts enters: Begin and its choice, then Poll and its choice. */
+  /** As cdk/checkpoint-machine.ts: begin, and look from time to time until it is complete. */
   async #beginCheckpoint(): Promise<void> {
-    this.meter.of(CONTROL).scheduledRules++
-    this.meter.of(CONTROL).stateTransitions += 2
+    this.#schedule('machineRequests', MACHINE_STEP_MS)
     const { status } = await this.#invoke(CONTROL, () => this.#control.begin('checkpoint'))
     await this.#deliverPokes()
-    if (status === 'begun') await this.#pollCheckpoint()
-    else this.meter.of(CONTROL).stateTransitions++ // Failed
+    if (status === 'begun') this.#pollAtMs = this.#now + POLL_MS
   }
 
   async #pollCheckpoint(): Promise<void> {
-    this.meter.of(CONTROL).stateTransitions += 2
+    this.#machineRuns(POLL_MS)
     const { status } = await this.#invoke(CONTROL, () => this.#control.poll())
     await this.#deliverPokes()
-    this.meter.of(CONTROL).stateTransitions++ // Wait, Completed or Failed
     this.#pollAtMs = status === 'pending' ? this.#now + POLL_MS : Number.POSITIVE_INFINITY
   }
 
-  /** As functions/checkpoint-handler.ts does when it is to poke the sources. */
-  async #tick(): Promise<void> {
-    this.meter.of(CONTROL).scheduledRules++
-    await this.#invoke(CONTROL, async () => {
-      const record = await this.#control.record()
-      if (record === undefined) return
-      if (record.pending !== null) await this.#control.poll()
-      const sources = allSubtasks(this.graph, record).filter(({ isSource }) => isSource)
-      for (const { stage, subtask } of sources) await this.#pokes.poke({ stage, subtask }, this.#now)
-    })
+  #schedule(counter: 'machineRequests' | 'scheduledRules', ms: number): void {
+    const usage = this.meter.of(CONTROL)
+    usage.scheduledRules++
+    if (counter === 'scheduledRules') return
+    usage.machineRequests++
+    this.#machineRuns(ms)
+  }
+
+  #machineRuns(ms: number): void {
+    this.meter.of(CONTROL).machineGbSeconds += (ms / 1_000) * MACHINE_GB
+  }
+
+  async #tick(which: 'sources' | 'all'): Promise<void> {
+    this.#schedule('scheduledRules', 0)
+    await this.#invoke(CONTROL, () => this.#control.tick(which))
     await this.#deliverPokes()
   }
 

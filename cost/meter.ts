@@ -7,7 +7,8 @@ export const COUNTERS = [
   'dynamoQueries',
   'dynamoReadUnits',
   's3Puts',
-  's3PutBytes',
+  's3PartBytes',
+  's3CheckpointBytes',
   's3Gets',
   's3Lists',
   'kinesisPutRecords',
@@ -15,7 +16,8 @@ export const COUNTERS = [
   'kinesisBytes',
   'kinesisPutUnits',
   'sqsRequests',
-  'stateTransitions',
+  'machineRequests',
+  'machineGbSeconds',
   'scheduledRules',
   'logBytes',
 ] as const
@@ -58,9 +60,14 @@ export class Meter {
   }
 
   get total(): Usage {
-    const total = noUsage()
-    for (const usage of this.byFunction.values()) for (const counter of COUNTERS) total[counter] += usage[counter]
-    return total
+    return this.usageOf(() => true)
+  }
+
+  /** Of the functions that are chosen together. */
+  usageOf(chosen: (name: string) => boolean): Usage {
+    const sum = noUsage()
+    for (const [name, usage] of this.byFunction) if (chosen(name)) for (const counter of COUNTERS) sum[counter] += usage[counter]
+    return sum
   }
 
   /** Forgets everything so far. */

@@ -58,7 +58,14 @@ export const PRICES = {
     checked: true,
   },
   sqsRequest: { usd: 0.4, per: million, unit: 'request', source: 'aws.amazon.com/sqs/pricing', checked: false },
-  stateTransition: { usd: 25, per: million, unit: 'state transition', source: 'aws.amazon.com/step-functions/pricing (Standard)', checked: true },
+  machineRequest: { usd: 1, per: million, unit: 'request', source: 'aws.amazon.com/step-functions/pricing (Express)', checked: false },
+  machineGbSecond: {
+    usd: 0.00001667,
+    per: 1,
+    unit: 'GB-second',
+    source: 'aws.amazon.com/step-functions/pricing (Express, the first 1,000 GB-hours)',
+    checked: false,
+  },
   scheduledRule: {
     usd: 0,
     per: million,

@@ -3,9 +3,12 @@ import type { Estimate } from './estimate.js'
 
 /** The estimate for people. */
 export function report(found: Estimate): string {
-  const { options, lines, functions, monthlyUsd, dataUsd, managedFlink, silentUsd } = found
+  const { options, lines, functions, monthlyUsd, dataUsd, coordinationUsd, monitoringUsd, managedFlink } = found
   const { rate, keys, parallelism, profile, windowSec, checkpointSec } = options
-  const rows = [...lines].sort((a, b) => b.usd - a.usd).map((line) => row(line.name, `${amount(line.quantity)} x ${line.unit}`, line.usd))
+  const rows = [...lines]
+    .filter(({ quantity }) => quantity > 0)
+    .sort((a, b) => b.usd - a.usd)
+    .map((line) => row(line.name, `${amount(line.quantity)} x ${line.unit}`, line.usd))
   const perFunction = Object.entries(functions).map(
     ([name, f]) =>
       `  ${name.padEnd(8)} ${f.memoryMb} MB, ${amount(f.invocationsPerSecond)} invocations/s, CPU ${f.cpuMsMedian.toFixed(1)} ms (most ${f.cpuMsMax.toFixed(1)}), ` +
@@ -17,8 +20,9 @@ export function report(found: Estimate): string {
     '',
     ...rows,
     row('Together', '', monthlyUsd),
-    row('  without coordination and monitoring', '', dataUsd),
-    ...(silentUsd === undefined ? [] : [row('  if ticks and checkpoints stopped', '', silentUsd)]),
+    row("  the data's way", '', dataUsd),
+    row('  coordination', '', coordinationUsd),
+    row('  monitoring', '', monitoringUsd),
     row('Managed Flink', `${managedFlink.kpus} + 1 KPU`, managedFlink.usd),
     '',
     'Functions (CPU of this machine, medians):',

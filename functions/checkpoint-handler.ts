@@ -1,6 +1,5 @@
 import type { PendingStageCheckpoint } from '../runtime/checkpoint/job-record.js'
 import { MillraceError } from '../runtime/core/index.js'
-import { allSubtasks } from '../runtime/task/job-subtasks.js'
 import { type DeployedControl, deployedControl } from './deployed-control.js'
 import type { HandlerOptions } from './handler-options.js'
 
@@ -14,6 +13,8 @@ export type CheckpointStep =
 
 export type CheckpointStepResult =
   | { readonly status: 'begun'; readonly checkpointId: number }
+  /** Nothing was committed since the last checkpoint, this one. */
+  | { readonly status: 'unchanged'; readonly checkpointId: number }
   | { readonly status: 'refused'; readonly why: string }
   | { readonly status: 'pending'; readonly checkpointId: number; readonly acknowledged: number; readonly needed: number }
   | { readonly status: 'completed'; readonly checkpointId: number; readonly path: string }
@@ -33,7 +34,7 @@ export function checkpointHandler(job: unknown, options: HandlerOptions = {}): (
         case 'poll':
           return await poll(deployed, step.checkpointId)
         case 'tick':
-          return await tick(deployed, step.subtasks)
+          return { status: 'ticked', poked: await deployed.control.tick(step.subtasks) }
         default:
           throw noSuchStep(step)
       }
@@ -46,7 +47,7 @@ export function checkpointHandler(job: unknown, options: HandlerOptions = {}): (
 async function begin({ control }: DeployedControl, kind: Kind): Promise<CheckpointStepResult> {
   if (!KINDS.includes(kind)) throw noSuchStep({ step: 'begin', kind })
   const begun = await control.begin(kind)
-  if (begun.status === 'begun') return begun
+  if (begun.status !== 'refused') return begun
   // Of the same kind: this step's own, when its answer was lost, or as good as that.
   const pending = (await control.record())?.pending
   if (begun.pending !== undefined && pending?.id === begun.pending && pending.kind === kind) return { status: 'begun', checkpointId: pending.id }
@@ -66,16 +67,6 @@ async function poll({ control, ports }: DeployedControl, checkpointId: number): 
   const record = await control.record()
   const why = record?.aborted === checkpointId ? (record.abortedWhy ?? '') : ''
   return { status: 'aborted', checkpointId, why: why === '' ? 'it was aborted, or a restore has put an end to it' : why }
-}
-
-/** Pokes subtasks that may have nothing else to wake them, and looks after a checkpoint that nobody else polls. */
-async function tick({ control, graph, environment, ports }: DeployedControl, subtasks: 'sources' | 'all'): Promise<CheckpointStepResult> {
-  const record = await control.record()
-  if (record === undefined || record.revision !== environment.revision) return { status: 'ticked', poked: 0 }
-  if (record.pending !== null || subtasks === 'all') await control.poll()
-  const poked = allSubtasks(graph, record).filter(({ isSource }) => isSource || subtasks === 'all')
-  for (const { stage, subtask } of poked) await ports.pokes.poke({ stage, subtask }, ports.clock.now())
-  return { status: 'ticked', poked: poked.length }
 }
 
 function noSuchStep(step: unknown): MillraceError {

@@ -15,7 +15,7 @@ export const INVARIANTS = {
   3: 'when v + 1 is committed, the outbox of v has arrived',
   4: 'every record affects each state and each effect exactly once',
   5: 'the order in a channel is the order of commits',
-  6: 'snapshots downstream hold exactly the effects of those upstream',
+  6: 'snapshots downstream hold exactly the effects of those upstream, and none is left out because nothing had changed when something had',
   7: 'a restore has every effect exactly once',
   8: 'left alone, everything comes to rest',
   9: 'watermarks do not go back',
@@ -30,6 +30,13 @@ export type InvariantName = `${keyof typeof INVARIANTS}`
 export interface Violation {
   readonly invariant: InvariantName
   readonly what: string
+}
+
+/** Whether the commit says more than that nothing is left to be done. */
+function isChange(record: CommitRecord, before: CommitRecord | undefined, outbox: Outbox | undefined): boolean {
+  const { kind, deltas, operatorChanges, position, life } = record
+  const made = outbox !== undefined && outbox.frames.length + outbox.sinks.length + outbox.letters.length > 0
+  return kind === 'RESET' || deltas.length > 0 || operatorChanges !== null || made || position !== before?.position || life !== before.life
 }
 
 /** How often each invariant was looked at, and the first that did not hold. */
@@ -59,6 +66,8 @@ interface LogFacts {
   ended: Set<string>
   /** Attempts in which a channel into the subtask has been idle. */
   readonly wereIdle: Map<number, boolean>
+  /** When the first commit behind the last cut had anything in it; Infinity: none has. */
+  changedAtMs: number
 }
 
 /** Something a commit had for a sink. */
@@ -87,7 +96,7 @@ export class JobObserver {
   /** Frames in committed outboxes, by checksum and length. */
   readonly #committed = new Map<string, string>()
   /** seq of the first frame of an epoch or a later one, by channel. */
-  readonly #barriers = new Map<string, { readonly epoch: number; readonly seq: number }[]>()
+  readonly #barriers = new Map<string, { readonly epoch: number; readonly seq: number; readonly bare: boolean }[]>()
 
   constructor(
     readonly job: string,
@@ -95,6 +104,7 @@ export class JobObserver {
     readonly compression: Compression | undefined,
     /** What is stored under the name. */
     readonly blob: (name: string) => Uint8Array | undefined,
+    readonly now: () => number,
   ) {}
 
   // --- logs --------------------------------------------------------------------------------------------------------------
@@ -125,6 +135,7 @@ export class JobObserver {
         watermarks: new Map(),
         ended: new Set(),
         wereIdle: new Map(),
+        changedAtMs: 0,
       }
       this.logs.set(log, facts)
     }
@@ -156,6 +167,8 @@ export class JobObserver {
     }
     if (!anew) this.#begunChannels(log, facts, record)
     const epochBefore = facts.epoch
+    if (outbox?.ack != null && !outbox.ack.ended) facts.changedAtMs = Number.POSITIVE_INFINITY
+    else if (isChange(record, facts.record, outbox)) facts.changedAtMs = Math.min(facts.changedAtMs, this.now())
     facts.version = version
     facts.attempt = record.attempt
     facts.epoch = record.epoch
@@ -234,23 +247,24 @@ export class JobObserver {
     facts.watermarks.set(channel, latest)
   }
 
-  #barrier(channel: string, { epoch, seq }: Frame): void {
+  #barrier(channel: string, { epoch, seq, elements, end }: Frame): void {
     const barriers = this.#barriers.get(channel) ?? []
     this.#barriers.set(channel, barriers)
     const last = barriers.at(-1)
-    if (last === undefined || epoch > last.epoch) barriers.push({ epoch, seq })
+    if (last === undefined || epoch > last.epoch) barriers.push({ epoch, seq, bare: elements.length === 0 && end === null })
   }
 
-  /** The snapshot of checkpoint n holds, of each channel, what was sent before the barrier of n. */
+  /** The snapshot of checkpoint n holds, of each channel, what was sent before the barrier of n, and nothing else. */
   #cut(log: string, record: CommitRecord, checkpointId: number, { attempt }: LogFacts): void {
     const to = log.slice(log.lastIndexOf('/') + 1)
     for (const [name, { next, successors }] of Object.entries(record.channels)) {
       if (successors !== null) continue
       const barriers = this.#barriers.get(`${attempt}|${name}:${to}`) ?? []
-      const seq = barriers.find(({ epoch }) => epoch >= checkpointId)?.seq
+      const { seq, bare, epoch: reached } = barriers.find(({ epoch }) => epoch >= checkpointId) ?? {}
       this.checks.hold(
         '6',
-        next === seq,
+        // A frame that is nothing but this barrier may be behind it already.
+        seq !== undefined && (next === seq || (bare === true && reached === checkpointId && next === seq + 1)),
         () => `${log}: the snapshot of ${checkpointId} goes to frame ${next} of channel ${name}, its barrier is ${seq}`,
       )
     }

@@ -70,7 +70,13 @@ export class Job {
     readonly origin?: { readonly job: Job; readonly checkpointId: number },
   ) {
     this.checkpoints = new WatchedBlobs(world.checks)
-    this.observer = new JobObserver(name, world.checks, world.compression, (blob) => world.blobs.look(blob))
+    this.observer = new JobObserver(
+      name,
+      world.checks,
+      world.compression,
+      (blob) => world.blobs.look(blob),
+      () => world.now,
+    )
     // A fork's sinks go on with what the other's state holds, so they are of the same kind.
     for (const sink of world.simulated.sinks) {
       const drawn = world.chance.happens(0.3) ? 'onCheckpoint' : 'onCommit'
@@ -229,21 +235,10 @@ export class Job {
     })
   }
 
-  /** A tick: every subtask of the revision that runs. */
+  /** A tick of the revision that runs, until it has answered. */
   tick(): void {
-    const { revision, world } = this
-    for (const vertex of revision.graph.vertices) {
-      const subtasks = hasSource(vertex)
-        ? [...world.source(vertex.id).shards.keys()]
-        : Array.from({ length: vertex.parallelism }, (_, index) => String(index))
-      for (const subtask of subtasks) {
-        world.underWay++
-        world.scheduler.after(world.machine.chance.below(3_000), () => {
-          world.underWay--
-          this.poke(revision, { stage: vertex.id, subtask })
-        })
-      }
-    }
+    const { revision } = this
+    void this.step('tick', revision, (control) => control.tick('all'))
   }
 
   get idle(): boolean {
@@ -395,10 +390,28 @@ export class Job {
         return fenceSinks({ job, name: this.name, parameters: PARAMETERS, clock: program.clock, attempt, subtasks })
       },
       timeoutMs: this.#timeoutMs,
+      logRetentionMs: this.world.settings.logRetentionMs,
+      settleMs: this.world.settings.settleMs,
     })
   }
 
   // --- the end -----------------------------------------------------------------------------------------------------------
+
+  /** A checkpoint that was to begin at `askedAtMs` was not: every subtask is as the last one has it, but for what was committed meanwhile. */
+  unchangedSince(checkpointId: number, askedAtMs: number): void {
+    const { record, observer, world } = this
+    if (record === undefined || !world.options.checked) return
+    const prefix = subtaskLogName(this.revision.deployment, '', '').slice(0, -1)
+    for (const [log, { record: head, changedAtMs }] of observer.logs) {
+      if (!log.startsWith(prefix) || head?.attempt !== record.attempt || head.life === 'retired') continue
+      const unchanged = head.life === 'ended' ? head.epoch < checkpointId : head.epoch >= checkpointId
+      world.checks.hold(
+        '6',
+        changedAtMs >= askedAtMs || (unchanged && head.life === 'ended'),
+        () => `${log}: no checkpoint behind ${checkpointId}, and something was committed at ${changedAtMs}, epoch ${head.epoch}, ${head.life}`,
+      )
+    }
+  }
 
   /** Nothing waits anywhere (invariant 8). */
   checkRest(): void {

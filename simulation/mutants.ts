@@ -22,6 +22,7 @@ const STEP = 'runtime/task/stage-step.ts'
 const DELIVERY = 'runtime/task/stage-delivery.ts'
 const FENCE = 'runtime/task/stage-fence.ts'
 const SPLITS = 'runtime/task/split-start.ts'
+const OUTLOOK = 'runtime/task/outlook.ts'
 const ACTIVATION = 'runtime/task/job-activation.ts'
 const RESTORES: readonly string[] = ['restore', 'restore-zombies', 'rescale', 'everything']
 const APPEND = '    const version = memory.version + 1\n    const expiresAtMs'
@@ -309,6 +310,57 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       { file: 'runtime/checkpoint/job-decisions.ts', find: '  if (missing > 0) return refused(', replace: '  if (missing > 1) return refused(' },
     ],
+  },
+  {
+    name: 'unchanged-by-one-source',
+    what: 'a checkpoint is left out because the first subtask that is looked at has not changed',
+    edits: [
+      {
+        file: 'runtime/task/job-control.ts',
+        find: 'return others.includes(false) ? undefined : record.completed',
+        replace: 'void others\n    return record.completed',
+      },
+    ],
+  },
+  {
+    name: 'tick-without-wake-ups',
+    what: 'a tick leaves a subtask alone whose wake-up was lost',
+    edits: [{ file: OUTLOOK, find: 'wakeAt ?? Number.POSITIVE_INFINITY', replace: '(void wakeAt, Number.POSITIVE_INFINITY)' }],
+    kinds: ['timers'],
+  },
+  {
+    name: 'tick-without-unsent',
+    what: 'a tick leaves a subtask alone whose outbox may not have arrived',
+    edits: [
+      {
+        file: OUTLOOK,
+        find: 'head.attempt !== record.attempt || isUnsettled(head, now, settleMs) ||',
+        replace: 'void settleMs, head.attempt !== record.attempt ||',
+      },
+    ],
+  },
+  {
+    name: 'tick-without-silent-splits',
+    what: 'a tick does not look whether a split without records has ended',
+    edits: [
+      {
+        file: 'runtime/task/job-tick.ts',
+        find: "return head.life === 'running' && closed.has(",
+        replace: "return head.life === 'retired' && closed.has(",
+      },
+    ],
+    profiles: ['reshard', 'everything'],
+  },
+  {
+    name: 'tick-without-successors',
+    what: 'a tick does not see that nobody has begun the splits that continue one',
+    edits: [{ file: 'runtime/task/job-tick.ts', find: "if (head.life === 'ended') return", replace: "if (head.life === 'retired') return" }],
+    profiles: ['reshard', 'everything'],
+  },
+  {
+    name: 'barrier-passed-with-what-it-carries',
+    what: 'the first frame behind a barrier is passed over with its records',
+    edits: [{ file: CHANNELS, find: 'return elements.length === 0 && end === null &&', replace: 'void elements\n  return end === null &&' }],
   },
 ]
 

@@ -78,8 +78,13 @@ export class Operator {
     const { job } = this
     const { faults, chance } = this.#world
     const revision = job.revision
+    const askedAtMs = this.#world.now
     const begun = await job.step(`begin ${kind}`, revision, (control) => control.begin(kind))
     if (begun === undefined) return undefined
+    if (begun.status === 'unchanged') {
+      job.unchangedSince(begun.checkpointId, askedAtMs)
+      return begun.checkpointId
+    }
     // One that is in progress is ours all the same: who began it, in a call before, may be gone.
     const id = begun.status === 'begun' ? begun.checkpointId : begun.pending
     if (id === undefined) return undefined

@@ -91,6 +91,7 @@ export class World implements LogWatcher {
       cacheMaxAgeMs: 30 * 60_000,
       stashLimitBytes: chance.pick([1_500, 1_000_000]),
       watermarkIntervalMs: chance.pick([0, 0, 500]),
+      settleMs: chance.pick([1_000, 600_000]),
       inlineBytes: chance.pick([150, 600, 8192]),
       failingRecords: this.simulated.kind === 'poison' || this.options.profile.poison === true ? 'dead-letter' : 'fail',
     }

@@ -37,11 +37,13 @@ export class WatermarkStrategy<T> {
     readonly alignment?: WatermarkAlignment | undefined,
     /** Timestamps and watermarks are the subtask's processing time, whatever the generator. */
     readonly ingestionTime = false,
+    /** Watermarks rise with records alone, never by the passing of time. Not known of a generator of your own. */
+    readonly eventDriven = false,
   ) {}
 
   /** Records may be up to `delayMs` late against the largest timestamp seen: watermark = largest - delayMs - 1. */
   static forBoundedOutOfOrderness<T>(delayMs: number): WatermarkStrategy<T> {
-    return new WatermarkStrategy<T>(() => new BoundedOutOfOrderness(delayMs), undefined, undefined, true)
+    return new WatermarkStrategy<T>(() => new BoundedOutOfOrderness(delayMs), undefined, undefined, true, undefined, false, true)
   }
 
   /** Timestamps never go down within one source split. */
@@ -61,7 +63,7 @@ export class WatermarkStrategy<T> {
 
   /** No watermark but the last one at the end of input: for processing-time jobs. */
   static noWatermarks<T>(): WatermarkStrategy<T> {
-    return new WatermarkStrategy<T>(() => new NoWatermarks(), undefined, undefined, false)
+    return new WatermarkStrategy<T>(() => new NoWatermarks(), undefined, undefined, false, undefined, false, true)
   }
 
   /** Event timestamp of a record, epoch milliseconds; without an assigner a record keeps the source's timestamp. */
@@ -72,11 +74,14 @@ export class WatermarkStrategy<T> {
       this.idlenessMs,
       this.emitsWatermarks,
       this.alignment,
+      false,
+      this.eventDriven,
     )
   }
 
   withIdleness(idlenessMs: number): WatermarkStrategy<T> {
-    return new WatermarkStrategy<T>(this.createGenerator, this.timestampAssigner, idlenessMs, true, this.alignment, this.ingestionTime)
+    const { createGenerator, timestampAssigner, alignment, ingestionTime, eventDriven } = this
+    return new WatermarkStrategy<T>(createGenerator, timestampAssigner, idlenessMs, true, alignment, ingestionTime, eventDriven)
   }
 
   /**
@@ -99,6 +104,7 @@ export class WatermarkStrategy<T> {
       this.emitsWatermarks,
       alignment,
       this.ingestionTime,
+      this.eventDriven,
     )
   }
 }

@@ -3,6 +3,7 @@ import { crc32, MillraceError } from '../core/index.js'
 import type { BlobStore, LogItem, Successor } from '../ports/index.js'
 import { packChecked, unpackChecked } from '../state/index.js'
 import type { ChannelState } from './input-channels.js'
+import { type Outlook, type PackedOutlook, packedOutlook, unpackedOutlook } from './outlook.js'
 import type { WatermarkProgress } from './rising-output.js'
 import type { StagePorts } from './stage-ports.js'
 
@@ -59,6 +60,8 @@ export interface CommitRecord {
   readonly outbox: Part | null
   /** What the head operator has let through, if it has two inputs: it may be ahead of both, as one that was idle may come back behind. */
   readonly head: WatermarkProgress | null
+  /** What it leaves to be done; null: everything is open. */
+  readonly outlook: Outlook | null
 }
 
 /** What the log knows of an outgoing channel: what its receiver has been told. */
@@ -102,6 +105,7 @@ type Packed = readonly [
   stash: Part | null,
   outbox: Part | null,
   head: PackedProgress | null,
+  outlook: PackedOutlook,
 ]
 
 type PackedProgress = readonly [watermark: number, idle: boolean]
@@ -131,6 +135,7 @@ function packedFields(record: CommitRecord): Packed {
     record.stash,
     record.outbox,
     record.head && packedProgress(record.head),
+    packedOutlook(record.outlook),
   ]
 }
 
@@ -180,6 +185,7 @@ function recordOf(fields: Packed): CommitRecord {
     stash,
     outbox,
     head,
+    outlook,
   ] = fields
   const channelStates: Record<string, ChannelState> = {}
   for (const [name, next, at, watermark, idle, waiting] of channels) {
@@ -213,6 +219,7 @@ function recordOf(fields: Packed): CommitRecord {
     stash,
     outbox,
     head: head ? unpackedProgress(head) : null,
+    outlook: unpackedOutlook(outlook),
   }
 }
 

@@ -221,6 +221,18 @@ export class InputChannels {
     return { kind: 'drained', cut: this.#aligned() }
   }
 
+  /**
+   * The subtask has cut at `epoch`. Frames that say nothing but that have done what they came for: were they to wait, it would take another commit to
+   * take them in.
+   */
+  enter(epoch: number): void {
+    this.epoch = epoch
+    for (const channel of this.#channels.values()) {
+      const front = channel.known ? channel.stash.get(channel.next) : undefined
+      if (front?.frame.epoch === epoch && isBare(front.frame, channel)) this.#passed(channel, front)
+    }
+  }
+
   #aligned(): { readonly epoch: number; readonly stop: boolean } | undefined {
     let least = Number.POSITIVE_INFINITY
     let stop = false
@@ -251,14 +263,18 @@ export class InputChannels {
         if (!this.#advance(channel, element.watermark, channel.idle)) return false
       } else if (!this.#advance(channel, channel.watermark, element.idle)) return false
     }
+    this.#passed(channel, { frame, bytes })
+    budget.spend(0, bytes.length)
+    if (frame.end !== null) return this.#end(channel, frame.end.successors)
+    return this.#advance(channel, frame.watermark, frame.idle)
+  }
+
+  #passed(channel: Channel, { bytes }: Waiting): void {
     channel.stash.delete(channel.next)
     channel.next++
     channel.at = 0
     this.consumed++
     this.#stashBytes -= bytes.length
-    budget.spend(0, bytes.length)
-    if (frame.end !== null) return this.#end(channel, frame.end.successors)
-    return this.#advance(channel, frame.watermark, frame.idle)
   }
 
   #advance(channel: Channel, watermark: number, idle: boolean): boolean {
@@ -355,6 +371,11 @@ export class InputChannels {
   get allStashed(): readonly Uint8Array[] {
     return [...this.#channels.values()].flatMap(({ stash }) => [...stash.values()].map(({ bytes }) => bytes))
   }
+}
+
+/** A barrier, and nothing that its receiver does not know of the channel. */
+function isBare({ elements, end, watermark, idle }: Frame, channel: Channel): boolean {
+  return elements.length === 0 && end === null && idle === channel.idle && watermark <= channel.watermark
 }
 
 /** Names an input channel: the edge and the sending subtask. */

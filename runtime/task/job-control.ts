@@ -19,7 +19,9 @@ import type { JobGraph } from '../plan/index.js'
 import { pack } from '../state/index.js'
 import { type ActivateOptions, JobActivation } from './job-activation.js'
 import { readJob, type StoredJob, updateJob } from './job-log.js'
-import { allSubtasks, type JobSubtask, tell } from './job-subtasks.js'
+import { allSubtasks, type JobSubtask, readHead, tell } from './job-subtasks.js'
+import { JobTick } from './job-tick.js'
+import { isAsOfCheckpoint } from './outlook.js'
 import { loadAck } from './stage-acks.js'
 import { acksLogName, type Deployment, endedLogName } from './stage-names.js'
 import type { StagePorts } from './stage-ports.js'
@@ -43,14 +45,17 @@ export interface JobControlOptions {
   readonly timeoutMs: number
   /** From then on `poll` tells and pokes the subtasks again that have not acknowledged. */
   readonly repairAfterMs?: number
-  /** As that of the stages. */
+  /** As those of the stages. */
   readonly logRetentionMs?: number
+  readonly settleMs?: number
 }
 
 const REPAIR_AFTER_MS = 5_000
 
 export type Begun =
   | { readonly status: 'begun'; readonly checkpointId: number }
+  /** Nothing was committed since the last checkpoint, which has this id: another would say the same. Never of a savepoint or a stop. */
+  | { readonly status: 'unchanged'; readonly checkpointId: number }
   /** `pending`: the checkpoint that is in progress. */
   | { readonly status: 'refused'; readonly why: string; readonly pending?: number }
 
@@ -136,6 +141,11 @@ export class JobControl {
 
   async begin(kind: PendingStageCheckpoint['kind']): Promise<Begun> {
     const { graph, ports, deployment } = this.options
+    const unchanged = kind === 'checkpoint' ? await this.#unchangedSince() : undefined
+    if (unchanged !== undefined) {
+      ports.count('checkpoint-unchanged')
+      return { status: 'unchanged', checkpointId: unchanged }
+    }
     let proposed: PendingStageCheckpoint | null = null
     const updated = await updateJob(ports, deployment.job, (record) => {
       // One's own replacement may be reported as lost.
@@ -157,6 +167,32 @@ export class JobControl {
     ports.count('checkpoint-refused')
     const pending = stored?.record.pending?.id
     return { status: 'refused', why: updated.why, ...(pending === undefined ? {} : { pending }) }
+  }
+
+  /** The last completed checkpoint, if every subtask is as it has it. One source that goes on is enough to know that not. */
+  async #unchangedSince(): Promise<number | undefined> {
+    const { record } = (await this.#read()) ?? {}
+    if (record === undefined || this.#ours(record) !== undefined) return undefined
+    if (record.phase !== 'running' || record.pending !== null || record.completed === 0) return undefined
+    const subtasks = allSubtasks(this.options.graph, record).reverse()
+    const isAsBefore = async (subtask: JobSubtask) => {
+      const { head } = await readHead(this.options.ports, record, subtask)
+      return head !== undefined && isAsOfCheckpoint(head, record)
+    }
+    if (!(await isAsBefore(subtasks[0]))) return undefined
+    const others = await Promise.all(subtasks.slice(1).map(isAsBefore))
+    return others.includes(false) ? undefined : record.completed
+  }
+
+  /**
+   * To be called from time to time: looks after a checkpoint that nobody polls any more, and pokes those subtasks for whom the log, the clock or
+   * the streams outside say that there is something to do; of a job in which nothing happens, none. Returns how many it has poked.
+   */
+  async tick(which: 'sources' | 'all'): Promise<number> {
+    const stored = await this.#read()
+    if (stored === undefined || this.#ours(stored.record) !== undefined) return 0
+    if (stored.record.pending !== null) await this.poll()
+    return stored.record.phase === 'restoring' ? 0 : new JobTick(this.options, stored).poke(which)
   }
 
   /** Completes or times out the pending checkpoint; else repeats what its subtasks may not have heard. To be called until it has left. */

@@ -1,7 +1,8 @@
 import { controlOf } from '../checkpoint/job-decisions.js'
-import type { JobRecord } from '../checkpoint/job-record.js'
+import type { JobRecord, SubtaskControl } from '../checkpoint/job-record.js'
 import type { JobGraph } from '../plan/index.js'
-import { pack } from '../state/index.js'
+import { pack, unpack } from '../state/index.js'
+import { type CommitRecord, decodeCommit } from './commit-record.js'
 import type { StoredJob } from './job-log.js'
 import { hasSource, innerOrdinal, splitOrdinal, subtaskLogName } from './stage-names.js'
 import type { StagePorts } from './stage-ports.js'
@@ -45,6 +46,17 @@ export function allSubtasks(graph: JobGraph, { sources }: JobRecord): JobSubtask
     }))
   })
   return [...innerSubtasks(graph), ...splits]
+}
+
+/** The newest commit of a subtask, which is undefined when nothing was ever committed, and what it has been told. Throws LOG_CORRUPT. */
+export async function readHead(
+  { log: logs }: Pick<StagePorts, 'log'>,
+  record: JobRecord,
+  { stage, subtask }: JobSubtask,
+): Promise<{ readonly head: CommitRecord | undefined; readonly told: SubtaskControl | undefined }> {
+  const log = subtaskLogName(record, stage, subtask)
+  const { item, control } = await logs.head(log)
+  return { head: item && decodeCommit(log, item), told: control && (unpack(control.payload) as SubtaskControl) }
 }
 
 /**

@@ -13,6 +13,7 @@ import { InputChannels, type InputListener } from './input-channels.js'
 import type { ChainedOperator } from './operator-chain.js'
 import type { OutgoingFrame, SinkEntry } from './outbox.js'
 import { HeldSinkOperator, OutboxSinkOperator } from './outbox-sink-operator.js'
+import type { Outlook } from './outlook.js'
 import { type ReadRecord, RecordFailures } from './record-failures.js'
 import type { StreamRecord } from './record-stream-source.js'
 import { buildStageChain, openStageSinks } from './stage-chain.js'
@@ -231,6 +232,31 @@ export class LiveStage {
     return Math.min(next, this.#output.nextDue(this.options.time.clock.now(), watermarkIntervalMs))
   }
 
+  /** What is left to be done as of now. */
+  outlook(asOfCut: boolean): Outlook {
+    const awaits = this.chain.flatMap(({ operator }) => (operator instanceof HeldSinkOperator ? (operator.awaits ?? []) : []))
+    return {
+      asOfCut,
+      moves: this.#watermarksMoveFrom(),
+      awaits: awaits.length === 0 ? null : Math.min(...awaits),
+      waiting: this.sweepPending || (this.input?.stashed ?? 0) > 0,
+    }
+  }
+
+  /** Since that commit an input has become idle, or active again. */
+  idlenessChanged(before: CommitRecord['origins']): boolean {
+    return [...this.#bound.origins].some(([uid, { progress }]) => progress.idle !== (before[uid]?.idle ?? false))
+  }
+
+  #watermarksMoveFrom(): number | null {
+    let from = Number.POSITIVE_INFINITY
+    for (const [uid, { afterMs, untilIdle }] of this.#bound.movedByTime) {
+      if (untilIdle && this.#bound.origins.get(uid)?.progress.idle === true) continue
+      from = Math.min(from, this.options.time.clock.now() + afterMs)
+    }
+    return from === Number.POSITIVE_INFINITY ? null : from
+  }
+
   /** All input is over: operators end, first to last. `final`: nothing continues what this subtask read. */
   endInput(final: boolean): void {
     if (final) for (const { operator } of this.chain) operator.endInput()
@@ -246,7 +272,7 @@ export class LiveStage {
   /** Enters the epoch: everything after the barriers belongs to it. */
   enterEpoch(epoch: number, stop: boolean): OutgoingFrame[] {
     this.#epoch = epoch
-    if (this.input !== undefined) this.input.epoch = epoch
+    this.input?.enter(epoch)
     return this.#output.barriers(epoch, stop)
   }
 

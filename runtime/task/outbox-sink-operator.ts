@@ -85,6 +85,13 @@ export class HeldSinkOperator extends OutboxSinkOperator {
     return releasedBatches(this.#elements, completed)
   }
 
+  /** The first checkpoint that something held waits for; undefined while none has begun. */
+  get awaits(): number | undefined {
+    return this.#elements
+      .flatMap(({ batches }) => batches)
+      .reduce<number | undefined>((least, [tag]) => (tag === null || (least !== undefined && least < tag) ? least : tag), undefined)
+  }
+
   override snapshotState(): readonly unknown[] {
     return this.#elements
   }

@@ -171,5 +171,6 @@ function blankRecord({ plan, attempt, epoch, atMs }: ResetPlace, head: CommitRec
     stash: null,
     outbox: null,
     head: null,
+    outlook: null,
   }
 }

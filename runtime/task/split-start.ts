@@ -138,6 +138,7 @@ export class SplitStart {
       stash: null,
       outbox: null,
       head: null,
+      outlook: null,
     }
     const opened = { version: 0, head: start, segments: new Map(), operatorStates: new Map(), stash: [] }
     const live = await openStage({ ...this.place, subtask: splitId }, opened)

@@ -5,6 +5,7 @@ import { keyGroupRange, pack } from '../state/index.js'
 import { type CommitBase, type CommitRecord, type Part, partPlace, storePart } from './commit-record.js'
 import type { LiveStage } from './live-stage.js'
 import { encodeOutbox, isEmpty, type Outbox, type OutgoingFrame } from './outbox.js'
+import { isUnsettled } from './outlook.js'
 import type { StagePorts } from './stage-ports.js'
 import type { StageSettings } from './stage-settings.js'
 
@@ -60,8 +61,10 @@ export async function prepareCommit(place: CommitPlace, step: Step): Promise<Pre
   const rebased = whole || live.needsBase || tail >= settings.longestTail || stale
   const wakeAt = nextWakeUp(place, step)
   const asked = wakeAt !== null && wakeAt !== head.wakeAt ? wakeAt : null
-  const nothing = frames.length + sinks.length + deltas.length + letters.length === 0 && operatorChanges === undefined && asked === null
-  if (!step.progressed && nothing && !stale && !live.needsBase) return undefined
+  const made = frames.length + sinks.length + deltas.length + letters.length > 0 || operatorChanges !== undefined
+  const silent = !step.progressed && !made && !live.needsBase && !live.idlenessChanged(head.origins)
+  if (silent && asked === null && !stale && !isUnsettled(head, place.ports.clock.now(), settings.settleMs)) return undefined
+  if (silent && asked === null && !stale) place.ports.count('settled')
   if (cut !== undefined) frames.push(...live.enterEpoch(cut.epoch, cut.stop))
   if (asked !== null) place.ports.count('wake-up-asked')
   const { base, operators } = rebased ? await newBase(place, whole) : { base: head.base, operators: [] }
@@ -88,6 +91,7 @@ export async function prepareCommit(place: CommitPlace, step: Step): Promise<Pre
     operatorChanges: operatorChanges === undefined ? null : await store(place, operatorChanges),
     stash: stash.length === 0 ? null : await store(place, pack(stash)),
     outbox: isEmpty(outbox) ? null : await store(place, encodeOutbox(outbox)),
+    outlook: live.outlook(cut !== undefined || (silent && head.outlook?.asOfCut === true)),
   }
   return { record, outbox, operatorChanges }
 }

@@ -1,6 +1,7 @@
-import { MillraceError, type Sink, type Source } from '../core/index.js'
+import { MillraceError, type Sink, type Source, type WatermarkStrategy } from '../core/index.js'
 import { SourceOperator } from '../operators/source-operator.js'
 import type { OperatorContext, Output, StreamOperator } from '../operators/stream-operator.js'
+import type { TimestampsAndWatermarksOperator } from '../operators/timestamps-and-watermarks-operator.js'
 import type { Any, CompiledJob, OperatorPlan, StreamNode, VertexPlan } from '../plan/index.js'
 import { sinkOf } from './job-resources.js'
 import { HeldSinkOperator, OutboxSinkOperator } from './outbox-sink-operator.js'
@@ -15,6 +16,14 @@ export interface StageOperators {
   readonly sinks: ReadonlyMap<string, Sink<unknown>>
   /** Outputs of the operators that make watermarks, by uid; filled while the chain is built. */
   readonly origins: ReadonlyMap<string, RisingOutput>
+  /** Of those whose watermark or idleness time alone may change, by uid. */
+  readonly movedByTime: ReadonlyMap<string, MovedByTime>
+}
+
+/** From `afterMs` behind the last record on. `untilIdle`: an input that is idle stays so until the next record. */
+export interface MovedByTime {
+  readonly afterMs: number
+  readonly untilIdle: boolean
 }
 
 /**
@@ -25,12 +34,18 @@ export function bindStage(job: CompiledJob, vertex: VertexPlan): StageOperators 
   const nodes = new Map(job.nodes)
   const sinks = new Map<string, Sink<unknown>>()
   const origins = new Map<string, RisingOutput>()
+  const movedByTime = new Map<string, MovedByTime>()
+  const noteStrategy = (uid: string, strategy: WatermarkStrategy<Any>) => {
+    const moved = movedBy(strategy)
+    if (moved !== undefined) movedByTime.set(uid, moved)
+  }
   let source: StageOperators['source']
   for (const plan of vertex.operators) {
     const node = job.nodes.get(plan.uid) as StreamNode
     if (node.source !== undefined) {
       const { source: streamed, strategy } = node.source
       source = { uid: plan.uid, source: streamSource(streamed, plan) }
+      noteStrategy(plan.uid, strategy)
       const fed: Source<Any, Any> = { ...streamed, createReader: () => new FedReader() }
       const create = () => rising(new SourceOperator<Any, Any>(fed, strategy, () => {}), plan.uid, origins)
       nodes.set(plan.uid, { ...node, source: undefined, createOperator: create })
@@ -39,10 +54,21 @@ export function bindStage(job: CompiledJob, vertex: VertexPlan): StageOperators 
       sinks.set(plan.uid, sink)
       nodes.set(plan.uid, { ...node, createOperator: () => (sink.delivery === 'onCheckpoint' ? new HeldSinkOperator() : new OutboxSinkOperator()) })
     } else if (plan.kind === 'watermarks') {
-      nodes.set(plan.uid, { ...node, createOperator: () => rising((node.createOperator as () => StreamOperator<Any, Any>)(), plan.uid, origins) })
+      const create = () => {
+        const operator = (node.createOperator as () => TimestampsAndWatermarksOperator<Any>)()
+        noteStrategy(plan.uid, operator.strategy)
+        return rising(operator, plan.uid, origins)
+      }
+      nodes.set(plan.uid, { ...node, createOperator: create })
     }
   }
-  return { job: { ...job, nodes }, source, sinks, origins }
+  return { job: { ...job, nodes }, source, sinks, origins, movedByTime }
+}
+
+/** Undefined: only records move it. */
+function movedBy({ idlenessMs, eventDriven, emitsWatermarks }: WatermarkStrategy<Any>): MovedByTime | undefined {
+  if (!emitsWatermarks || (eventDriven && idlenessMs === undefined)) return undefined
+  return { afterMs: eventDriven ? (idlenessMs as number) : 0, untilIdle: idlenessMs !== undefined }
 }
 
 function rising(operator: StreamOperator<Any, Any>, uid: string, origins: Map<string, RisingOutput>): StreamOperator<Any, Any> {

@@ -20,6 +20,8 @@ export interface StageSettings {
   readonly stashLimitBytes: number
   /** Watermarks without records go to a channel at most so often; 0: at once. */
   readonly watermarkIntervalMs: number
+  /** A poke that comes so long after the last commit and finds nothing to do says so in the log, once: from then on ticks leave the subtask alone. */
+  readonly settleMs: number
   /** What becomes of a record that a function throws for: the batch fails and comes again, or the record goes to the dead letters. */
   readonly failingRecords: 'fail' | 'dead-letter'
 }
@@ -36,5 +38,6 @@ export const DEFAULT_STAGE_SETTINGS: StageSettings = {
   cacheMaxAgeMs: 30 * 60_000,
   stashLimitBytes: 64 * 1024 * 1024,
   watermarkIntervalMs: 0,
+  settleMs: 10 * 60_000,
   failingRecords: 'fail',
 }

@@ -5,7 +5,15 @@ import { HOURS_A_MONTH, PRICES, type Price, priceOf } from '../../cost/prices.js
 import { typical } from '../../cost/statistics.js'
 import { billedMs, gbSeconds, itemBytes, putUnits, readUnits, writeUnits } from '../../cost/units.js'
 
-const STACK: Stack = { shards: 0, extendedRetention: true, queues: 0, memoryMb: { stage: 512 }, logRetentionDays: 3 }
+const STACK: Stack = {
+  shards: 0,
+  extendedRetention: true,
+  queues: 0,
+  memoryMb: { stage: 512, control: 256 },
+  logRetentionDays: 3,
+  partRetentionDays: 7,
+  checkpointRetentionDays: 1,
+}
 
 function lineOf(lines: readonly Line[], name: string): Line {
   const line = lines.find((candidate) => candidate.name === name)
@@ -13,44 +21,52 @@ function lineOf(lines: readonly Line[], name: string): Line {
   return line
 }
 
-/** The bill of so much every second. */
-function everySecond(usage: Partial<Usage>, invocations: readonly Invocation[] = []): Line[] {
-  return bill({ seconds: 1, usage: { ...noUsage(), ...usage }, invocations }, STACK)
+/** The bill of so much every second, of the stages and of the control function. */
+function everySecond(usage: Partial<Usage>, invocations: readonly Invocation[] = [], control: Partial<Usage> = {}): Line[] {
+  return bill({ seconds: 1, usage: { ...noUsage(), ...usage }, control: { ...noUsage(), ...control }, invocations }, STACK)
 }
 
 describe('prices', () => {
   it('give what a sustained one a second costs a month', () => {
-    const lines = everySecond({
-      dynamoWriteUnits: 1,
-      dynamoReadUnits: 1,
-      s3Puts: 1,
-      s3Gets: 1,
-      stateTransitions: 1,
-      lambdaRequests: 1,
-      sqsRequests: 1,
-    })
+    const used = { dynamoWriteUnits: 1, dynamoReadUnits: 1, s3Puts: 1, s3Gets: 1, lambdaRequests: 1, sqsRequests: 1 }
+    const lines = everySecond(used)
     expect(lineOf(lines, 'DynamoDB writes').usd).toBeCloseTo(1.6425, 4)
     expect(lineOf(lines, 'DynamoDB reads').usd).toBeCloseTo(0.3285, 4)
     expect(lineOf(lines, 'S3 PUT').usd).toBeCloseTo(13.14, 4)
     expect(lineOf(lines, 'S3 GET').usd).toBeCloseTo(1.0512, 4)
-    expect(lineOf(lines, 'Step Functions').usd).toBeCloseTo(65.7, 4)
     expect(lineOf(lines, 'Lambda requests').usd).toBeCloseTo(0.5256, 4)
     expect(lineOf(lines, 'SQS pokes').usd).toBeCloseTo(1.0512, 4)
-    expect(totalUsd(lines)).toBeCloseTo(1.6425 + 0.3285 + 13.14 + 1.0512 + 65.7 + 0.5256 + 1.0512, 4)
+    const sum = 1.6425 + 0.3285 + 13.14 + 1.0512 + 0.5256 + 1.0512
+    expect(totalUsd(lines)).toBeCloseTo(sum, 4)
+    // The control function's is as much, by its own lines.
+    const both = everySecond(used, [], { ...used, machineRequests: 1, machineGbSeconds: 1 })
+    expect(lineOf(both, 'Control: Step Functions requests').usd).toBeCloseTo(2.628, 4)
+    expect(lineOf(both, 'Control: Step Functions duration').usd).toBeCloseTo(43.8088, 3)
+    expect(totalUsd(both)).toBeCloseTo(2 * sum + 2.628 + 43.8088, 3)
   })
 
   it('count shards by the hour, retention beside them', () => {
     const stack = { ...STACK, shards: 2 }
-    const lines = bill({ seconds: 60, usage: noUsage(), invocations: [] }, stack)
+    const lines = bill({ seconds: 60, usage: noUsage(), control: noUsage(), invocations: [] }, stack)
     expect(lineOf(lines, 'Kinesis shards between stages')).toMatchObject({ quantity: 2 * HOURS_A_MONTH, usd: 21.9 })
     expect(lineOf(lines, 'Kinesis retention of 7 days').usd).toBeCloseTo(29.2, 6)
-    expect(totalUsd(bill({ seconds: 60, usage: noUsage(), invocations: [] }, { ...stack, extendedRetention: false }))).toBeCloseTo(21.9, 6)
+    expect(
+      totalUsd(bill({ seconds: 60, usage: noUsage(), control: noUsage(), invocations: [] }, { ...stack, extendedRetention: false })),
+    ).toBeCloseTo(21.9, 6)
   })
 
-  it('count storage: what the table keeps for three days, half a month of what is never deleted', () => {
-    const lines = everySecond({ dynamoWrittenBytes: 1_000, s3PutBytes: 1_000 })
+  it('count storage by how long it is kept: items three days, parts of commits seven, checkpoints one', () => {
+    const lines = everySecond({ dynamoWrittenBytes: 1_000, s3PartBytes: 1_000, s3CheckpointBytes: 600 }, [], { s3CheckpointBytes: 400 })
     expect(lineOf(lines, 'DynamoDB storage').quantity).toBeCloseTo(0.2592, 6)
-    expect(lineOf(lines, 'S3 storage, first month').quantity).toBeCloseTo(1.314, 6)
+    expect(lineOf(lines, 'S3 storage of parts').quantity).toBeCloseTo(0.6048, 6)
+    expect(lineOf(lines, 'S3 storage of checkpoints').quantity).toBeCloseTo(0.0864, 6)
+  })
+
+  it('call it monitoring when nothing is done but to look whether something should be', () => {
+    const control = { lambdaRequests: 1, dynamoReadUnits: 1 }
+    const groupsOf = (lines: readonly Line[]) => lines.filter(({ name }) => name.startsWith('Control: ')).map(({ group }) => group)
+    expect(new Set(groupsOf(everySecond({}, [], control)))).toEqual(new Set(['monitoring']))
+    expect(new Set(groupsOf(everySecond({ lambdaRequests: 1 }, [], control)))).toEqual(new Set(['coordination']))
   })
 
   it('say of each where it comes from', () => {

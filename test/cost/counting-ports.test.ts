@@ -31,12 +31,12 @@ describe('counting ports', () => {
 
   it('count objects and their bytes', async () => {
     const meter = new Meter()
-    const blobs = new CountingBlobStore(meter)
+    const blobs = new CountingBlobStore(meter, 's3PartBytes')
     await blobs.put('a', new Uint8Array(9_000))
     expect(await blobs.put('a', new Uint8Array(1))).toBe('exists')
     await blobs.get('a')
     await blobs.list('')
-    expect(meter.total).toMatchObject({ s3Puts: 2, s3PutBytes: 9_001, s3Gets: 1, s3Lists: 1 })
+    expect(meter.total).toMatchObject({ s3Puts: 2, s3PartBytes: 9_001, s3Gets: 1, s3Lists: 1 })
   })
 
   it('count a request for what one request takes: a record a shard', async () => {
@@ -58,7 +58,7 @@ describe('counting ports', () => {
 
   it('count what an invocation waits for one after the other, by function', async () => {
     const meter = new Meter()
-    const blobs = new CountingBlobStore(meter)
+    const blobs = new CountingBlobStore(meter, 's3PartBytes')
     await meter.invoke('a', async () => {
       await Promise.all([blobs.put('x', new Uint8Array(1)), blobs.put('y', new Uint8Array(1))])
       await blobs.get('x')

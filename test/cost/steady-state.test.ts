@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { LoadRun } from '../../cost/load-run.js'
 
+const IDLE = { rate: 0, keys: 10_000, parallelism: 1, variant: 'projected', instances: 1, windowSec: 1 } as const
 const NEVER = { checkpointMs: 0, tickMs: 0 }
 const SECONDS = 20
 /** A part above this goes to a blob. */
@@ -48,7 +49,7 @@ describe('the steady state of two stages', () => {
     // The changes of each commit, and the results of those in which windows fire: one in five.
     expect(keyed.s3Puts).toBeLessThanOrEqual(SECONDS + SECONDS / 5)
     expect(source.s3Puts).toBeLessThanOrEqual(SECONDS)
-    for (const { s3Puts, s3PutBytes } of [source, keyed]) if (s3Puts > 0) expect(s3PutBytes / s3Puts).toBeGreaterThan(INLINE_BYTES)
+    for (const { s3Puts, s3PartBytes } of [source, keyed]) if (s3Puts > 0) expect(s3PartBytes / s3Puts).toBeGreaterThan(INLINE_BYTES)
     // What is left in the items stays below it.
     expect(source.dynamoWrittenBytes / source.dynamoPuts).toBeLessThan(INLINE_BYTES)
   })
@@ -63,6 +64,21 @@ describe('the steady state of two stages', () => {
     const { run } = await steady(0)
     expect(run.meter.invocations).toEqual([])
     expect(Object.values(run.meter.total).every((amount) => amount === 0)).toBe(true)
+  })
+
+  it('is one look in a while when ticks and checkpoints go on, and nothing is poked, committed or taken', async () => {
+    const run = new LoadRun({ ...IDLE, checkpointMs: 60_000, tickMs: 60_000 })
+    await run.activate()
+    await run.seconds(2 * 3_600)
+    run.meter.reset()
+    run.events.clear()
+    await run.seconds(3_600)
+    expect(new Set(run.meter.invocations.map((invocation) => invocation.function))).toEqual(new Set(['control']))
+    expect(Object.fromEntries(run.events)).toEqual({ 'checkpoint-unchanged': 60, 'tick-quiet': 61 })
+    const { dynamoPuts, s3Puts, kinesisRecords, sqsRequests, lambdaRequests, dynamoReadUnits } = run.meter.total
+    expect({ dynamoPuts, s3Puts, kinesisRecords, sqsRequests }).toEqual({ dynamoPuts: 0, s3Puts: 0, kinesisRecords: 0, sqsRequests: 0 })
+    // A checkpoint that is not taken: the job record, and all heads. A tick: the record, and the sources' heads or all.
+    expect([lambdaRequests, dynamoReadUnits]).toEqual([121, 60 * 3 + 60 * 2 + 3])
   })
 
   it('comes back after a checkpoint', async () => {
