@@ -49,7 +49,8 @@ async function listed(store: DeployedControl['ports']['checkpoints'], id: number
 /** Throws CONTROL_REFUSED. */
 export async function begin({ control, environment: { job } }: DeployedControl, kind: PendingStageCheckpoint['kind']): Promise<BegunAnswer> {
   const begun = await control.begin(kind)
-  if (begun.status === 'begun') return begun
+  // Nothing has changed: the last one is as good as another.
+  if (begun.status !== 'refused') return { status: 'begun', checkpointId: begun.checkpointId }
   // Of the same kind: this request's own, when its answer was lost, or as good as that.
   const pending = (await control.record())?.pending
   if (begun.pending !== undefined && pending?.id === begun.pending && pending.kind === kind) return { status: 'begun', checkpointId: pending.id }

@@ -323,12 +323,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    name: 'tick-without-wake-ups',
-    what: 'a tick leaves a subtask alone whose wake-up was lost',
-    edits: [{ file: OUTLOOK, find: 'wakeAt ?? Number.POSITIVE_INFINITY', replace: '(void wakeAt, Number.POSITIVE_INFINITY)' }],
-    kinds: ['timers'],
-  },
-  {
     name: 'tick-without-unsent',
     what: 'a tick leaves a subtask alone whose outbox may not have arrived',
     edits: [
@@ -349,12 +343,6 @@ export const MUTANTS: readonly Mutant[] = [
         replace: "return head.life === 'retired' && closed.has(",
       },
     ],
-    profiles: ['reshard', 'everything'],
-  },
-  {
-    name: 'tick-without-successors',
-    what: 'a tick does not see that nobody has begun the splits that continue one',
-    edits: [{ file: 'runtime/task/job-tick.ts', find: "if (head.life === 'ended') return", replace: "if (head.life === 'retired') return" }],
     profiles: ['reshard', 'everything'],
   },
   {

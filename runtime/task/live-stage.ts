@@ -239,7 +239,7 @@ export class LiveStage {
       asOfCut,
       moves: this.#watermarksMoveFrom(),
       awaits: awaits.length === 0 ? null : Math.min(...awaits),
-      waiting: this.sweepPending || (this.input?.stashed ?? 0) > 0,
+      waiting: this.sweep.pending || (this.input?.stashed ?? 0) > 0,
     }
   }
 

@@ -191,11 +191,12 @@ class World {
     for (const shard of [0, 1]) while (await this.deployed.invokeNext('sum', shard, 1, this.deployed.coldInstance('sum')));
   }
 
-  /** Its id; undefined when another one is in progress, or the call failed. */
+  /** Its id, or that of the last one when nothing has changed; undefined when another one is in progress, or the call failed. */
   async begin(): Promise<number | undefined> {
     const begun = await tried(() => this.deployed.control({ step: 'begin' }))
-    if (begun?.status === 'begun') this.begun = begun.checkpointId
-    return begun?.status === 'begun' ? begun.checkpointId : undefined
+    if (begun?.status !== 'begun' && begun?.status !== 'unchanged') return undefined
+    this.begun = begun.checkpointId
+    return begun.checkpointId
   }
 
   /** The source's subtask looks at its control item. */
