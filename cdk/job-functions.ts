@@ -38,6 +38,7 @@ export function createStageFunction(scope: Construct, stage: string, deployment:
     environment: {
       ...environment(scope, deployment, [stage]),
       MILLRACE_STAGE: stage,
+      MILLRACE_FAILING_RECORDS: settings.failingRecords,
       MILLRACE_STREAM: exchange.stream.streamName,
       MILLRACE_STREAMS: json(
         scope,

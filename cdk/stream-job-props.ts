@@ -87,6 +87,11 @@ export interface StreamJobProps {
    * fails. Default: none.
    */
   readonly allowStateLoss?: readonly string[]
+  /**
+   * What becomes of a record that a function of the job throws for: `fail`: its batch comes again until it succeeds, and nothing overtakes it;
+   * `dead-letter`: it is put aside in the job's bucket, and the job goes on without it (`millrace dead-letters`). Default `fail`.
+   */
+  readonly failingRecords?: 'fail' | 'dead-letter'
   /** How long the logs of the functions are kept. Default one month. */
   readonly logRetention?: RetentionDays
   /** What becomes of the table and the bucket, which hold the job's state, when they leave the stack. Default `RemovalPolicy.RETAIN`. */

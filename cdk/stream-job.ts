@@ -185,14 +185,14 @@ export class StreamJob extends Construct {
   }
 
   #revisionOf({ hash }: JobBundle): string {
-    const { parameters, parallelism, environment, runtime, tracing, encryptionKey } = this.#settings
+    const { parameters, parallelism, environment, runtime, tracing, encryptionKey, failingRecords } = this.#settings
     const stages = this.plan.graph.vertices.map(({ id }) => {
       const { memorySize, timeout } = stageSettings(this.#settings, id)
       return { id, memorySize, timeoutSeconds: timeout.toSeconds() }
     })
     const parts = { code: hash, plan: this.plan, bindings: this.#bindings.names, stages, runtime: runtime.name, key: encryptionKey?.keyArn }
     const secrets = secretVariables(this.#settings.secrets)
-    return revisionOf(Stack.of(this).resolve({ ...parts, parameters, parallelism, environment, secrets, tracing }))
+    return revisionOf(Stack.of(this).resolve({ ...parts, parameters, parallelism, environment, secrets, tracing, failingRecords }))
   }
 
   #deployment(bundle: JobBundle): JobDeployment {

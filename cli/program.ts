@@ -1,5 +1,6 @@
 import { Command, Option } from 'commander'
 import { cancelCommand } from './control-commands.js'
+import { deadLetterList, deadLetterReplay, deadLetterShow, type LettersFlags, type ReplayFlags } from './dead-letter-commands.js'
 import type { WaitFlags } from './deployed-checkpoints.js'
 import { restoreCommand, startCommand } from './deployed-restore.js'
 import type { DeployedFlags } from './deployed-target.js'
@@ -29,6 +30,9 @@ export interface Commands {
   stateGet(path: string | undefined, flags: StateGetFlags): Promise<void>
   stateList(path: string | undefined, flags: StateListFlags): Promise<void>
   stateDiff(before: string, after: string, flags: StateDiffFlags): Promise<void>
+  deadLetterList(flags: LettersFlags): Promise<void>
+  deadLetterShow(id: string, flags: LettersFlags): Promise<void>
+  deadLetterReplay(ids: readonly string[], flags: ReplayFlags): Promise<void>
 }
 
 /** Which deployed job is meant, if one is. */
@@ -49,6 +53,9 @@ export const COMMANDS: Commands = {
   stateGet,
   stateList,
   stateDiff,
+  deadLetterList,
+  deadLetterShow,
+  deadLetterReplay,
 }
 
 /** The `millrace` command. `onExitCode` is told the exit code of a run that ended without an error. */
@@ -72,6 +79,7 @@ export function buildProgram(commands: Commands, version: string, onExitCode: (c
   addControl(program, commands)
   addState(program, commands)
   addWhy(program, commands)
+  addLetters(program, commands)
   // Accepted behind the command too, where people type it.
   for (const command of program.commands.flatMap((one) => [one, ...one.commands])) {
     command.option('--verbose-errors', 'show stack traces with errors')
@@ -157,6 +165,20 @@ function addControl(program: Command, commands: Commands): void {
     .argument('<dir>', running)
     .option('--json', 'the result as JSON')
     .action((dir: string, flags: { json?: boolean }) => commands.cancel(dir, flags))
+}
+
+function addLetters(program: Command, commands: Commands): void {
+  const letters = program.command('dead-letters').description('look after records that a deployed job went on without')
+  onJob(letters.command('list').description('list them, newest first'))
+    .option('--limit <n>', 'how many to read (default 100)', integer(1))
+    .action((flags: LettersFlags) => commands.deadLetterList(flags))
+  onJob(letters.command('show').description('show one, with its record').argument('<id>', 'as list shows it')).action(
+    (id: string, flags: LettersFlags) => commands.deadLetterShow(id, flags),
+  )
+  onJob(letters.command('replay').description("put records into their sources' streams again").argument('[ids...]', 'as list shows them'))
+    .option('--all', 'all that came from a stream and were not replayed yet')
+    .option('--again', 'though it was replayed before')
+    .action((ids: string[], flags: ReplayFlags) => commands.deadLetterReplay(ids, flags))
 }
 
 function addWhy(program: Command, commands: Commands): void {

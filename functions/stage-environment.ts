@@ -1,5 +1,6 @@
 import { MillraceError, type ResourceBindings } from '../runtime/core/index.js'
 import type { Deployment } from '../runtime/task/stage-names.js'
+import type { StageSettings } from '../runtime/task/stage-settings.js'
 
 /**
  * What a function's environment variables say of its place in the job. `StreamJob` sets them:
@@ -14,6 +15,7 @@ import type { Deployment } from '../runtime/task/stage-names.js'
  * MILLRACE_STAGE                    the stage's id (stage functions only)
  * MILLRACE_STREAM                   name of the stream it takes its batches from (stage functions only)
  * MILLRACE_STREAMS                  names of the streams it writes to, by stage, a JSON object (stage functions only)
+ * MILLRACE_FAILING_RECORDS          what becomes of a record that a function throws for: fail (default) or dead-letter (stage functions only)
  */
 export interface JobEnvironment extends Deployment {
   readonly parameters: readonly string[]
@@ -28,6 +30,7 @@ export interface StageEnvironment extends JobEnvironment {
   readonly stage: string
   readonly stream: string
   readonly streams: Readonly<Record<string, string>>
+  readonly failingRecords: StageSettings['failingRecords']
 }
 
 type Variables = Readonly<Record<string, string | undefined>>
@@ -55,6 +58,7 @@ export function readStageEnvironment(variables: Variables): StageEnvironment {
     stage: required(variables, 'MILLRACE_STAGE'),
     stream: required(variables, 'MILLRACE_STREAM'),
     streams: json(variables, 'MILLRACE_STREAMS') as Readonly<Record<string, string>>,
+    failingRecords: variables.MILLRACE_FAILING_RECORDS === 'dead-letter' ? 'dead-letter' : 'fail',
   }
 }
 

@@ -53,14 +53,15 @@ class Stage {
     readonly environment: StageEnvironment,
     { send, log }: HandlerOptions,
   ) {
-    const { stage } = environment
+    const { stage, failingRecords } = environment
     const { parameters, describe } = deployedJob(job, environment)
     const { graph } = describe()
     this.metrics = new StageMetrics({ job: environment.job, stage }, log)
     const ports = stagePorts(environment, graph, { metrics: this.metrics, send })
     this.#pokes = ports.pokes
     this.#isSource = hasSource(vertexOf(graph, stage))
-    this.#create = (subtask) => new StageSubtask({ deployment: environment, describe, stage, subtask, parameters, ports })
+    this.#create = (subtask) =>
+      new StageSubtask({ deployment: environment, describe, stage, subtask, parameters, ports, settings: { failingRecords } })
   }
 
   /** What must come again: the batch from its first record on, or nothing. */

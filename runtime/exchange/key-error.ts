@@ -6,9 +6,11 @@ export interface KeyedOperatorPlace {
   readonly name: string
 }
 
+const PLACE = 'the key of operator'
+
 /** What a key selector threw, or what it returned that is no key, with the operator whose key it is. */
 export function keyError(thrown: unknown, operator: KeyedOperatorPlace): MillraceError {
-  const where = `the key of operator "${operator.name}" (uid ${operator.uid})`
+  const where = `${PLACE} "${operator.name}" (uid ${operator.uid})`
   if (thrown instanceof MillraceError) return new MillraceError(thrown.code, { ...thrown.detail, where, uid: operator.uid })
   return new MillraceError('USER_FUNCTION', {
     what: 'the key selector of keyBy threw',
@@ -17,4 +19,9 @@ export function keyError(thrown: unknown, operator: KeyedOperatorPlace): Millrac
     uid: operator.uid,
     cause: thrown,
   })
+}
+
+/** Whether the error is one of {@link keyError}: the record has no key. */
+export function isKeyError(error: unknown): boolean {
+  return error instanceof MillraceError && error.detail.where?.startsWith(PLACE) === true
 }

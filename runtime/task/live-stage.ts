@@ -80,12 +80,17 @@ export class LiveStage {
     }
     this.chain = buildStageChain(options, recovered, { bound: this.#bound, writers: this.#output.writers, fail })
     this.sinks = openStageSinks(this.chain, this.#bound, { job, vertex, parameters, index, attempt }, time.clock)
-    this.failures = new RecordFailures({ stage: vertex.id, subtask, count })
+    this.failures = new RecordFailures({ stage: vertex.id, subtask, count, now: () => time.clock.now() })
     this.#head = new HeadInput(this.chain[0], job.nodes.get(vertex.id) as StreamNode)
     this.sweep = new HeadSweep(this.chain, this.#head, count, head)
     if (this.#bound.source === undefined) {
       this.input = new InputChannels({ graph: job.graph, vertex, index, compression: packing.compression }, head, this.#listener())
     }
+  }
+
+  /** Of what the stage works on, if it is keyed; for a record that fails. */
+  get currentKey(): unknown {
+    return this.chain[0].keyed?.backend.currentUserKey ?? null
   }
 
   // --- opening -----------------------------------------------------------------------------------------------------------

@@ -15,16 +15,21 @@ export interface FailedRecord {
 /** A record of the stream outside, or one that was packed into it. */
 export type ReadRecord = StreamRecord & Partial<PackedRecord>
 
+/** What is told of it when it goes to the dead letters. */
+export type Failure = Pick<DeadLetter, 'error' | 'uid' | 'key'>
+
 export interface FailuresPlace {
   readonly stage: string
   readonly subtask: string
   count(event: StageEvent): void
+  /** Processing time, epoch ms. */
+  now(): number
 }
 
 /** What is being processed, so that whoever catches an error knows whose it is; and the records that failed before, which go to the dead letters. */
 export class RecordFailures {
   /** Records that failed before, with the error; and batches to be taken record by record, to find the one that fails. */
-  skips: ReadonlyMap<string, string> = new Map()
+  skips: ReadonlyMap<string, Failure> = new Map()
   #batch: FailedRecord | undefined
   #record: ReadRecord | undefined
   #letters: DeadLetter[] = []
@@ -66,10 +71,10 @@ export class RecordFailures {
   }
 
   #processRow(id: string, batch: RecordBatch, row: number, process: (batch: RecordBatch) => void): void {
-    const error = this.skips.get(id)
+    const failure = this.skips.get(id)
     const record = batch.values[row]
-    if (error !== undefined) {
-      this.#bury(id, error, record)
+    if (failure !== undefined) {
+      this.#bury(id, failure, record, null)
       return
     }
     this.#batch = { id, record, precise: true }
@@ -79,9 +84,9 @@ export class RecordFailures {
   /** Processes a record of the stream outside, unless it has failed before. */
   processRecord(record: ReadRecord, process: () => void): void {
     // Its name is not made for nothing: a long position as text takes as long as a short record's parsing.
-    const error = this.skips.size === 0 ? undefined : this.skips.get(this.#idOf(record))
-    if (error !== undefined) {
-      this.#bury(this.#idOf(record), error, record.data)
+    const failure = this.skips.size === 0 ? undefined : this.skips.get(this.#idOf(record))
+    if (failure !== undefined) {
+      this.#bury(this.#idOf(record), failure, record.data, record.partitionKey)
       return
     }
     this.#record = record
@@ -89,9 +94,10 @@ export class RecordFailures {
     this.#record = undefined
   }
 
-  #bury(where: string, error: string, record: unknown): void {
+  #bury(where: string, failure: Failure, record: unknown, partitionKey: string | null): void {
+    const { stage, subtask } = this.place
     this.place.count('dead-letter')
-    this.#letters.push({ stage: this.place.stage, subtask: this.place.subtask, where, error, record })
+    this.#letters.push({ stage, subtask, where, ...failure, partitionKey, atMs: this.place.now(), record })
   }
 
   #idOf({ position, ordinal }: ReadRecord): string {

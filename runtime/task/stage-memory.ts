@@ -5,6 +5,7 @@ import type { BatchProcessingTime } from './batch-processing-time.js'
 import type { CommitRecord } from './commit-record.js'
 import type { LiveStage } from './live-stage.js'
 import { openStage, type StagePlace } from './open-stage.js'
+import type { Failure } from './record-failures.js'
 import { expiredLog, otherPlan } from './stage-errors.js'
 import { catchUp, missedCommits, type RecoveredState, recover } from './stage-recovery.js'
 
@@ -32,7 +33,7 @@ export class StageMemory {
     readonly place: StagePlace,
     readonly log: string,
     /** What each opening begins with: records that have failed in this invocation. */
-    readonly skips: () => ReadonlyMap<string, string>,
+    readonly skips: () => ReadonlyMap<string, Failure>,
   ) {}
 
   async drop(): Promise<void> {

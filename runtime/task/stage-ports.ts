@@ -37,6 +37,14 @@ export interface DeadLetter {
   /** Where the record stood: position in the split, or channel, seq and place in the frame. */
   readonly where: string
   readonly error: string
+  /** Of the operator that threw, where that is known. */
+  readonly uid: string | null
+  /** Of a record from another stage, if the stage is keyed. */
+  readonly key: unknown
+  /** Of a source's record, with which it may be put into the stream again. */
+  readonly partitionKey: string | null
+  /** Processing time when it was given up, epoch ms. */
+  readonly atMs: number
   /** The record as it came: bytes of a source's record, the value of one from another stage. */
   readonly record: unknown
 }

@@ -1,9 +1,11 @@
 import { assert, type JobParameters, type MillraceError } from '../core/index.js'
+import { isKeyError } from '../exchange/key-error.js'
 import type { CompiledJob } from '../plan/index.js'
 import { type CommitRecord, encodeCommit } from './commit-record.js'
 import { JobControl } from './job-control.js'
 import type { LiveStage } from './live-stage.js'
 import { type StagePlace, vertexOf } from './open-stage.js'
+import type { Failure } from './record-failures.js'
 import type { StreamRecord } from './record-stream-source.js'
 import { SplitStart } from './split-start.js'
 import { type PreparedCommit, prepareCommit, type Step } from './stage-commit.js'
@@ -57,7 +59,7 @@ export class StageSubtask {
   readonly #memory: StageMemory
   readonly #delivery: StageDelivery
   /** Records that fail, by where they stand, with the error; frames to be taken record by record, to find the one that fails. */
-  #skips = new Map<string, string>()
+  #skips = new Map<string, Failure>()
 
   constructor(options: StageSubtaskOptions) {
     this.#place = { ...options, settings: { ...DEFAULT_STAGE_SETTINGS, ...options.settings } }
@@ -222,12 +224,13 @@ export class StageSubtask {
   }
 
   /** Whether the batch comes again without the record that failed. */
-  #buries({ failures }: LiveStage, error: unknown): boolean {
+  #buries({ failures, currentKey }: LiveStage, error: unknown): boolean {
     const failed = failures.processing
     if (failed === undefined) return false
     this.#place.ports.count('record-failed')
     if (this.#place.settings.failingRecords === 'fail' || this.#skips.has(failed.id)) return false
-    this.#skips.set(failed.id, failed.precise ? String((error as Partial<MillraceError>)?.message ?? error) : '')
+    const { message, uid = null } = (error ?? {}) as Partial<MillraceError>
+    this.#skips.set(failed.id, { error: failed.precise ? (message ?? String(error)) : '', uid, key: isKeyError(error) ? null : currentKey })
     return true
   }
 }

@@ -26,6 +26,8 @@ export class Deployed {
   messages: Message[] = []
   /** What the functions have logged. */
   readonly lines: string[] = []
+  /** Further environment variables of stages' functions. */
+  more: Readonly<Record<string, string>> = {}
   #sent = 0
   invocations = 0
 
@@ -80,7 +82,12 @@ export class Deployed {
       MILLRACE_QUEUES: JSON.stringify(Object.fromEntries(queues)),
       ...(stage === undefined
         ? {}
-        : { MILLRACE_STAGE: stage, MILLRACE_STREAM: this.stream(stage), MILLRACE_STREAMS: JSON.stringify(Object.fromEntries(receivers)) }),
+        : {
+            ...this.more,
+            MILLRACE_STAGE: stage,
+            MILLRACE_STREAM: this.stream(stage),
+            MILLRACE_STREAMS: JSON.stringify(Object.fromEntries(receivers)),
+          }),
     }
   }
 

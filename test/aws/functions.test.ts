@@ -255,12 +255,19 @@ describe('DeadLetterBlobs', () => {
       subtask: '0',
       where: 'record 7',
       error: 'no',
-      record: { n: 1n << 70n, tags: new Set(['x']), bytes: Uint8Array.of(1, 2) },
+      uid: 's',
+      key: 'k',
+      partitionKey: null,
+      atMs: 7,
+      record: { n: 1n << 70n, tags: new Set(['x']), bytes: Uint8Array.of(1, 2), buffer: Buffer.from('hi'), at: new Date(0) },
     }
     await letters.write('job/1/s/0/9/0', letter)
     await letters.write('job/1/s/0/9/0', letter)
     expect(await blobs.list('')).toEqual(['job/1/s/0/9/0.json'])
     const text = new TextDecoder().decode(await blobs.get('job/1/s/0/9/0.json'))
-    expect(JSON.parse(text)).toEqual({ ...letter, record: { n: '1180591620717411303424', tags: ['x'], bytes: 'AQI=' } })
+    expect(JSON.parse(text)).toEqual({
+      ...letter,
+      record: { n: '1180591620717411303424', tags: ['x'], bytes: 'AQI=', buffer: 'aGk=', at: '1970-01-01T00:00:00.000Z' },
+    })
   })
 })

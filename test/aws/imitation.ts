@@ -1,5 +1,12 @@
 import { DynamoDBClient, PutItemCommand, QueryCommand } from '@aws-sdk/client-dynamodb'
-import { GetRecordsCommand, GetShardIteratorCommand, KinesisClient, ListShardsCommand, PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import {
+  GetRecordsCommand,
+  GetShardIteratorCommand,
+  KinesisClient,
+  ListShardsCommand,
+  PutRecordCommand,
+  PutRecordsCommand,
+} from '@aws-sdk/client-kinesis'
 import { DeleteObjectCommand, GetObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import { mockClient } from 'aws-sdk-client-mock'
 import type { KinesisEvent } from '../../functions/stage-event.js'
@@ -47,6 +54,8 @@ export class AwsImitation {
   behindLatest = 1
   beforePutItem: ((pk: string, sk: string) => void | Promise<void>) | undefined
   afterPutItem: ((pk: string, sk: string) => void | Promise<void>) | undefined
+  /** Before a single record is put into a stream. */
+  beforePutRecord: (() => void) | undefined
   /** Indexes of the entries of a PutRecords that are refused. */
   refuseRecords: ((stream: string, count: number) => readonly number[]) | undefined
   readonly #mocks = [mockClient(DynamoDBClient), mockClient(S3Client), mockClient(KinesisClient)] as const
@@ -60,6 +69,7 @@ export class AwsImitation {
     s3.on(DeleteObjectCommand).callsFake((input) => this.#deleteObject(input))
     s3.on(ListObjectsV2Command).callsFake((input) => this.#listObjects(input))
     kinesis.on(PutRecordsCommand).callsFake((input) => this.#putRecords(input))
+    kinesis.on(PutRecordCommand).callsFake((input) => this.#putRecord(input))
     kinesis.on(ListShardsCommand).callsFake((input) => this.#listShards(input))
     kinesis.on(GetShardIteratorCommand).callsFake((input) => this.#getShardIterator(input))
     kinesis.on(GetRecordsCommand).callsFake((input) => this.#getRecords(input))
@@ -226,6 +236,15 @@ export class AwsImitation {
       },
     )
     return { FailedRecordCount: refused.length, Records: results }
+  }
+
+  // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
+  async #putRecord({ StreamName, PartitionKey, Data }: any): Promise<object> {
+    this.beforePutRecord?.()
+    this.calls.push({ call: 'PutRecord', on: `${StreamName} ${PartitionKey}` })
+    const sequence = this.#sequence++
+    this.#shard(StreamName, 0).records.push({ sequence, partitionKey: PartitionKey, data: Uint8Array.from(Data) })
+    return { SequenceNumber: String(sequence), ShardId: shardId(0) }
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input

@@ -158,6 +158,9 @@ describe('a record that a function throws for, where the policy is to fail', () 
   })
 })
 
+/** The key of the keyed stages, by what the record with this number has. */
+const keyOf: Readonly<Record<string, (n: number) => unknown>> = { count: (n) => 'ab'[n % 2], total: (n) => n % 2 }
+
 describe('a record that a function throws for, where the policy is dead letters', () => {
   it.each(PLACES)('%s: it becomes a letter, and all others are processed as if it had not been there', async (poison, stage, subtask) => {
     const stages = await started('dead-letter')
@@ -170,8 +173,10 @@ describe('a record that a function throws for, where the policy is dead letters'
     expect(world.letterWrites).toHaveLength(2)
     expect(world.count('dead-letter')).toBeGreaterThanOrEqual(2)
     for (const [i, n] of [4, 7].entries()) {
-      const { where, error, record, ...place } = letters[i]
-      expect(place).toEqual({ stage, subtask })
+      const { where, error, record, uid, ...place } = letters[i]
+      const key = stage === 'orders' || poison === 'key' ? null : keyOf[stage](n)
+      expect(place).toEqual({ stage, subtask, key, partitionKey: stage === 'orders' ? '' : null, atMs: world.now })
+      expect(uid).toMatch(/^(?:orders|check|count|total)$/)
       expect(error).toContain(`${poison} does not like ${n}`)
       if (stage === 'orders') {
         const { position, data } = world.streams.stream('orders').records('s0')[n]
