@@ -1,5 +1,6 @@
 import type { PendingStageCheckpoint } from '../runtime/checkpoint/job-record.js'
 import { MillraceError } from '../runtime/core/index.js'
+import { cleanUp } from '../runtime/task/clean-up.js'
 import { type DeployedControl, deployedControl } from './deployed-control.js'
 import type { HandlerOptions } from './handler-options.js'
 
@@ -34,7 +35,7 @@ export function checkpointHandler(job: unknown, options: HandlerOptions = {}): (
         case 'poll':
           return await poll(deployed, step.checkpointId)
         case 'tick':
-          return { status: 'ticked', poked: await deployed.control.tick(step.subtasks) }
+          return await tick(deployed, step.subtasks)
         default:
           throw noSuchStep(step)
       }
@@ -67,6 +68,13 @@ async function poll({ control, ports }: DeployedControl, checkpointId: number): 
   const record = await control.record()
   const why = record?.aborted === checkpointId ? (record.abortedWhy ?? '') : ''
   return { status: 'aborted', checkpointId, why: why === '' ? 'it was aborted, or a restore has put an end to it' : why }
+}
+
+/** The one that reaches everybody, once an hour, cleans up behind them. */
+async function tick({ control, environment, graph, ports }: DeployedControl, subtasks: 'sources' | 'all'): Promise<CheckpointStepResult> {
+  const poked = await control.tick(subtasks)
+  if (subtasks === 'all') await cleanUp({ deployment: environment, graph, ports })
+  return { status: 'ticked', poked }
 }
 
 function noSuchStep(step: unknown): MillraceError {

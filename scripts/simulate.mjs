@@ -1,4 +1,5 @@
 // Runs the simulation of the protocol on AWS: bundles simulation/main.ts with the engine's sources, changed by --mutant NAME if that is given.
+import { spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -10,6 +11,7 @@ const shared = { bundle: true, platform: 'node', format: 'esm', target: 'node20'
 
 mkdirSync(folder, { recursive: true })
 const mutantName = optionValue('--mutant')
+if (process.argv.includes('--mutants')) process.exit(await timeMutants())
 const { applyMutant, mutantNamed } = await loadMutants()
 const mutant = mutantName === undefined ? undefined : mutantNamed(mutantName)
 if (mutantName !== undefined && mutant === undefined) {
@@ -38,6 +40,22 @@ if (missed.length > 0) {
   process.exit(2)
 }
 await import(pathToFileURL(outfile).href)
+
+/** Runs every mutant until it is found: a line of JSON for each, and exit code 1 if one is not found within so many seeds. */
+async function timeMutants() {
+  const within = Number(optionValue('--within') ?? 20_000)
+  const only = optionValue('--only')?.split(',')
+  let missed = 0
+  for (const { name } of (await loadMutants()).MUTANTS.filter((mutant) => only === undefined || only.includes(mutant.name))) {
+    const args = ['--mutant', name, '--seeds', `1-${within}`, '--workers', optionValue('--workers') ?? '1', '--json']
+    const { status, stdout, stderr } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...args], { encoding: 'utf8' })
+    const { seeds, violations = [], seconds } = status === 0 || status === 1 ? JSON.parse(stdout) : {}
+    const { seed, profile, invariant } = violations.toSorted((a, b) => a.seed - b.seed)[0] ?? {}
+    if (seed === undefined) missed++
+    console.log(JSON.stringify({ mutant: name, seed: seed ?? null, profile, invariant, seeds, seconds, ...(stderr === '' ? {} : { stderr }) }))
+  }
+  return missed === 0 ? 0 : 1
+}
 
 function optionValue(option) {
   const at = process.argv.findIndex((argument) => argument === option || argument.startsWith(`${option}=`))

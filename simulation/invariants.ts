@@ -6,6 +6,7 @@ import type { Compression, LogItem } from '../runtime/ports/index.js'
 import { unpack } from '../runtime/state/index.js'
 import { type CommitRecord, decodeCommit, type Part } from '../runtime/task/commit-record.js'
 import { decodeOutbox, type Outbox } from '../runtime/task/outbox.js'
+import { namesIn } from './folder.js'
 import { hashBytes } from './trace.js'
 
 /** Of docs/protocol.md, by number; then what else must not be. */
@@ -19,7 +20,7 @@ export const INVARIANTS = {
   7: 'a restore has every effect exactly once',
   8: 'left alone, everything comes to rest',
   9: 'watermarks do not go back',
-  10: 'blobs stay, and base and log are the memory',
+  10: 'what is referred to stays, what is not goes, and base and log are the memory',
   11: 'an aborted checkpoint never completes',
   engine: 'nothing is thrown but what faults explain',
   repeat: 'a seed run twice does the same',
@@ -89,6 +90,8 @@ export class JobObserver {
   readonly beganWith = new Map<number, JobRecord['from']>()
   readonly completed = new Map<number, { readonly savepoint: boolean }>()
   readonly sinkFacts = new Map<string, SinkFact>()
+  /** What acknowledgements and ends refer to, by their log. */
+  readonly #said = new Map<string, Set<string>>()
   readonly #aborted = new Set<number>()
   /** Of the splits that go on for others, by edge and split. */
   readonly #parents = new Map<string, readonly string[]>()
@@ -105,6 +108,8 @@ export class JobObserver {
     /** What is stored under the name. */
     readonly blob: (name: string) => Uint8Array | undefined,
     readonly now: () => number,
+    /** Something refers to blobs of the job's folder. */
+    readonly refers: (who: string, value: unknown) => void,
   ) {}
 
   // --- logs --------------------------------------------------------------------------------------------------------------
@@ -117,8 +122,24 @@ export class JobObserver {
       const bytes = part instanceof Uint8Array ? part : this.blob(part.name)
       if (bytes === undefined) return
       const ack = unpack(bytes) as StageAck
+      if (won) this.#acknowledged(log, [part, ack])
       this.#arrived(`${this.job}/${rest[0]}/${ack.stage}/${ack.subtask}`, ackId(ack))
     } else if (won && !(rest[0] as string).startsWith('#')) this.#committedVersion(log, item)
+  }
+
+  #acknowledged(log: string, value: unknown): void {
+    this.refers(log, value)
+    this.#said.set(log, namesIn(value, this.#said.get(log)))
+  }
+
+  /** All that refers to blobs of the job's folder but manifests. */
+  get referring(): unknown {
+    const { record, job } = this
+    if (record === undefined) return []
+    const { revision, attempt, pending } = record
+    const bases = [...this.logs].filter(([log]) => log.startsWith(`${job}/${revision}/`)).map(([, facts]) => facts.record?.base)
+    const acks = pending === null ? undefined : this.#said.get(`${job}/${revision}/#acks/${attempt}/${pending.id}`)
+    return [bases, acks, this.#said.get(`${job}/${revision}/#ended/${attempt}`)]
   }
 
   #committedVersion(log: string, item: LogItem): void {
@@ -166,6 +187,7 @@ export class JobObserver {
       )
     }
     if (!anew) this.#begunChannels(log, facts, record)
+    if (record.base.version === version) this.refers(`${log}, version ${version},`, record.base)
     const epochBefore = facts.epoch
     if (outbox?.ack != null && !outbox.ack.ended) facts.changedAtMs = Number.POSITIVE_INFINITY
     else if (isChange(record, facts.record, outbox)) facts.changedAtMs = Math.min(facts.changedAtMs, this.now())

@@ -64,6 +64,8 @@ function program(): Command {
     .option('--records <n>', 'at most so many records (outputs are not compared)', integer(0))
     .option('--faults-for <ms>', 'faults end after so much virtual time', integer(0))
     .option('--coverage', 'show how often each fault, branch and invariant was hit; exits with 1 if one was not')
+    .option('--mutants', 'run every mutant until it is found, a line of JSON for each; exits with 1 if one is not (--only a,b: these)')
+    .option('--within <n>', 'seeds for each of the mutants, 20000 by default', integer(1))
     .option('--list-mutants', 'the names of the mutants, one a line (with --json what they are, too)')
     .option('--list-profiles', 'show the profiles')
     .option('--trace', 'print every event of a violating seed, or of the only one')

@@ -79,11 +79,11 @@ export class Mapping {
   }
 
   async #deliver(splitId: string, records: readonly StreamRecord[]): Promise<void> {
-    const { faults, chance, scheduler } = this.machine
+    const { faults, chance, scheduler, longestPauseMs } = this.machine
     if (faults.draw(['batch-doubled']) !== undefined) {
       scheduler.after(chance.below(200), () => void this.options.invoke(splitId, records).catch(() => {}))
     }
-    if (faults.draw(['delivery-paused']) !== undefined) this.#pause(chance.pick([1_000, 30_000, 300_000, 1_200_000]))
+    if (faults.draw(['delivery-paused']) !== undefined) this.#pause(chance.pick([1_000, 30_000, 300_000, longestPauseMs]))
     await this.options.invoke(splitId, records)
   }
 

@@ -24,6 +24,8 @@ const FENCE = 'runtime/task/stage-fence.ts'
 const SPLITS = 'runtime/task/split-start.ts'
 const OUTLOOK = 'runtime/task/outlook.ts'
 const ACTIVATION = 'runtime/task/job-activation.ts'
+const CLEAN_UP = 'runtime/task/clean-up.ts'
+const CLEAN_UP_DECISIONS = 'runtime/checkpoint/clean-up-decisions.ts'
 const RESTORES: readonly string[] = ['restore', 'restore-zombies', 'rescale', 'everything']
 const APPEND = '    const version = memory.version + 1\n    const expiresAtMs'
 
@@ -349,6 +351,73 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'barrier-passed-with-what-it-carries',
     what: 'the first frame behind a barrier is passed over with its records',
     edits: [{ file: CHANNELS, find: 'return elements.length === 0 && end === null &&', replace: 'void elements\n  return end === null &&' }],
+  },
+  {
+    name: 'clean-up-without-grace',
+    what: 'a blob is deleted as soon as nothing refers to it',
+    edits: [{ file: CLEAN_UP_DECISIONS, find: 'if (nowMs - since >= graceMs) due', replace: 'if (nowMs >= since) due' }],
+    profiles: ['clean-up'],
+  },
+  {
+    name: 'clean-up-forgets-manifests',
+    what: 'segments of checkpoints that stay are deleted',
+    edits: [
+      {
+        file: CLEAN_UP,
+        find: 'for (const manifest of manifests) refer(',
+        replace: 'for (const manifest of manifests.slice(manifests.length)) refer(',
+      },
+    ],
+    profiles: ['clean-up'],
+  },
+  {
+    name: 'clean-up-forgets-bases',
+    what: 'what logs begin with is deleted, if no checkpoint has it',
+    edits: [{ file: CLEAN_UP, find: 'if (item !== undefined) refer(', replace: 'if (item === null) refer(' }],
+    profiles: ['clean-up'],
+  },
+  {
+    name: 'clean-up-forgets-pending',
+    what: 'what was acknowledged of a checkpoint under way is deleted',
+    edits: [{ file: CLEAN_UP, find: 'if (pending !== null) said', replace: 'if (pending === undefined) said' }],
+    profiles: ['clean-up'],
+  },
+  {
+    name: 'clean-up-forgets-ends',
+    what: 'what subtasks that have ended acknowledged for all checkpoints to come is deleted',
+    edits: [{ file: CLEAN_UP, find: 'const said = [{ name: endedLogName(record, attempt), blobs: checkpoints.blobs }]', replace: 'const said = []' }],
+    profiles: ['clean-up'],
+  },
+  {
+    name: 'clean-up-in-restore',
+    what: 'clean-up deletes while logs are being reset, and what they are reset to',
+    edits: [
+      { file: CLEAN_UP, find: "if (stored.record.phase === 'restoring')", replace: "if (stored.record.phase === 'never')" },
+      { file: CLEAN_UP_DECISIONS, find: "|| record.phase === 'restoring') return", replace: ') return' },
+      { file: CLEAN_UP_DECISIONS, find: '.filter((id) => !isFrom(from, id))', replace: '' },
+    ],
+    profiles: ['clean-up'],
+  },
+  {
+    name: 'clean-up-drops-what-the-attempt-began-with',
+    what: 'the checkpoint that the attempt began with, to which a deployment goes back, is dropped like any other',
+    edits: [{ file: CLEAN_UP_DECISIONS, find: '.filter((id) => !isFrom(from, id))', replace: '' }],
+    profiles: ['clean-up'],
+  },
+  {
+    name: 'clean-up-drops-savepoints',
+    what: 'savepoints are dropped like checkpoints: there is nothing to go back to',
+    edits: [
+      { file: CLEAN_UP_DECISIONS, find: "kind === 'savepoint' || !dropped", replace: '!dropped' },
+      { file: CLEAN_UP_DECISIONS, find: "checkpointId <= completed && kind !== 'savepoint'", replace: 'checkpointId <= completed' },
+    ],
+    profiles: ['clean-up'],
+  },
+  {
+    name: 'clean-up-drops-without-the-record',
+    what: 'checkpoints are dropped without a word in the job record: a restore may have begun with one',
+    edits: [{ file: CLEAN_UP, find: 'decideDrop(record, upTo, attempt))', replace: "({ kind: 'keep' }))" }],
+    profiles: ['clean-up'],
   },
 ]
 

@@ -1,4 +1,6 @@
+import { isDropped } from '../runtime/checkpoint/clean-up-decisions.js'
 import type { ManifestRef } from '../runtime/checkpoint/job-record.js'
+import { MillraceError } from '../runtime/core/index.js'
 import { Job, type Revision } from './job.js'
 import type { ActionWeights } from './profiles.js'
 import { checkpointsOf } from './stage-ports.js'
@@ -59,7 +61,7 @@ export class Operator {
       case 'merge':
         return this.reshard(action)
       case 'wait':
-        return this.#sleep(chance.pick([60_000, 600_000, this.#world.machine.longestStallMs]))
+        return this.#sleep(chance.pick([60_000, 600_000, this.#world.machine.longestStallMs, this.#world.graceMs]))
     }
   }
 
@@ -115,10 +117,17 @@ export class Operator {
 
   #anyCheckpoint(): ManifestRef | null {
     const { chance } = this.#world
-    const completed = [...this.job.observer.completed]
+    const completed = this.#standing()
     if (completed.length === 0 || chance.happens(0.05)) return null
-    const [checkpointId, { savepoint }] = chance.happens(0.5) ? completed[completed.length - 1] : chance.pick(completed)
-    return { checkpointId, savepoint }
+    const [newest, oldest] = [completed[completed.length - 1], completed[0]]
+    return chance.happens(0.5) ? newest : chance.happens(0.3) ? oldest : chance.pick(completed)
+  }
+
+  /** What may be restored; now and then what clean-up has dropped too. */
+  #standing(): ManifestRef[] {
+    const { record, observer } = this.job
+    const all = [...observer.completed].map(([checkpointId, { savepoint }]): ManifestRef => ({ checkpointId, savepoint }))
+    return record === undefined || this.#world.chance.happens(0.05) ? all : all.filter((ref) => !isDropped(record, ref))
   }
 
   /** Now and then the sources change in the middle of something else. */
@@ -156,18 +165,41 @@ export class Operator {
       'activate',
       revision,
       (control, program) =>
-        control.activate({
-          from,
-          expected,
-          ...(former === undefined ? {} : { retire: former }),
-          ...(elsewhere === undefined ? {} : { store: checkpointsOf(program, elsewhere) }),
-        }),
+        control
+          .activate({
+            from,
+            expected,
+            ...(former === undefined ? {} : { retire: former }),
+            ...(elsewhere === undefined ? {} : { store: checkpointsOf(program, elsewhere) }),
+          })
+          .catch((error: unknown) => {
+            if (!this.#wasDropped(from, error)) throw error
+            return undefined
+          }),
       lives,
     )
-    if (record === undefined || job.record?.attempt !== record.attempt) return false
-    if (anew || job.readers === undefined) await job.readFrom(revision, record.attempt, record.from)
+    if (record === undefined || job.record?.attempt !== record.attempt) {
+      // Nothing has begun, so what was goes on.
+      if (anew && job.record?.attempt === expected && job.record.phase === 'running' && job.readers !== undefined)
+        job.repointReaders(job.readers.revision, expected)
+      return false
+    }
+    if (anew || job.readers === undefined) job.readFrom(revision, record.attempt, record.from)
     else job.repointReaders(revision, record.attempt)
     return true
+  }
+
+  /** Clean-up of the folder had taken it before anything of the job relied on it. */
+  #wasDropped(from: ManifestRef | null, error: unknown): boolean {
+    const { job } = this
+    const code = error instanceof MillraceError ? error.code : ''
+    const folder = from?.root === undefined ? job : job.origin?.job
+    if (from === null || folder?.record === undefined) return false
+    const dropped = !from.savepoint && from.checkpointId <= folder.record.dropped
+    const gone =
+      from.root === undefined ? isDropped(folder.record, from) && /NOT_FOUND$|REFUSED$/.test(code) : dropped && /NOT_FOUND$|CORRUPT$/.test(code)
+    if (gone) this.#world.faults.happened('restore-dropped')
+    return gone
   }
 
   async #stop(): Promise<ManifestRef | undefined> {
@@ -210,14 +242,16 @@ export class Operator {
 
   async #fork(): Promise<void> {
     const { chance, faults, jobs } = this.#world
-    const completed = [...this.job.observer.completed]
+    const completed = this.#standing()
     if (completed.length === 0 || this.#forks >= 1) return
     faults.happened('fork')
     this.#forks++
-    const [checkpointId, { savepoint }] = chance.pick(completed)
+    const { checkpointId, savepoint } = chance.pick(completed)
     const fork = new Job(this.#world, `${this.job.name}-fork${jobs.length}`, { job: this.job, checkpointId })
     const revision = fork.deploy(chance.happens(0.5) ? this.job.revision.parallelism : chance.between(1, 3))
-    await new Operator(fork).activate(revision, { checkpointId, savepoint, root: this.job.name }, { anew: true })
+    const begun = await new Operator(fork).activate(revision, { checkpointId, savepoint, root: this.job.name }, { anew: true })
+    // Only savepoints are sure to stay as long as another job copies them.
+    if (!begun && !savepoint && checkpointId <= (this.job.record?.dropped ?? 0)) jobs.splice(jobs.indexOf(fork), 1)
   }
 
   // --- sources -----------------------------------------------------------------------------------------------------------

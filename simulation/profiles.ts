@@ -27,6 +27,12 @@ export interface Profile {
   /** The longest that one invocation may be delayed in all, ms. */
   readonly longestStallMs?: number
   readonly poison?: boolean
+  /** How long a stream may not be read, ms; 20 minutes by default. */
+  readonly longestPauseMs?: number
+  /** 30 minutes by default. */
+  readonly cacheMaxAgeMs?: number
+  /** A checkpoint may be under way for hours. */
+  readonly patient?: boolean
   /** Chance that a rescale does not stop the job first; 0.3 by default. */
   readonly abrupt?: number
   /** Only jobs of these kinds. */
@@ -151,6 +157,17 @@ export const PROFILES: readonly Profile[] = [
     decisions: 5,
     longestStallMs: 5 * HOUR,
   },
+  {
+    name: 'clean-up',
+    what: 'what nothing refers to is deleted in the middle of everything',
+    rates: { ...LIGHT, 'delivery-paused': 0.02, 'abort-at-random': 0.1, 'restore-again': 0.2, stall: 0.01 },
+    actions: { checkpoint: 5, savepoint: 0.7, restore: 1.5, rescale: 0.5, stop: 0.3, rollback: 0.3, fork: 0.5, wait: 4 },
+    decisions: 10,
+    longestStallMs: 2 * MINUTE,
+    longestPauseMs: 2.5 * HOUR,
+    cacheMaxAgeMs: 3 * MINUTE,
+    patient: true,
+  },
   { name: 'clocks', what: 'clocks are off and jump', rates: { ...LIGHT, ...CLOCKS, 'clock-jump': 0.05 }, actions: CHECKPOINTS, decisions: 5 },
   {
     name: 'poison',
@@ -172,6 +189,7 @@ export const PROFILES: readonly Profile[] = [
 ]
 
 export const DEFAULT_LONGEST_STALL_MS = 40 * MINUTE
+export const DEFAULT_LONGEST_PAUSE_MS = 20 * MINUTE
 
 export function profileNamed(name: string): Profile | undefined {
   return PROFILES.find((profile) => profile.name === name)

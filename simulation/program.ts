@@ -15,6 +15,8 @@ export interface Machine {
   /** For how long calls take. */
   readonly chance: Chance
   readonly longestStallMs: number
+  /** For so long a stream may not be read. */
+  readonly longestPauseMs: number
   /** Until then every call is refused. */
   throttledUntilMs: number
   /** Log items whose time had come by then are gone. */

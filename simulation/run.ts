@@ -123,6 +123,7 @@ class Run {
     const operator = new Operator(job)
     void this.#produce()
     void this.#ticks()
+    void this.#cleanUps()
     if (this.options.faultsForMs !== undefined) world.scheduler.after(this.options.faultsForMs, () => this.#endFaults())
     await operator.activate(revision, null, { anew: true })
     await operator.run(Math.min(profile.decisions, this.options.decisions ?? Number.POSITIVE_INFINITY))
@@ -150,6 +151,8 @@ class Run {
     // What sinks hold back until a checkpoint has completed.
     await this.#checkpoints('behind the end')
     await this.#rest('behind the last checkpoint')
+    await this.#cleaned()
+    await this.#rest('behind clean-up')
     for (const { stream, shards } of world.sources.values()) {
       for (const { id } of shards.values()) if (stream.records(id).length === 0) world.faults.happened('silent-split')
     }
@@ -243,6 +246,32 @@ class Run {
     for (;;) {
       await world.scheduler.sleep(world.chance.pick([300_000, 600_000, 1_800_000]))
       for (const job of world.jobs) job.tick()
+    }
+  }
+
+  async #cleanUps(): Promise<void> {
+    const { world } = this
+    const chance = new Chance(world.options.seed, 'clean-up')
+    const pauses = [world.graceMs / 10, world.graceMs / 2, world.graceMs * 1.1]
+    for (;;) {
+      await world.scheduler.sleep(chance.pick(pauses) * (0.5 + chance.next()))
+      for (const job of world.jobs) void job.cleanUp()
+    }
+  }
+
+  /** What nothing refers to has gone, once clean-up has had the time (invariant 10). */
+  async #cleaned(): Promise<void> {
+    const { world } = this
+    for (const job of world.jobs) {
+      const unreferred = job.checkpoints.unreferred
+      for (let i = 0; i < 2; i++) {
+        await job.cleanUp()
+        await world.scheduler.sleep(world.graceMs * 1.2)
+      }
+      const said = await job.cleanUp()
+      if (!world.options.checked) continue
+      const left = unreferred.filter((name) => job.checkpoints.look(name) !== undefined)
+      world.checks.hold('10', left.length === 0, () => `${job.name}: ${left.join(', ')} is left behind clean-up, which said ${JSON.stringify(said)}`)
     }
   }
 

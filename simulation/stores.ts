@@ -69,7 +69,7 @@ export class WatchedBlobs implements BlobStore {
     return this.#inner.list(prefix)
   }
 
-  /** Nothing in the engine deletes; whoever begins to must say how what is referred to is told from the rest. */
+  /** Parts of logs expire by themselves, long after the items that name them. */
   delete(name: string): Promise<void> {
     this.checks.hold('10', false, () => `the blob ${name} was deleted`)
     return this.#inner.delete(name)

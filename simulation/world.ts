@@ -7,7 +7,7 @@ import { type FaultKind, Faults } from './faults.js'
 import { Checks } from './invariants.js'
 import type { Job } from './job.js'
 import type { SimulatedJob } from './jobs/simulated-job.js'
-import { DEFAULT_LONGEST_STALL_MS, type Profile } from './profiles.js'
+import { DEFAULT_LONGEST_PAUSE_MS, DEFAULT_LONGEST_STALL_MS, type Profile } from './profiles.js'
 import type { Machine } from './program.js'
 import { Scheduler } from './scheduler.js'
 import { firstShards, SourceStream } from './source-streams.js'
@@ -24,6 +24,10 @@ export interface WorldOptions {
   readonly checked: boolean
 }
 
+/** What an invocation may take beside its stalls. */
+const CALLS_MS = 5 * 60_000
+const CLOCKS_DIFFER_MS = 10 * 60_000
+
 /** Everything of one seed: time, chance, faults, stores and streams. What runs in it are {@link Job}s. */
 export class World implements LogWatcher {
   readonly scheduler = new Scheduler(START_MS)
@@ -39,6 +43,8 @@ export class World implements LogWatcher {
   readonly jobs: Job[] = []
   readonly settings: StageSettings
   readonly compression: Compression | undefined
+  /** How long a blob that nothing refers to waits until it is deleted: nobody who knows its name lives longer. */
+  readonly graceMs: number
   /** What the engine counted. */
   readonly events = new Map<string, number>()
   /** Programs that run and messages that are under way. */
@@ -54,6 +60,7 @@ export class World implements LogWatcher {
     this.chance = new Chance(seed, 'world')
     this.faults = new Faults(profile.rates, without, new Chance(seed, 'faults'))
     this.settings = this.#drawSettings()
+    this.graceMs = (profile.longestStallMs ?? DEFAULT_LONGEST_STALL_MS) + this.settings.cacheMaxAgeMs + CALLS_MS + CLOCKS_DIFFER_MS
     this.compression = this.chance.happens(0.1) ? new ZlibCompression() : undefined
     this.machine = {
       scheduler: this.scheduler,
@@ -61,6 +68,7 @@ export class World implements LogWatcher {
       faults: this.faults,
       chance: new Chance(seed, 'calls'),
       longestStallMs: profile.longestStallMs ?? DEFAULT_LONGEST_STALL_MS,
+      longestPauseMs: profile.longestPauseMs ?? DEFAULT_LONGEST_PAUSE_MS,
       throttledUntilMs: 0,
       expiredUntilMs: 0,
       nonces: 0,
@@ -88,7 +96,7 @@ export class World implements LogWatcher {
       sweepTimers: chance.pick([1, 3, 10_000]),
       // Scaled down with the longest that a zombie may live, so that a seed need not last for days.
       logRetentionMs: Math.max(3 * 3_600_000, 1.25 * (this.options.profile.longestStallMs ?? DEFAULT_LONGEST_STALL_MS) + 3_600_000),
-      cacheMaxAgeMs: 30 * 60_000,
+      cacheMaxAgeMs: this.options.profile.cacheMaxAgeMs ?? 30 * 60_000,
       stashLimitBytes: chance.pick([1_500, 1_000_000]),
       watermarkIntervalMs: chance.pick([0, 0, 500]),
       settleMs: chance.pick([1_000, 600_000]),

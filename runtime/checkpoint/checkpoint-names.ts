@@ -21,6 +21,11 @@ export function segmentName(uid: string, subtask: number, checkpointId: number, 
   return `${SEGMENTS}${operator}-${subtask}-${checkpointId}-${nonce.replace(/[^A-Za-z0-9]/g, '')}.seg`
 }
 
+/** Name of a segment that an attempt has taken over from another folder. */
+export function adoptedName(name: string, attempt: number): string {
+  return name.replace(/\.seg$/, `a${attempt}.seg`)
+}
+
 /** The checkpoint for which a segment was written, or undefined for a blob that is none of ours. */
 export function checkpointIdOfSegment(name: string): number | undefined {
   const match = /^shared\/[^/]*-\d+-(\d+)-[A-Za-z0-9]*\.seg$/.exec(name)

@@ -1,6 +1,6 @@
 import { assert, MillraceError } from '../core/index.js'
 import type { BlobStore } from '../ports/index.js'
-import { CHECKPOINTS, checkpointIdOfManifest, manifestName, placeOf, SAVEPOINT_MANIFEST, SEGMENTS } from './checkpoint-names.js'
+import { adoptedName, CHECKPOINTS, checkpointIdOfManifest, manifestName, placeOf, SAVEPOINT_MANIFEST, SEGMENTS } from './checkpoint-names.js'
 import { type CheckpointSummary, summarise } from './checkpoint-summary.js'
 import { type Manifest, type SegmentRef, segmentsOf } from './manifest.js'
 import { corruptManifest, decodeManifest, encodeManifest } from './manifest-codec.js'
@@ -69,16 +69,23 @@ export class CheckpointStore {
     const { job, attempt, checkpointId } = manifest
     const name = manifestName(checkpointId)
     if ((await this.blobs.put(name, encodeManifest(manifest))) === 'exists') {
-      const before = await this.load(checkpointId)
-      if (before.job !== job || before.attempt !== attempt) throw this.#alreadyThere(name)
+      const bytes = await this.blobs.get(name)
+      // Clean-up may have dropped it since: then it has long been complete.
+      const before = bytes && decodeManifest(bytes, placeOf(this.root, name))
+      if (before !== undefined && (before.job !== job || before.attempt !== attempt)) throw this.#alreadyThere(name)
     }
     return { path: placeOf(this.root, `${CHECKPOINTS}${checkpointId}`) }
   }
 
-  /** Takes over segments of another store, under their names. Throws what `readSegment` throws. */
-  async adopt(manifest: Manifest, from: CheckpointStore): Promise<void> {
-    // A name holds a nonce, so one that exists is the same segment from a copy that was cut short.
-    for (const ref of segmentsOf(manifest)) await this.blobs.put(ref.name, await from.readSegment(ref))
+  /**
+   * Takes over the segments of another store's manifest, and returns it with the names that they have here. These are the attempt's own: what a
+   * former attempt has taken over may be about to be deleted. Throws what `readSegment` throws.
+   */
+  async adopt(manifest: Manifest, from: CheckpointStore, attempt: number): Promise<Manifest> {
+    const adopted = renamed(manifest, (name) => adoptedName(name, attempt))
+    // One that exists is the same segment from a copy that was cut short.
+    for (const ref of segmentsOf(manifest)) await this.blobs.put(adoptedName(ref.name, attempt), await from.readSegment(ref))
+    return adopted
   }
 
   /**
@@ -177,6 +184,14 @@ export class CheckpointStore {
       todo: name === SAVEPOINT_MANIFEST ? 'Name an empty folder.' : 'Give each job a checkpoint folder of its own.',
     })
   }
+}
+
+function renamed(manifest: Manifest, nameOf: (name: string) => string): Manifest {
+  const operators = manifest.operators.map((operator) => ({
+    ...operator,
+    subtasks: operator.subtasks.map((subtask) => ({ ...subtask, keyed: subtask.keyed.map((ref) => ({ ...ref, name: nameOf(ref.name) })) })),
+  }))
+  return { ...manifest, operators }
 }
 
 /** What can be restored from a store's folder, newest last; for the command line. */

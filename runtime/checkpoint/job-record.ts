@@ -25,6 +25,8 @@ export interface JobRecord {
   readonly begun: number
   readonly aborted: number
   readonly completed: number
+  /** Checkpoints up to this id that are no savepoints may have been deleted, all but the one of {@link from}: nothing begins with them any more. */
+  readonly dropped: number
   readonly pending: PendingStageCheckpoint | null
   /** Why the last that was aborted was; for people. */
   readonly abortedWhy: string | null

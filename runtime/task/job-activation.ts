@@ -1,3 +1,4 @@
+import { isDropped } from '../checkpoint/clean-up-decisions.js'
 import type { CheckpointStore, Manifest, RestorePlan } from '../checkpoint/index.js'
 import { decideRestore, decideRunning, type RestoreFacts } from '../checkpoint/job-decisions.js'
 import type { JobRecord, LeavingSubtask, ManifestRef } from '../checkpoint/job-record.js'
@@ -12,7 +13,7 @@ import type { JobControlOptions } from './job-control.js'
 import { readJob, replaceJob, type StoredJob, updateJob } from './job-log.js'
 import { allSubtasks, innerSubtasks, tell } from './job-subtasks.js'
 import { planStarts, type ResetPlace, resetRecord, retiredRecord, type StartState, type SubtaskStart } from './reset-record.js'
-import { storeAck } from './stage-acks.js'
+import { endedPlace, storeAck } from './stage-acks.js'
 import { type Deployment, endedLogName, hasSource, subtaskLogName } from './stage-names.js'
 import { DEFAULT_STAGE_SETTINGS } from './stage-settings.js'
 
@@ -91,6 +92,7 @@ export class JobActivation {
     if (expected !== undefined && attempt !== expected)
       throw refused(deployment, `the job is at attempt ${attempt}, and attempt ${expected} was to be superseded`)
     if (record === undefined) return
+    if (from !== null && isDropped(record, from)) throw refused(deployment, `checkpoint ${from.checkpointId} has been cleaned up`)
     if (expected === undefined && from === null) throw refused(deployment, 'the job has run already, and all its state would be lost')
     if (record.revision !== deployment.revision && record.revision !== retire?.revision) {
       throw refused(deployment, `revision "${record.revision}" of the job is active, and was not named as the one to retire`)
@@ -145,11 +147,11 @@ export class JobActivation {
 
   // --- the steps ---------------------------------------------------------------------------------------------------------
 
-  async #reset(stored: StoredJob, manifest: Manifest | undefined): Promise<JobRecord> {
+  async #reset(stored: StoredJob, from: Manifest | undefined): Promise<JobRecord> {
     const { deployment, graph, ports, fenceSinks } = this.options
     const { record } = stored
     const { store } = this.request
-    if (manifest !== undefined && store !== undefined) await ports.checkpoints.adopt(manifest, store)
+    const manifest = from === undefined || store === undefined ? from : await ports.checkpoints.adopt(from, store, record.attempt)
     const splits = new Map(
       graph.vertices.filter(hasSource).map(({ id, operators }) => [id, restoredSplits(manifest, operators[0].uid, record.sources[id] ?? {})]),
     )
@@ -225,7 +227,7 @@ export class JobActivation {
     ports.count('ended-by-restore')
     // `lost`: it was said before.
     const log = endedLogName(deployment, attempt)
-    const payload = await storeAck(partPlace(ports, log, ordinal, DEFAULT_STAGE_SETTINGS.inlineBytes), ack)
+    const payload = await storeAck(endedPlace(ports, attempt, ordinal, DEFAULT_STAGE_SETTINGS.inlineBytes), ack)
     await ports.log.append(log, { version: ordinal, payload })
   }
 

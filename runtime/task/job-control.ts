@@ -16,6 +16,7 @@ import type { StageAck } from '../checkpoint/stage-ack.js'
 import { stageManifest } from '../checkpoint/stage-manifest.js'
 import { assert } from '../core/index.js'
 import type { JobGraph } from '../plan/index.js'
+import type { BlobStore } from '../ports/index.js'
 import { pack } from '../state/index.js'
 import { type ActivateOptions, JobActivation } from './job-activation.js'
 import { readJob, type StoredJob, updateJob } from './job-log.js'
@@ -257,12 +258,13 @@ export class JobControl {
 
   /** Acknowledgements of the checkpoint, and ends in the attempt, by ordinal. */
   async #said({ job, revision, attempt }: JobRecord, id: number) {
-    const { log, parts } = this.options.ports
-    const read = async (name: string) => {
+    const { log, parts, checkpoints } = this.options.ports
+    const read = async (name: string, blobs: BlobStore) => {
       const { items } = await log.read(name, 0)
-      return new Map(await Promise.all(items.map(async (item) => [item.version, await loadAck({ blobs: parts, log: name }, item)] as const)))
+      return new Map(await Promise.all(items.map(async (item) => [item.version, await loadAck({ blobs, log: name }, item)] as const)))
     }
-    return { acks: await read(acksLogName({ job, revision }, attempt, id)), ended: await read(endedLogName({ job, revision }, attempt)) }
+    const acks = await read(acksLogName({ job, revision }, attempt, id), parts)
+    return { acks, ended: await read(endedLogName({ job, revision }, attempt), checkpoints.blobs) }
   }
 
   /** The manifest of the completing checkpoint, then the record, then whoever waits for it. */

@@ -3,7 +3,7 @@ import { assert } from '../core/index.js'
 import { loadPart, partPlace } from './commit-record.js'
 import type { StagePlace } from './open-stage.js'
 import { decodeOutbox, deliver, type Outbox } from './outbox.js'
-import { storeAck } from './stage-acks.js'
+import { endedPlace, storeAck } from './stage-acks.js'
 import type { Memory } from './stage-memory.js'
 import { acksLogName, endedLogName, innerOrdinal, splitOrdinal } from './stage-names.js'
 import type { Work } from './stage-subtask.js'
@@ -57,7 +57,8 @@ export class StageDelivery {
     const name = ack.ended ? endedLogName(deployment, head.attempt) : acksLogName(deployment, head.attempt, ack.checkpointId)
     const expiresAtMs = ack.ended ? undefined : ports.clock.now() + settings.logRetentionMs
     // `lost` says that it has been acknowledged before.
-    const place = partPlace(ports, name, version, settings.inlineBytes)
+    const { inlineBytes } = settings
+    const place = ack.ended ? endedPlace(ports, head.attempt, version, inlineBytes) : partPlace(ports, name, version, inlineBytes)
     await ports.log.append(name, { version, payload: await storeAck(place, ack), expiresAtMs })
   }
 }

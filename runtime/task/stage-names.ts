@@ -21,6 +21,11 @@ export function jobLogName(job: string): string {
   return `${job}/#job`
 }
 
+/** Its control item says what clean-up has found. */
+export function cleanUpLogName(job: string): string {
+  return `${job}/#clean-up`
+}
+
 /** Log with one item for each subtask that acknowledged the checkpoint; its version is the subtask's ordinal. */
 export function acksLogName({ job, revision }: JobLogs, attempt: number, checkpointId: number): string {
   return `${job}/${revision}/#acks/${attempt}/${checkpointId}`

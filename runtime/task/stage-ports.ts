@@ -106,6 +106,8 @@ export const STAGE_EVENTS = [
   'control-repaired',
   'tick-poked',
   'tick-quiet',
+  'checkpoint-dropped',
+  'blob-deleted',
   'record-lost',
   'split-registered',
   'registration-repeated',

@@ -1,0 +1,137 @@
+import { manifestName, SAVEPOINT_MANIFEST, SEGMENTS } from '../checkpoint/checkpoint-names.js'
+import { decideDeletions, decideDrop, decideDrops } from '../checkpoint/clean-up-decisions.js'
+import type { CheckpointStore, Manifest } from '../checkpoint/index.js'
+import type { JobRecord } from '../checkpoint/job-record.js'
+import { referredBlobs } from '../checkpoint/referred-blobs.js'
+import { MillraceError } from '../core/index.js'
+import type { JobGraph } from '../plan/index.js'
+import { decodeCommit } from './commit-record.js'
+import { readJob, updateJob } from './job-log.js'
+import { allSubtasks } from './job-subtasks.js'
+import { ENDED, loadAck, partOfAck } from './stage-acks.js'
+import { acksLogName, type Deployment, endedLogName, subtaskLogName } from './stage-names.js'
+import type { StagePorts } from './stage-ports.js'
+import { readUnreferred, writeUnreferred } from './unreferred-log.js'
+
+export interface CleanUpOptions {
+  readonly deployment: Pick<Deployment, 'job' | 'revision'>
+  readonly graph: JobGraph
+  readonly ports: Pick<StagePorts, 'clock' | 'log' | 'parts' | 'checkpoints' | 'nonce' | 'count'>
+  /** How many completed checkpoints stay, beside savepoints; 3 by default. */
+  readonly keep?: number
+  /**
+   * A blob is deleted when it has been seen unreferred for so long, ms. More than an invocation lives, with memory as old as it may find, and than
+   * clocks differ by; an hour by default.
+   */
+  readonly graceMs?: number
+  /** At most so many blobs go in one call; 5000 by default. */
+  readonly most?: number
+}
+
+export type CleanedUp =
+  | {
+      readonly status: 'cleaned'
+      /** Ids of the checkpoints that went. */
+      readonly dropped: readonly number[]
+      /** How many blobs that nothing refers to went, and how many wait for their time. */
+      readonly deleted: number
+      readonly waiting: number
+    }
+  | { readonly status: 'not-now'; readonly why: string }
+
+const KEEP = 3
+const GRACE_MS = 60 * 60_000
+const MOST = 5_000
+const AT_A_TIME = 16
+
+/**
+ * Deletes what nothing needs of a job's folder of checkpoints: older checkpoints, and segments and large acknowledgements that no log, no
+ * acknowledgement and no manifest refers to (docs/decisions/0017). To be called now and then; it may be cut off anywhere, and run several times
+ * at once. Throws LOG_CORRUPT, and what the ports throw.
+ */
+export async function cleanUp(options: CleanUpOptions): Promise<CleanedUp> {
+  const { deployment, ports, keep = KEEP, graceMs = GRACE_MS, most = MOST } = options
+  const { checkpoints, clock, log } = ports
+  const stored = await readJob({ log }, deployment.job)
+  if (stored === undefined || stored.record.revision !== deployment.revision) return { status: 'not-now', why: 'another revision is active' }
+  // What an attempt begins with is on its way into the logs, from a manifest or from another job's folder.
+  if (stored.record.phase === 'restoring') return { status: 'not-now', why: 'the job is being restored' }
+  const { record } = stored
+  const names = [...(await checkpoints.blobs.list(SEGMENTS)), ...(await checkpoints.blobs.list(ENDED))]
+  const manifests = await manifestsIn(checkpoints)
+  // What it is and what it refers to is not known.
+  if (manifests.includes(undefined)) return { status: 'not-now', why: 'a manifest cannot be read, or has just gone' }
+  const { dropped, staying } = decideDrops(manifests as readonly Manifest[], record, keep)
+  if (!(await drop(options, record.attempt, dropped))) return { status: 'not-now', why: 'another attempt has begun' }
+  const referred = await referredNow(options, record, staying)
+  const { serial, since } = await readUnreferred(ports, deployment.job)
+  const { due, waiting } = decideDeletions(names, referred, since, clock.now(), graceMs)
+  const going = due.slice(0, most)
+  await eachOf(going, (name) => checkpoints.blobs.delete(name))
+  if (going.length > 0) ports.count('blob-deleted', going.length)
+  for (const name of due.slice(most)) waiting.set(name, since.get(name) as number)
+  await writeUnreferred(ports, deployment.job, serial + 1, waiting)
+  return { status: 'cleaned', dropped, deleted: going.length, waiting: waiting.size }
+}
+
+/** A savepoint at the folder's root among them; undefined for one that cannot be read. */
+async function manifestsIn(store: CheckpointStore): Promise<readonly (Manifest | undefined)[]> {
+  const found = await eachOf(await store.ids(), (id) => readable(store, id))
+  if ((await store.blobs.get(SAVEPOINT_MANIFEST)) === undefined) return found
+  return [...found, await readable(store, 'savepoint')]
+}
+
+async function readable(store: CheckpointStore, which: number | 'savepoint'): Promise<Manifest | undefined> {
+  try {
+    return await store.load(which)
+  } catch (error) {
+    if (error instanceof MillraceError && error.code.startsWith('CHECKPOINT_')) return undefined
+    throw error
+  }
+}
+
+/** The job record says so first: from then on nothing begins with them. False when an attempt has begun meanwhile. */
+async function drop({ deployment, ports }: CleanUpOptions, attempt: number, ids: readonly number[]): Promise<boolean> {
+  const upTo = ids.at(-1)
+  if (upTo === undefined) return true
+  const updated = await updateJob(ports, deployment.job, (record) => decideDrop(record, upTo, attempt))
+  if (updated.kind === 'refused') return false
+  await eachOf(ids, (id) => ports.checkpoints.blobs.delete(manifestName(id)))
+  ports.count('checkpoint-dropped', ids.length)
+  return true
+}
+
+/**
+ * Everything that the attempt refers to. What one refers to goes on to the next in this order: a log's base, an acknowledgement, a manifest.
+ * So what moves on while they are read is seen once at least.
+ */
+async function referredNow({ graph, ports }: CleanUpOptions, record: JobRecord, manifests: readonly Manifest[]): Promise<ReadonlySet<string>> {
+  const { log, parts, checkpoints } = ports
+  const names = new Set<string>()
+  const refer = (some: readonly string[]): void => {
+    for (const name of some) names.add(name)
+  }
+  await eachOf(allSubtasks(graph, record), async ({ stage, subtask }) => {
+    const name = subtaskLogName(record, stage, subtask)
+    const { item } = await log.head(name)
+    if (item !== undefined) refer(referredBlobs.ofBase(decodeCommit(name, item).base))
+  })
+  const { attempt, pending } = record
+  const said = [{ name: endedLogName(record, attempt), blobs: checkpoints.blobs }]
+  if (pending !== null) said.push({ name: acksLogName(record, attempt, pending.id), blobs: parts })
+  for (const { name, blobs } of said) {
+    await eachOf((await log.read(name, 0)).items, async (item) => {
+      const part = partOfAck(item)
+      if (!(part instanceof Uint8Array)) names.add(part.name)
+      refer(referredBlobs.ofAck(await loadAck({ blobs, log: name }, item)))
+    })
+  }
+  for (const manifest of manifests) refer(referredBlobs.ofManifest(manifest))
+  return names
+}
+
+async function eachOf<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  for (let i = 0; i < items.length; i += AT_A_TIME) results.push(...(await Promise.all(items.slice(i, i + AT_A_TIME).map(work))))
+  return results
+}

@@ -1,0 +1,161 @@
+import { describe, expect, it } from 'vitest'
+import type { ManifestRef } from '../../runtime/checkpoint/job-record.js'
+import { type CleanedUp, type CleanUpOptions, cleanUp } from '../../runtime/task/clean-up.js'
+import { endedPlace, loadAck, storeAck } from '../../runtime/task/stage-acks.js'
+import { acksLogName, endedLogName } from '../../runtime/task/stage-names.js'
+import { Crash, clicksGraph, JobWorld } from './job-world.js'
+
+const GRAPH = clicksGraph()
+const HOUR = 3_600_000
+
+async function activated(): Promise<JobWorld> {
+  const world = new JobWorld()
+  world.streams.create('clicks', ['s0', 's1'])
+  await world.control().activate({ from: null, expected: 0 })
+  return world
+}
+
+async function completed(world: JobWorld, kind: 'checkpoint' | 'savepoint' = 'checkpoint'): Promise<ManifestRef> {
+  const control = world.control()
+  await control.begin(kind)
+  await world.acknowledge(GRAPH)
+  const progress = await control.poll()
+  if (progress.status !== 'completed') throw new Error(progress.status)
+  return progress.ref
+}
+
+function clean(world: JobWorld, change: Partial<CleanUpOptions> = {}): Promise<CleanedUp> {
+  return cleanUp({ deployment: { job: GRAPH.job, revision: 'r1' }, graph: GRAPH, ports: world.ports, ...change })
+}
+
+function pass(world: JobWorld, ms: number): void {
+  world.clock.set(world.clock.now() + ms)
+}
+
+/** As the hourly tick does. */
+async function cleanForHours(world: JobWorld, hours: number): Promise<void> {
+  for (let i = 0; i < hours; i++) {
+    await clean(world)
+    pass(world, HOUR)
+  }
+}
+
+/** Checkpoints whose segments stand in the folder. */
+async function segmentsOf(world: JobWorld): Promise<number[]> {
+  const ids = (await world.blobs.list('shared/')).map((name) => Number(name.split('-')[2]))
+  return [...new Set(ids)].sort((a, b) => a - b)
+}
+
+describe('clean-up', () => {
+  it('drops all checkpoints but the newest three and savepoints, at once, and their segments an hour later', async () => {
+    const world = await activated()
+    for (const kind of ['checkpoint', 'savepoint', 'checkpoint', 'checkpoint', 'checkpoint', 'checkpoint'] as const) await completed(world, kind)
+    expect(await clean(world)).toEqual({ status: 'cleaned', dropped: [1, 3], deleted: 0, waiting: 4 })
+    expect(await world.checkpoints.ids()).toEqual([2, 4, 5, 6])
+    expect(await segmentsOf(world)).toEqual([1, 2, 3, 4, 5, 6])
+    pass(world, HOUR - 1)
+    expect(await clean(world)).toMatchObject({ dropped: [], deleted: 0, waiting: 4 })
+    pass(world, 1)
+    expect(await clean(world)).toMatchObject({ dropped: [], deleted: 4, waiting: 0 })
+    expect(await segmentsOf(world)).toEqual([2, 4, 5, 6])
+  })
+
+  it('lets nothing begin with a checkpoint that was dropped, and keeps what the attempt began with', async () => {
+    const world = await activated()
+    const [first, second] = [await completed(world), await completed(world)]
+    await world.control().activate({ from: second, expected: 1 })
+    for (let i = 0; i < 4; i++) await completed(world)
+    await cleanForHours(world, 3)
+    expect((await world.job()).dropped).toBe(3)
+    expect(await world.checkpoints.ids()).toEqual([2, 4, 5, 6])
+    expect(await segmentsOf(world)).toEqual([2, 4, 5, 6])
+    await expect(world.control().activate({ from: first, expected: 2 })).rejects.toThrow(/ACTIVATION_REFUSED[\s\S]*checkpoint 1 has been cleaned up/)
+    expect((await world.control().activate({ from: second, expected: 2 })).phase).toBe('running')
+  })
+
+  it('keeps what logs begin with, what was acknowledged of a checkpoint under way, and what ended subtasks said', async () => {
+    const world = await activated()
+    const base = await world.segment('count', 0, 90)
+    const head = await world.head('r1', 'count', '0')
+    const keyed = { count: [{ formerSubtask: 0, keyGroups: { first: 0, last: 127 }, segments: [base] }] }
+    await world.commit('r1', 'count', '0', { base: { ...(head as NonNullable<typeof head>).base, keyed } })
+    await world.end(GRAPH, 'count', '1', 91)
+    await world.control().begin('checkpoint')
+    await world.acknowledge(GRAPH, undefined, ['s0'])
+    const orphan = await world.segment('count', 0, 92)
+    await cleanForHours(world, 3)
+    expect(await segmentsOf(world)).toEqual([1, 90, 91])
+    expect(await world.blobs.get(orphan.name)).toBeUndefined()
+  })
+
+  it('keeps an end that is too large for the log in the folder, as long as the attempt lasts', async () => {
+    const world = await activated()
+    const record = await world.job()
+    const scratch = await activated()
+    await scratch.end(GRAPH, 'count', '1', 0)
+    const [said] = (await scratch.log.read(endedLogName(record, 1), 0)).items
+    const ack = await loadAck({ blobs: scratch.blobs, log: 'scratch' }, said)
+    await world.segment('count', 1, 0)
+    const payload = await storeAck(endedPlace(world.ports, 1, said.version, 10), ack)
+    await world.log.append(endedLogName(record, 1), { version: said.version, payload })
+    await cleanForHours(world, 3)
+    const [part] = await world.blobs.list('ended/1/')
+    expect(part).toBeDefined()
+    await world.control().begin('checkpoint')
+    await world.acknowledge(GRAPH, undefined, ['1'])
+    await world.log.append(acksLogName(record, 1, 1), { version: 4, payload: said.payload })
+    expect((await world.control().poll()).status).toBe('completed')
+    await world.control().activate({ from: { checkpointId: 1, savepoint: false }, expected: 1 })
+    await cleanForHours(world, 3)
+    expect(await world.blobs.get(part)).toBeUndefined()
+  })
+
+  it('waits while the job is restored, and when another revision is active', async () => {
+    const world = await activated()
+    const ref = await completed(world)
+    world.crashes.at = world.crashes.calls + 12
+    await expect(world.control().activate({ from: ref, expected: 1 })).rejects.toThrow(Crash)
+    expect((await world.job()).phase).toBe('restoring')
+    expect(await clean(world)).toEqual({ status: 'not-now', why: 'the job is being restored' })
+    expect(await clean(world, { deployment: { job: GRAPH.job, revision: 'r2' } })).toMatchObject({ status: 'not-now' })
+  })
+
+  it('deletes nothing while a manifest cannot be read', async () => {
+    const world = await activated()
+    for (let i = 0; i < 5; i++) await completed(world)
+    await world.blobs.delete('chk-2/manifest.json')
+    await world.blobs.put('chk-2/manifest.json', new TextEncoder().encode('{'))
+    await cleanForHours(world, 3)
+    expect(await segmentsOf(world)).toEqual([1, 2, 3, 4, 5])
+  })
+
+  it('deletes so many at most, the rest the next time', async () => {
+    const world = await activated()
+    for (let i = 0; i < 5; i++) await world.segment('count', 0, i)
+    await clean(world)
+    pass(world, HOUR)
+    expect(await clean(world, { most: 3 })).toMatchObject({ deleted: 3, waiting: 2 })
+    expect(await clean(world, { most: 3 })).toMatchObject({ deleted: 2, waiting: 0 })
+  })
+
+  it('may be cut off at any call, and be called again', async () => {
+    for (let at = 0; ; at++) {
+      const world = await activated()
+      for (let i = 0; i < 4; i++) await completed(world)
+      await clean(world)
+      pass(world, HOUR)
+      await completed(world)
+      world.crashes.at = world.crashes.calls + at
+      world.crashes.when = at % 2 === 0 ? 'before' : 'after'
+      const cut = await clean(world).then(
+        () => false,
+        () => true,
+      )
+      world.crashes.at = -1
+      await cleanForHours(world, 2)
+      expect(await segmentsOf(world)).toEqual([3, 4, 5])
+      expect(await world.checkpoints.ids()).toEqual([3, 4, 5])
+      if (!cut) break
+    }
+  })
+})
