@@ -1,6 +1,7 @@
 import { MillraceError } from '../runtime/core/index.js'
 import { deployedControl } from './deployed-control.js'
 import type { DeployedRevision } from './deployment-record.js'
+import { type WriteLine, writeLine } from './function-log.js'
 import type { HandlerOptions } from './handler-options.js'
 import { lambdaApi } from './lambda-api.js'
 import { type TransitionProgress, Transitions } from './transitions.js'
@@ -48,6 +49,7 @@ export function activationHandler(job: unknown, options: HandlerOptions = {}): (
       const allowStateLoss = JSON.parse(event.ResourceProperties.allowStateLoss) as readonly string[]
       const progress =
         event.RequestType === 'Delete' ? await transitions.remove(to) : await transitions.deploy({ request: event.RequestId, to, allowStateLoss })
+      tell(progress, { job: name, revision: to.revision }, options.log)
       return answerOf(progress, name, to.revision)
     } finally {
       metrics.flush()
@@ -55,9 +57,20 @@ export function activationHandler(job: unknown, options: HandlerOptions = {}): (
   }
 }
 
+/** In the function's log: nobody else sees what it waits for. */
+function tell(progress: TransitionProgress, labels: Readonly<Record<string, string>>, write: WriteLine = writeLine): void {
+  const [level, message] =
+    progress.status === 'under-way'
+      ? ['INFO', `waiting: ${progress.why}`]
+      : progress.status === 'failed'
+        ? ['ERROR', progress.why]
+        : progress.warning === undefined
+          ? ['INFO', `activated as attempt ${progress.attempt}`]
+          : ['ERROR', `the deployment was taken back, but the job does not run: ${progress.warning}`]
+  write(JSON.stringify({ level, ...labels, message }))
+}
+
 function answerOf(progress: TransitionProgress, job: string, revision: string): ActivationAnswer {
-  // For the function's log: nobody else sees what it waits for.
-  if (progress.status !== 'done' || progress.warning !== undefined) console.warn(JSON.stringify({ job, revision, activation: progress }))
   switch (progress.status) {
     case 'under-way':
       return { IsComplete: false }

@@ -3,6 +3,7 @@ import { planStageRestore } from '../runtime/checkpoint/stage-restore.js'
 import { MillraceError } from '../runtime/core/index.js'
 import { comparePlans, type PlanOfJob } from '../runtime/plan/index.js'
 import { type DeployedControl, deployedControl } from './deployed-control.js'
+import { logError, writeLine } from './function-log.js'
 import type { HandlerOptions } from './handler-options.js'
 import { readPlan, writePlan } from './recorded-plans.js'
 import { arrivalsBehind } from './source-arrivals.js'
@@ -47,7 +48,7 @@ export function revisionStepHandler(job: unknown, options: HandlerOptions = {}):
         deployed.metrics.flush()
       }
     } catch (thrown) {
-      console.error(thrown)
+      logError(thrown, { step: step.step }, options.log ?? writeLine)
       const error = MillraceError.from(thrown, 'AWS_CALL', { what: `the step "${step.step}" failed` })
       return { status: 'failed', why: error.message, again: error.retryable }
     }

@@ -1,8 +1,8 @@
 import type { Job } from 'millrace'
 import { type CheckpointStep, type CheckpointStepResult, checkpointHandler } from '../../functions/checkpoint-handler.js'
 import { type DeploymentPlan, deploymentPlan } from '../../functions/deployment-plan.js'
-import { firstActivationHandler } from '../../functions/first-activation.js'
 import type { HandlerOptions } from '../../functions/handler-options.js'
+import { type RevisionStepResult, revisionStepHandler } from '../../functions/revision-steps.js'
 import type { SendMessage } from '../../functions/sqs-sender.js'
 import type { SqsEventRecord } from '../../functions/stage-event.js'
 import { type StageHandler, stageHandler } from '../../functions/stage-handler.js'
@@ -114,8 +114,9 @@ export class Deployed {
     this.#instances = new Map()
   }
 
-  activate(): Promise<unknown> {
-    return firstActivationHandler(this.job, this.options())()
+  /** Begins with nothing. */
+  activate(): Promise<RevisionStepResult> {
+    return revisionStepHandler(this.job, this.options())({ step: 'activate', from: null, expected: 0, allowStateLoss: [] })
   }
 
   control(step: CheckpointStep): Promise<CheckpointStepResult> {

@@ -11,6 +11,7 @@ import {
 } from 'millrace'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { DeadLetterBlobs } from '../../functions/dead-letter-blobs.js'
+import { revisionStepHandler } from '../../functions/revision-steps.js'
 import { attemptOf } from '../../functions/stage-event.js'
 import { stageHandler } from '../../functions/stage-handler.js'
 import { MemoryBlobStore } from '../../runtime/backends/memory/index.js'
@@ -85,13 +86,14 @@ describe('the functions of a job', () => {
     expect(deployed.failures).not.toEqual([])
     expect(await deployed.control({ step: 'begin' })).toMatchObject({ status: 'refused' })
     expect(await deployed.control({ step: 'tick', subtasks: 'all' })).toEqual({ status: 'ticked', poked: 0 })
-    expect(await deployed.activate()).toEqual({ attempt: FIRST, phase: 'running' })
+    expect(await deployed.activate()).toEqual({ status: 'activated', attempt: FIRST })
     expect(deployed.messages.map(({ stage }) => stage).sort()).toEqual(['sum', 'sum', 'words', 'words'])
     for (const { stage, body } of deployed.messages) expect(JSON.parse(body).poke.stage).toBe(stage)
     await deployed.run(10)
     expect(most()).toEqual({ a: 1 })
-    expect(await deployed.activate()).toEqual({ attempt: FIRST, phase: 'running' })
-    expect(deployed.messages).toEqual([])
+    expect(await deployed.activate()).toEqual({ status: 'activated', attempt: FIRST })
+    await deployed.run(10)
+    expect(most()).toEqual({ a: 1 })
   })
 
   it('resume an activation that was cut off', async () => {
@@ -100,9 +102,9 @@ describe('the functions of a job', () => {
     aws.beforePutItem = () => {
       if (++puts === 3) throw new Error('cut off')
     }
-    await expect(deployed.activate()).rejects.toMatchObject({ code: 'AWS_CALL' })
+    expect(await deployed.activate()).toMatchObject({ status: 'failed', again: true, why: expect.stringContaining('AWS_CALL') })
     aws.produce(deployed.stream('words'), 0, ['a'])
-    expect(await deployed.activate()).toEqual({ attempt: FIRST, phase: 'running' })
+    expect(await deployed.activate()).toEqual({ status: 'activated', attempt: FIRST })
     await deployed.run(10)
     expect(most()).toEqual({ a: 1 })
   })
@@ -144,8 +146,8 @@ describe('the functions of a job', () => {
   it('refuse to begin without state what another revision has begun', async () => {
     const deployed = await Deployed.active(aws, counting)
     const options = { ...deployed.options(), variables: { ...deployed.variables(), MILLRACE_REVISION: '2' } }
-    const { firstActivationHandler } = await import('../../functions/first-activation.js')
-    await expect(firstActivationHandler(counting, options)()).rejects.toMatchObject({ code: 'ACTIVATION_REFUSED' })
+    const activated = await revisionStepHandler(counting, options)({ step: 'activate', from: null, expected: 0, allowStateLoss: [] })
+    expect(activated).toMatchObject({ status: 'failed', again: false, why: expect.stringContaining('ACTIVATION_REFUSED') })
   })
 
   it('go on with the shards that continue one, when it has been read', async () => {

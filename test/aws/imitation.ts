@@ -23,6 +23,7 @@ export interface ShardRecord {
   readonly sequence: bigint
   readonly partitionKey: string
   readonly data: Uint8Array
+  readonly arrivalMs: number
 }
 
 interface ImitatedShard {
@@ -46,6 +47,8 @@ export class AwsImitation {
   readonly #streams = new Map<string, (ImitatedShard | undefined)[]>()
   #sequence = FIRST_SEQUENCE
   pageSize = 3
+  /** Sees each call, and may throw. */
+  onCall: ((call: string, on: string) => void) | undefined
   /** What a read of a shard fails with. */
   failRead: ((on: string) => Error | undefined) | undefined
   /** Reads of a shard give nothing at first, though there may be more. */
@@ -73,6 +76,11 @@ export class AwsImitation {
     kinesis.on(ListShardsCommand).callsFake((input) => this.#listShards(input))
     kinesis.on(GetShardIteratorCommand).callsFake((input) => this.#getShardIterator(input))
     kinesis.on(GetRecordsCommand).callsFake((input) => this.#getRecords(input))
+  }
+
+  #called(call: string, on: string): void {
+    this.calls.push({ call, on })
+    this.onCall?.(call, on)
   }
 
   restore(): void {
@@ -116,7 +124,8 @@ export class AwsImitation {
 
   /** Puts records into a shard, as a producer would. */
   produce(stream: string, shard: number, texts: readonly string[]): void {
-    for (const text of texts) this.shard(stream, shard).push({ sequence: this.#sequence++, partitionKey: 'p', data: new TextEncoder().encode(text) })
+    for (const text of texts)
+      this.shard(stream, shard).push({ sequence: this.#sequence++, partitionKey: 'p', data: new TextEncoder().encode(text), arrivalMs: Date.now() })
   }
 
   count(call: string, on = ''): number {
@@ -145,7 +154,7 @@ export class AwsImitation {
   async #putItem({ Item, ConditionExpression, ExpressionAttributeNames, ExpressionAttributeValues }: any): Promise<object> {
     const [pk, sk] = [Item.pk.S as string, Item.sk.S as string]
     await this.beforePutItem?.(pk, sk)
-    this.calls.push({ call: 'PutItem', on: `${pk} ${sk}` })
+    this.#called('PutItem', `${pk} ${sk}`)
     const key = `${pk}\n${sk}`
     const present = this.items.get(key)
     const allowed =
@@ -162,7 +171,7 @@ export class AwsImitation {
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
   async #query(input: any): Promise<object> {
     const values = input.ExpressionAttributeValues
-    this.calls.push({ call: 'Query', on: values[':pk'].S })
+    this.#called('Query', values[':pk'].S)
     if (input.ConsistentRead !== true) throw new Error('a query that is not consistent')
     const all = [...this.items.values()]
       .filter(({ pk, sk }) => pk === values[':pk'].S && sk >= values[':first'].S && sk <= values[':last'].S)
@@ -184,7 +193,7 @@ export class AwsImitation {
 
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
   async #putObject({ Key, Body, IfNoneMatch }: any): Promise<object> {
-    this.calls.push({ call: 'PutObject', on: Key })
+    this.#called('PutObject', Key)
     if (IfNoneMatch !== '*') throw new Error('a put without its condition')
     if (this.objects.has(Key)) {
       throw Object.assign(new Error('At least one of the pre-conditions you specified did not hold'), {
@@ -198,7 +207,7 @@ export class AwsImitation {
 
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
   async #getObject({ Key }: any): Promise<object> {
-    this.calls.push({ call: 'GetObject', on: Key })
+    this.#called('GetObject', Key)
     const bytes = this.objects.get(Key)
     if (bytes === undefined) throw Object.assign(new Error('The specified key does not exist.'), { name: 'NoSuchKey' })
     return { Body: { transformToByteArray: async () => Uint8Array.from(bytes) } }
@@ -206,7 +215,7 @@ export class AwsImitation {
 
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
   async #deleteObject({ Key }: any): Promise<object> {
-    this.calls.push({ call: 'DeleteObject', on: Key })
+    this.#called('DeleteObject', Key)
     this.objects.delete(Key)
     return {}
   }
@@ -221,7 +230,7 @@ export class AwsImitation {
 
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
   async #putRecords({ StreamName, Records }: any): Promise<object> {
-    this.calls.push({ call: 'PutRecords', on: StreamName })
+    this.#called('PutRecords', StreamName)
     const shards = this.#streams.get(StreamName)
     if (shards === undefined) throw new Error(`no stream ${StreamName}`)
     const refused = this.refuseRecords?.(StreamName, Records.length) ?? []
@@ -231,7 +240,7 @@ export class AwsImitation {
         const slice = HASH_SPACE / BigInt(shards.length)
         const index = Math.min(Number(BigInt(ExplicitHashKey) / slice), shards.length - 1)
         const sequence = this.#sequence++
-        shards[index]?.records.push({ sequence, partitionKey: PartitionKey, data: Uint8Array.from(Data) })
+        shards[index]?.records.push({ sequence, partitionKey: PartitionKey, data: Uint8Array.from(Data), arrivalMs: Date.now() })
         return { SequenceNumber: String(sequence), ShardId: shardId(index) }
       },
     )
@@ -241,9 +250,9 @@ export class AwsImitation {
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
   async #putRecord({ StreamName, PartitionKey, Data }: any): Promise<object> {
     this.beforePutRecord?.()
-    this.calls.push({ call: 'PutRecord', on: `${StreamName} ${PartitionKey}` })
+    this.#called('PutRecord', `${StreamName} ${PartitionKey}`)
     const sequence = this.#sequence++
-    this.#shard(StreamName, 0).records.push({ sequence, partitionKey: PartitionKey, data: Uint8Array.from(Data) })
+    this.#shard(StreamName, 0).records.push({ sequence, partitionKey: PartitionKey, data: Uint8Array.from(Data), arrivalMs: Date.now() })
     return { SequenceNumber: String(sequence), ShardId: shardId(0) }
   }
 
@@ -252,7 +261,7 @@ export class AwsImitation {
     if ((StreamName === undefined) === (NextToken === undefined)) throw new Error('either the name of the stream or a token')
     const [name, from] =
       NextToken === undefined ? [StreamName as string, 0] : [String(NextToken).split('#')[0], Number(String(NextToken).split('#')[1])]
-    this.calls.push({ call: 'ListShards', on: name })
+    this.#called('ListShards', name)
     const shards = this.#streams.get(name)
     if (shards === undefined) throw Object.assign(new Error(`no stream ${name}`), { name: 'ResourceNotFoundException' })
     const all = shards.flatMap((shard, index) => (shard === undefined ? [] : [{ shard, index }]))
@@ -270,7 +279,7 @@ export class AwsImitation {
 
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
   async #getShardIterator({ StreamName, ShardId, ShardIteratorType, StartingSequenceNumber }: any): Promise<object> {
-    this.calls.push({ call: 'GetShardIterator', on: `${StreamName} ${ShardId}` })
+    this.#called('GetShardIterator', `${StreamName} ${ShardId}`)
     const { records } = this.#shard(StreamName, Number(ShardId.slice('shardId-'.length)))
     if (ShardIteratorType === 'TRIM_HORIZON') return { ShardIterator: JSON.stringify([StreamName, ShardId, 0]) }
     if (ShardIteratorType !== 'AFTER_SEQUENCE_NUMBER') throw new Error(`a shard iterator of type ${ShardIteratorType}`)
@@ -281,7 +290,7 @@ export class AwsImitation {
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
   async #getRecords({ ShardIterator, Limit }: any): Promise<object> {
     const [stream, id, from, again] = JSON.parse(ShardIterator) as [string, string, number, boolean?]
-    this.calls.push({ call: 'GetRecords', on: `${stream} ${id}` })
+    this.#called('GetRecords', `${stream} ${id}`)
     const failure = this.failRead?.(`${stream} ${id}`)
     if (failure !== undefined) throw failure
     const { records, closed } = this.#shard(stream, Number(id.slice('shardId-'.length)))
@@ -289,8 +298,9 @@ export class AwsImitation {
       return { Records: [], NextShardIterator: JSON.stringify([stream, id, from, true]), MillisBehindLatest: this.behindLatest }
     }
     const end = Math.min(records.length, from + Limit)
-    const Records = records.slice(from, end).map(({ sequence, data, partitionKey }) => ({
+    const Records = records.slice(from, end).map(({ sequence, data, partitionKey, arrivalMs }) => ({
       SequenceNumber: String(sequence),
+      ApproximateArrivalTimestamp: new Date(arrivalMs),
       Data: data,
       PartitionKey: partitionKey,
     }))

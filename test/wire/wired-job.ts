@@ -4,8 +4,8 @@ import type { Job } from 'millrace'
 import { type CheckpointStep, type CheckpointStepResult, checkpointHandler } from '../../functions/checkpoint-handler.js'
 import { deployedControl } from '../../functions/deployed-control.js'
 import { type DeploymentPlan, deploymentPlan } from '../../functions/deployment-plan.js'
-import { firstActivationHandler } from '../../functions/first-activation.js'
 import type { HandlerOptions } from '../../functions/handler-options.js'
+import { revisionStepHandler } from '../../functions/revision-steps.js'
 import type { InvocationContext, KinesisEvent, SqsEvent } from '../../functions/stage-event.js'
 import { type StageHandler, stageHandler } from '../../functions/stage-handler.js'
 import { type AwsClients, awsClients } from '../../runtime/backends/aws/index.js'
@@ -135,7 +135,9 @@ export class WiredJob {
   }
 
   async activate(): Promise<void> {
-    this.attempt = (await firstActivationHandler(this.job, this.#options())()).attempt
+    const activated = await revisionStepHandler(this.job, this.#options())({ step: 'activate', from: null, expected: 0, allowStateLoss: [] })
+    if (activated.status !== 'activated') throw new Error(JSON.stringify(activated))
+    this.attempt = activated.attempt
     for (const stage of this.#stages.values()) {
       stage.mapping = this.#map(stage.id, stage.stream)
       await stage.stream.pull()

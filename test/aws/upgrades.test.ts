@@ -1,0 +1,403 @@
+import { defineJob, kinesisSource, type Sink, utf8Line, WatermarkStrategy } from 'millrace'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { DeployedStack, type DeployOutcome, type StackRevision } from './deployed-stack.js'
+import { AwsImitation } from './imitation.js'
+
+interface Tally {
+  readonly key: string
+  readonly n: number
+}
+
+let aws: AwsImitation
+let stack: DeployedStack
+let delivered: Tally[]
+let produced: Record<string, number>
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['Date'], now: 1_800_000_000_000 })
+  start()
+})
+afterEach(() => {
+  stop()
+  vi.useRealTimers()
+})
+
+function start(): void {
+  aws = new AwsImitation()
+  stack = new DeployedStack(aws, 'count', 'words-stream', 2)
+  delivered = []
+  produced = {}
+}
+
+function stop(): void {
+  aws.restore()
+  stack.lambda.restore()
+}
+
+const sink: Sink<Tally, never> = {
+  name: 'delivered',
+  createWriter: () => ({ write: (tally) => void delivered.push(tally), prepareCommit: () => [], close: () => {} }),
+}
+
+let poisoned = false
+
+const nowhere: Sink<Tally, never> = {
+  name: 'nowhere',
+  createWriter: () => ({ write: () => {}, prepareCommit: () => [], close: () => {} }),
+}
+
+/** Counts words; with another operator behind it, when `marked`, and one with state, when `more`. */
+function counting(marked: boolean, more?: string, fails = () => false) {
+  return defineJob('count', (env) => {
+    const counted = env
+      .fromSource(kinesisSource({ stream: 'words', deserialize: utf8Line }), WatermarkStrategy.noWatermarks<string>())
+      .uid('words')
+      .map((key): Tally => ({ key, n: 1 }))
+      .keyBy(({ key }) => key)
+      .reduce((a, b) => ({ key: a.key, n: a.n + b.n }))
+      .uid('sum')
+      .filter(() => {
+        if (fails()) throw new Error('poison')
+        return true
+      })
+      .uid('checked')
+    const shown = marked ? counted.map((tally) => tally).uid('marked') : counted
+    if (more !== undefined) {
+      const keyed = counted.keyBy(({ key }) => key)
+      keyed
+        .reduce((a) => a)
+        .uid(more)
+        .sinkTo(nowhere)
+        .uid('nowhere')
+    }
+    shown.sinkTo(sink).uid('delivered')
+  })
+}
+
+const A: StackRevision = { revision: 'aaaa', job: counting(false), parallelism: 1 }
+const B: StackRevision = { revision: 'bbbb', job: counting(true), parallelism: 3 }
+
+function produce(): void {
+  const words = ['a', 'b', 'c', 'd']
+  for (const [shard, word] of [words[Math.floor(Date.now() / 1_000) % 4], 'e'].entries()) {
+    aws.produce('words-stream', shard, [word])
+    produced[word] = (produced[word] ?? 0) + 1
+  }
+}
+
+function total(): number {
+  return Object.values(produced).reduce((a, b) => a + b)
+}
+
+function most(): Record<string, number> {
+  const counts: Record<string, number> = {}
+  for (const { key, n } of delivered) counts[key] = Math.max(counts[key] ?? 0, n)
+  return counts
+}
+
+async function underLoad(): Promise<void> {
+  stack.meanwhile = produce
+  for (let i = 0; i < 5; i++) {
+    produce()
+    await stack.pump()
+  }
+}
+
+/** Calls for a question whose answer is known. */
+const ASKED_AGAIN = 5
+
+/** Every call in turn takes two minutes; each commit tries some. */
+const STRIDE = process.env.MILLRACE_EVERY_CALL === undefined ? 5 : 1
+
+/** What the control function asks of AWS, and whether it is answered. */
+class Calls {
+  made = 0
+  /** From which call on, counted from 1, and how many fail. */
+  failFrom = Number.POSITIVE_INFINITY
+  failures = 0
+  /** It was done all the same. */
+  afterwards = false
+
+  constructor() {
+    aws.onCall = () => this.#call(false)
+    aws.afterPutItem = () => this.#call(true)
+    stack.lambda.onCall = (_call, when) => this.#call(when === 'after')
+  }
+
+  #call(after: boolean): void {
+    if (!stack.controlled || after !== this.afterwards) return
+    this.made++
+    if (this.made < this.failFrom || this.made >= this.failFrom + this.failures) return
+    throw Object.assign(new Error('the service is not there'), { name: 'ServiceUnavailable' })
+  }
+}
+
+/** Deploys A, then B while it works; `calls` fail as they say during the second deployment. */
+async function upgrade(fail: Partial<Calls>): Promise<{ readonly outcome: DeployOutcome; readonly calls: Calls }> {
+  await stack.deploy(A)
+  await underLoad()
+  const calls = Object.assign(new Calls(), fail)
+  const outcome = await stack.deploy(B)
+  return { outcome, calls }
+}
+
+describe('a deployed job', () => {
+  it('begins, goes on as another revision with another parallelism, and back', async () => {
+    expect(await stack.deploy(A)).toEqual({ status: 'deployed' })
+    await underLoad()
+    expect(await stack.deploy(B)).toEqual({ status: 'deployed' })
+    await underLoad()
+    expect(await stack.deploy(A)).toEqual({ status: 'deployed' })
+    await underLoad()
+    await stack.rest()
+    expect(most()).toEqual(produced)
+    expect(delivered).toHaveLength(total())
+  })
+  it.each([false, true])('is upgraded though any call fails once, after it was done: %s', { timeout: 600_000 }, async (afterwards) => {
+    const { made } = (await upgrade({ afterwards })).calls
+    for (let failFrom = 1; failFrom <= made; failFrom += STRIDE) {
+      stop()
+      start()
+      const { outcome } = await upgrade({ afterwards, failFrom, failures: 1 })
+      expect(outcome, `call ${failFrom}`).toEqual({ status: 'deployed' })
+      await underLoad()
+      await stack.rest()
+      expect(most(), `call ${failFrom}`).toEqual(produced)
+    }
+  })
+  it('goes back to the revision before, from whatever call on nothing is answered', { timeout: 600_000 }, async () => {
+    const { made } = (await upgrade({})).calls
+    for (let failFrom = 1; failFrom <= made; failFrom += STRIDE) {
+      stop()
+      start()
+      stack.patience = 3
+      stack.rollingBack = () => {
+        stack.patience = 400
+        aws.onCall = undefined
+        stack.lambda.onCall = undefined
+      }
+      const { outcome } = await upgrade({ failFrom, failures: Number.POSITIVE_INFINITY })
+      // It had come to its end, and only the question that is asked once more was not answered.
+      if (outcome.status === 'deployed' && failFrom > made - 2 * ASKED_AGAIN) continue
+      expect(outcome, `call ${failFrom}`).toEqual({ status: 'rolled-back', why: 'Operation timed out' })
+      await underLoad()
+      if (failFrom % 3 === 1) expect(await stack.deploy(B), `call ${failFrom}`).toEqual({ status: 'deployed' })
+      await stack.rest()
+      expect(most(), `call ${failFrom}`).toEqual(produced)
+    }
+  })
+  it('is not touched by what is deployed again', async () => {
+    await stack.deploy(A)
+    await underLoad()
+    const before = aws.count('PutItem', '#job')
+    const calls = new Calls()
+    expect(await stack.deploy(A)).toEqual({ status: 'deployed' })
+    expect(aws.count('PutItem', '#job')).toBe(before)
+    // Each time it was asked: the lease, taken and given back, and what it reads.
+    expect(calls.made).toBe(2 * ASKED_AGAIN)
+  })
+
+  it('reads by other settings when only these have changed', async () => {
+    await stack.deploy(A)
+    await underLoad()
+    expect(await stack.deploy({ ...A, batchSize: 7 })).toEqual({ status: 'deployed' })
+    expect([...stack.lambda.mappings.values()]).toMatchObject([{ batchSize: 7, state: 'Enabled' }])
+    await underLoad()
+    await stack.rest()
+    expect(most()).toEqual(produced)
+    expect(delivered).toHaveLength(total())
+  })
+
+  it('goes back with what it has done meanwhile, when something else of the stack fails', async () => {
+    await stack.deploy(A)
+    await underLoad()
+    stack.restOfStack = () => {
+      stack.restOfStack = () => {}
+      throw new Error('no such topic')
+    }
+    expect(await stack.deploy(B)).toEqual({ status: 'rolled-back', why: 'no such topic' })
+    await underLoad()
+    await stack.rest()
+    expect(most()).toEqual(produced)
+    // Nothing was done twice: the newer revision stopped with a savepoint of its own.
+    expect(delivered).toHaveLength(total())
+  })
+
+  it('goes back to where it stood when what the newer revision knows has no place in it', async () => {
+    await stack.deploy(A)
+    await underLoad()
+    stack.restOfStack = () => {
+      stack.restOfStack = () => {}
+      throw new Error('no such topic')
+    }
+    expect(await stack.deploy({ ...B, job: counting(true, 'more') })).toEqual({ status: 'rolled-back', why: 'no such topic' })
+    await underLoad()
+    await stack.rest()
+    expect(most()).toEqual(produced)
+  })
+
+  it('refuses a revision that would lose state, before anything is stopped', async () => {
+    await stack.deploy({ ...A, job: counting(false, 'more') })
+    await underLoad()
+    const control = aws.count('PutItem', '#job')
+    const outcome = await stack.deploy(B)
+    expect(outcome).toMatchObject({ status: 'rolled-back' })
+    expect(outcome).toMatchObject({ why: expect.stringContaining("drop it on purpose with allowStateLoss: ['more']") })
+    expect(aws.count('PutItem', '#job')).toBe(control)
+    expect(await stack.deploy({ ...B, allowStateLoss: ['more'] })).toEqual({ status: 'deployed' })
+    await underLoad()
+    await stack.rest()
+    expect(most()).toEqual(produced)
+  })
+
+  it('goes on when it cannot be stopped, and the deployment fails with the reason', async () => {
+    await stack.deploy({ ...A, job: counting(false, undefined, () => poisoned) })
+    await underLoad()
+    poisoned = true
+    produce()
+    await stack.pump()
+    const outcome = await stack.deploy(B)
+    expect(outcome).toMatchObject({ status: 'rolled-back', why: expect.stringContaining('it was not complete after 600000 ms') })
+    poisoned = false
+    await underLoad()
+    await stack.rest()
+    expect(most()).toEqual(produced)
+    expect(await stack.deploy(B)).toEqual({ status: 'deployed' })
+    await stack.rest()
+    expect(most()).toEqual(produced)
+  })
+
+  it('leaves nothing that reads when the stack is deleted, and goes on from its last checkpoint when it comes back', async () => {
+    await stack.deploy(A)
+    await underLoad()
+    await stack.rest()
+    await stack.checkpoint()
+    await underLoad()
+    await stack.delete()
+    expect(stack.lambda.mappings.size + stack.lambda.aliases.size).toBe(0)
+    produce()
+    expect(await stack.deploy(B)).toEqual({ status: 'deployed' })
+    await underLoad()
+    await stack.rest()
+    expect(most()).toEqual(produced)
+  })
+
+  it('refuses to come back without a checkpoint, and says what there is to do', async () => {
+    await stack.deploy(A)
+    await underLoad()
+    await stack.delete()
+    expect(await stack.deploy(B)).toMatchObject({ status: 'rolled-back', why: expect.stringContaining('another table') })
+  })
+
+  it('answers an event again that it has answered, also while another is at work', async () => {
+    await stack.deploy(A)
+    await underLoad()
+    stack.repeats = 2
+    expect(await stack.deploy(B)).toEqual({ status: 'deployed' })
+    await underLoad()
+    await stack.rest()
+    expect(most()).toEqual(produced)
+    expect(delivered).toHaveLength(total())
+  })
+
+  it('begins at the end of the stream if it is to', async () => {
+    produce()
+    const before = { ...produced }
+    await stack.deploy({ ...A, start: 'LATEST' })
+    await underLoad()
+    await stack.deploy({ ...B, start: 'LATEST' })
+    await underLoad()
+    await stack.rest()
+    const since = Object.entries(produced).map(([word, n]) => [word, n - (before[word] ?? 0)] as const)
+    expect(most()).toEqual(Object.fromEntries(since.filter(([, n]) => n > 0)))
+  })
+  describe('restored from one of its checkpoints', () => {
+    async function restore(checkpointId: number, request = 'once'): Promise<{ readonly status: string; readonly why?: string }> {
+      for (;;) {
+        const answer = (await stack.control({ command: 'restore', checkpointId, request })) as { readonly status: string }
+        if (answer.status !== 'under-way') return answer
+        produce()
+        await stack.pump()
+      }
+    }
+
+    async function checkpointed(): Promise<number> {
+      await stack.deploy(A)
+      await underLoad()
+      await stack.rest()
+      const id = await stack.checkpoint()
+      // Behind the margin of times of arrival, so that the source's mapping does not just begin at the beginning.
+      for (let i = 0; i < 90; i++) {
+        produce()
+        await stack.pump()
+      }
+      return id
+    }
+
+    it('counts what came behind it again', async () => {
+      const id = await checkpointed()
+      const before = delivered.length
+      expect(await restore(id)).toMatchObject({ status: 'done' })
+      // The same wish again, when the answer was lost.
+      expect(await restore(id)).toMatchObject({ status: 'done' })
+      const [mapping] = stack.lambda.mappings.values()
+      expect(stack.lambda.mappings.size).toBe(1)
+      expect(mapping.start).toBeGreaterThan(0)
+      await stack.rest()
+      expect(most()).toEqual(produced)
+      expect(delivered.length - before).toBeGreaterThan(180)
+      await underLoad()
+      expect(await stack.deploy(B)).toEqual({ status: 'deployed' })
+      await stack.rest()
+      expect(most()).toEqual(produced)
+    })
+
+    it('goes on as it was when there is no such checkpoint', async () => {
+      await checkpointed()
+      expect(await restore(77)).toMatchObject({ status: 'failed', why: expect.stringContaining('CHECKPOINT_NOT_FOUND') })
+      await underLoad()
+      expect(await stack.deploy(B)).toEqual({ status: 'deployed' })
+      await stack.rest()
+      expect(most()).toEqual(produced)
+      expect(delivered).toHaveLength(total())
+    })
+
+    it('is deployed from there, when a deployment comes while it is being restored', async () => {
+      const id = await checkpointed()
+      const answer = await stack.control({ command: 'restore', checkpointId: id, request: 'left alone' })
+      expect(answer).toMatchObject({ status: 'under-way' })
+      expect(await stack.deploy(B)).toEqual({ status: 'deployed' })
+      expect(await restore(id, 'left alone')).toMatchObject({ status: 'done' })
+      await stack.rest()
+      expect(most()).toEqual(produced)
+    })
+
+    it('refuses while a deployment is under way', async () => {
+      const id = await checkpointed()
+      let answer: unknown
+      stack.meanwhile = () => {}
+      stack.asking = async () => {
+        answer ??= await stack.control({ command: 'restore', checkpointId: id, request: 'now' })
+      }
+      expect(await stack.deploy(B)).toEqual({ status: 'deployed' })
+      expect(answer).toEqual({ status: 'failed', why: 'revision "bbbb" is being deployed' })
+    })
+
+    it('whichever call fails once', { timeout: 600_000 }, async () => {
+      const calls = async (fail: Partial<Calls>) => {
+        const id = await checkpointed()
+        const made = Object.assign(new Calls(), fail)
+        expect(await restore(id)).toMatchObject({ status: 'done' })
+        await stack.rest()
+        expect(most(), `call ${fail.failFrom}`).toEqual(produced)
+        return made.made
+      }
+      const made = await calls({})
+      for (let failFrom = 1; failFrom <= made; failFrom += 2 * STRIDE + 1) {
+        stop()
+        start()
+        await calls({ failFrom, failures: 1, afterwards: failFrom % 2 === 0 })
+      }
+    })
+  })
+})
