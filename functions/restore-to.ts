@@ -16,14 +16,6 @@ export interface RestoreRequest {
  * has failed or was left alone is gone on with, or superseded by another; a deployment in progress has to come to its end first (`failed` says so, and nothing is changed).
  *
  * What the job wrote to sinks that deliver at each commit, behind the checkpoint, is written again.
- *
- * @example
- * const request = randomUUID()
- * let progress = await restoreTo(deployed, { checkpointId: 12, request })
- * while (progress.status === 'under-way') {
- *   await setTimeout(2_000)
- *   progress = await restoreTo(deployed, { checkpointId: 12, request })
- * }
  */
 export function restoreTo({ environment, ports }: DeployedControl, request: RestoreRequest): Promise<TransitionProgress> {
   return new Transitions(environment.job, { clock: ports.clock, log: ports.log, nonce: ports.nonce, lambda: lambdaApi() }).restore(request)

@@ -34,10 +34,6 @@ interface Placed {
  *
  * Types of keys and of state are not in a plan, so a change of these is found only where it shows in the kind of the operator, and else when
  * the state is read.
- *
- * @example
- * const { incompatibilities } = comparePlans(active, next, { allowStateLoss: ['old-count'] })
- * for (const { uid, reason, remedy } of incompatibilities) console.error(`${uid}: ${reason}. ${remedy}`)
  */
 export function comparePlans(before: PlanOfJob, after: PlanOfJob, options: { readonly allowStateLoss?: readonly string[] } = {}): PlanComparison {
   const allowed = new Set(options.allowStateLoss ?? [])
