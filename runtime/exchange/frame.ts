@@ -1,7 +1,7 @@
 import { crc32, MillraceError } from '../core/index.js'
 import type { Compression, Successor } from '../ports/index.js'
 import { createPacker, structuralFault } from '../state/structural.js'
-import { type PackedColumns, packColumns, unpackColumns } from './packed-columns.js'
+import { isDense, type PackedColumns, packColumns, unpackColumns } from './packed-columns.js'
 import { packNumbers, unpackNumbers } from './packed-numbers.js'
 import { RecordBatch } from './record-batch.js'
 
@@ -36,7 +36,7 @@ export interface Frame {
 }
 
 const MAGIC = 0x4d5246 // MRF
-const VERSION = 2
+const VERSION = 3
 const HEAD_BYTES = 5
 const CRC_BYTES = 4
 
@@ -55,9 +55,12 @@ const LARGEST_BODY = 16 * 1024 * 1024
 
 const packer = createPacker()
 
-/** Records by columns ('c') or, of no single shape, as they are ('r'), with their timestamps. */
+/**
+ * Records by columns ('c') or, of no single shape, as they are ('r'), with their timestamps. Timestamps that stand among the columns, as they often
+ * do, are named by the column's number.
+ */
 type PackedElement =
-  | readonly ['c', size: number, timestamps: Uint8Array, ...PackedColumns]
+  | readonly ['c', size: number, timestamps: Uint8Array | number, ...PackedColumns]
   | readonly ['r', unknown[], Uint8Array]
   | readonly ['w', number]
   | readonly ['s', boolean]
@@ -80,8 +83,9 @@ type Body = readonly [
  * Throws RECORD_UNSERIALISABLE.
  */
 export function encodeFrame(frame: Frame, compression?: Compression): Uint8Array {
-  const body = packed(bodyOf(frame))
-  const deflated = compression === undefined ? undefined : deflate(body, compression)
+  const fields = bodyOf(frame)
+  const body = packed(fields)
+  const deflated = compression === undefined || isDenseBody(fields) ? undefined : deflate(body, compression)
   const flags = (frame.stop ? STOP : 0) | (frame.idle ? IDLE : 0) | (frame.end === null ? 0 : END) | (deflated === undefined ? 0 : DEFLATED)
   return framed(flags, deflated ?? body)
 }
@@ -91,6 +95,10 @@ function bodyOf({ attempt, edge, from, to, seq, epoch, watermark, elements, end 
   const successors = (end?.successors ?? []).map(({ splitId, parents }) => [splitId, parents] as const)
   if (successors.length > 0) return [...head, elements.map(packElement), successors]
   return elements.length > 0 ? [...head, elements.map(packElement)] : head
+}
+
+function isDenseBody([, , , , , , , elements = [], successors]: Body): boolean {
+  return successors === undefined && elements.every((element) => element[0] !== 'r' && (element[0] !== 'c' || isDense([element[3], element[4]])))
 }
 
 /** undefined when it is not worth it. */
@@ -114,15 +122,25 @@ function framed(flags: number, body: Uint8Array): Uint8Array {
 function packElement(element: FrameElement): PackedElement {
   if (!(element instanceof RecordBatch)) return element.kind === 'watermark' ? ['w', element.watermark] : ['s', element.idle]
   const { size } = element
-  const timestamps = packNumbers(element.timestamps, size)
   const columns = packColumns(element.values, size)
-  if (columns !== undefined) return ['c', size, timestamps, ...columns]
+  if (columns !== undefined) return ['c', size, columnOfTimestamps(element, columns[0]) ?? packNumbers(element.timestamps, size), ...columns]
   const values = element.values.slice(0, size)
   for (const value of values) {
     const fault = structuralFault(value, 'the record')
     if (fault !== undefined) throw unserialisable(fault)
   }
-  return ['r', values, timestamps]
+  return ['r', values, packNumbers(element.timestamps, size)]
+}
+
+/** The number of the field that holds each record's timestamp. */
+function columnOfTimestamps({ values, timestamps, size }: RecordBatch, fields: readonly string[] | null): number | undefined {
+  if (fields === null) return undefined
+  const column = fields.findIndex((field) => (values[0] as Record<string, unknown>)[field] === timestamps[0])
+  if (column < 0) return undefined
+  const field = fields[column]
+  // Zero has a sign that this comparison does not see.
+  for (let i = 0; i < size; i++) if ((values[i] as Record<string, unknown>)[field] !== timestamps[i] || timestamps[i] === 0) return undefined
+  return column
 }
 
 function packed(body: readonly unknown[]): Uint8Array {
@@ -180,7 +198,13 @@ function unpackElement(element: PackedElement): FrameElement {
       return { kind: 'status', idle: element[1] }
     case 'c': {
       const [, size, timestamps, ...columns] = element
-      return RecordBatch.of(unpackColumns(columns, size), unpackNumbers(timestamps, size))
+      const values = unpackColumns(columns, size)
+      if (typeof timestamps !== 'number') return RecordBatch.of(values, unpackNumbers(timestamps, size))
+      const field = (columns[0] as readonly string[])[timestamps]
+      return RecordBatch.of(
+        values,
+        values.map((value) => (value as Record<string, number>)[field]),
+      )
     }
     case 'r':
       return RecordBatch.of(element[1], unpackNumbers(element[2], element[1].length))

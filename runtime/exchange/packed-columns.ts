@@ -1,8 +1,15 @@
 import { type Column, fromColumns, toColumns } from './columns.js'
 import { packNumbers, unpackNumbers } from './packed-numbers.js'
 
-/** Numbers; strings; short strings as one text with their lengths, or with the length that all have. */
-type PackedColumn = Uint8Array | readonly string[] | readonly [text: string, lengths: Uint8Array | number]
+/**
+ * Numbers; strings; short strings as one text with their lengths, or with the length that all have; names that are numbered, as their numbers
+ * behind what they begin with.
+ */
+type PackedColumn =
+  | Uint8Array
+  | readonly string[]
+  | readonly [text: string, lengths: Uint8Array | number]
+  | readonly [prefix: string, digits: number, numbers: Uint8Array]
 
 /** Records of one shape by columns, for the wire; `fields` is null for records that are themselves numbers or strings. */
 export type PackedColumns = readonly [fields: readonly string[] | null, columns: readonly PackedColumn[]]
@@ -18,10 +25,16 @@ export function unpackColumns([fields, columns]: PackedColumns, size: number): u
   return fromColumns({ fields, columns: columns.map((column) => unpackColumn(column, size)), bytes: 0 }, size)
 }
 
+/** Whether there is next to nothing in them that deflating would save. */
+export function isDense([, columns]: PackedColumns): boolean {
+  return columns.every((column) => column instanceof Uint8Array || (column.length === 3 && column[2] instanceof Uint8Array))
+}
+
 function packColumn(column: Column, size: number): PackedColumn {
   if ('text' in column) {
     const { text, lengths } = column
-    return [text, lengths.every((length) => length === lengths[0]) ? lengths[0] : lengths]
+    if (!lengths.every((length) => length === lengths[0])) return [text, lengths]
+    return packNumbered(text, lengths[0], size) ?? [text, lengths[0]]
   }
   if (Array.isArray(column) && typeof column[0] === 'string') return packFew(column as string[])
   return packNumbers(column as ArrayLike<number>, size)
@@ -32,7 +45,41 @@ function packFew(strings: readonly string[]): PackedColumn {
   const { length } = strings[0]
   // An empty one would be taken for no text at all.
   if (length === 0 || length > SHORT || strings.some((string) => string.length !== length)) return [...strings]
-  return [strings.join(''), length]
+  const text = strings.join('')
+  return packNumbered(text, length, strings.length) ?? [text, length]
+}
+
+const ZERO = 48
+const NINE = 57
+/** Of more digits not every number is exact. */
+const MOST_DIGITS = 15
+
+/** Strings of one length that are all the same text and a number, with zeros before it: `user-000017`. Undefined when they are not. */
+function packNumbered(text: string, length: number, size: number): PackedColumn | undefined {
+  if (length === 0) return undefined
+  let prefix = length
+  while (prefix > 0 && length - prefix < MOST_DIGITS && isDigit(text.charCodeAt(prefix - 1))) prefix--
+  if (prefix === length) return undefined
+  const numbers = new Float64Array(size)
+  for (let row = 0, at = 0; row < size; row++) {
+    for (let i = 0; i < prefix; i++, at++) if (text.charCodeAt(at) !== text.charCodeAt(i)) return undefined
+    let number = 0
+    for (let i = prefix; i < length; i++, at++) {
+      const code = text.charCodeAt(at)
+      if (!isDigit(code)) return undefined
+      number = 10 * number + code - ZERO
+    }
+    numbers[row] = number
+  }
+  return [text.slice(0, prefix), length - prefix, packNumbers(numbers, size)]
+}
+
+function isDigit(code: number): boolean {
+  return code >= ZERO && code <= NINE
+}
+
+function unpackNumbered(prefix: string, digits: number, numbers: readonly number[]): string[] {
+  return numbers.map((number) => prefix + String(number).padStart(digits, '0'))
 }
 
 /** As columns.ts has it: a substring up to this length is a copy. */
@@ -40,6 +87,10 @@ const SHORT = 12
 
 function unpackColumn(column: PackedColumn, size: number): Column {
   if (column instanceof Uint8Array) return unpackNumbers(column, size)
+  if (column.length === 3 && column[2] instanceof Uint8Array) {
+    const [prefix, digits, numbers] = column as readonly [string, number, Uint8Array]
+    return unpackNumbered(prefix, digits, unpackNumbers(numbers, size))
+  }
   const [text, lengths] = column
   if (column.length !== 2 || typeof lengths === 'string') return [...(column as readonly string[])]
   return { text: text as string, lengths: typeof lengths === 'number' ? new Uint8Array(size).fill(lengths) : (lengths as Uint8Array) }

@@ -1,5 +1,7 @@
 import type { StageAck } from '../checkpoint/stage-ack.js'
 import { MillraceError, type SinkMarker } from '../core/index.js'
+import { type PackedColumns, packColumns, unpackColumns } from '../exchange/packed-columns.js'
+import { packNumbers, unpackNumbers } from '../exchange/packed-numbers.js'
 import type { SinkBatch } from '../operators/sink-batch.js'
 import type { Channel, ChannelEntry } from '../ports/index.js'
 import { pack, structuralFault, unpack } from '../state/index.js'
@@ -50,7 +52,7 @@ export function encodeOutbox(outbox: Outbox): Uint8Array {
   const { frames, sinks, letters, wakeAt, ack } = outbox
   const packed: PackedOutbox = [
     frames.map(({ stage, to, bytes }) => [stage, to, bytes]),
-    sinks.map(({ uid, marker, batch }) => [uid, marker.writer, marker.attempt, marker.version, batch.values, batch.timestamps, batch.watermarks]),
+    sinks.map(({ uid, marker, batch }) => [uid, marker.writer, marker.attempt, marker.version, ...packedBatch(batch)]),
     letters,
     wakeAt,
     ack,
@@ -61,7 +63,7 @@ export function encodeOutbox(outbox: Outbox): Uint8Array {
 /** By position: names would be most of the bytes of a small outbox. */
 type PackedOutbox = readonly [
   frames: readonly (readonly [stage: string, to: number, bytes: Uint8Array])[],
-  sinks: readonly (readonly [string, string, number, number, readonly unknown[], readonly number[], readonly number[]])[],
+  sinks: readonly (readonly [uid: string, writer: string, attempt: number, version: number, ...PackedBatch])[],
   letters: readonly DeadLetter[],
   wakeAt: number | null,
   ack: StageAck | null,
@@ -71,14 +73,31 @@ export function decodeOutbox(bytes: Uint8Array): Outbox {
   const [frames, sinks, letters, wakeAt, ack] = unpack(bytes) as PackedOutbox
   return {
     frames: frames.map(([stage, to, frame]) => ({ stage, to, bytes: frame })),
-    sinks: sinks.map(([uid, writer, attempt, version, values, timestamps, watermarks]) => ({
-      uid,
-      marker: { writer, attempt, version },
-      batch: { values, timestamps, watermarks },
-    })),
+    sinks: sinks.map(([uid, writer, attempt, version, ...batch]) => ({ uid, marker: { writer, attempt, version }, batch: unpackedBatch(batch) })),
     letters,
     wakeAt,
     ack,
+  }
+}
+
+/** Records by columns where they have one shape, else as they are. */
+type PackedBatch = readonly [
+  values: PackedColumns | { readonly rows: readonly unknown[] },
+  timestamps: Uint8Array,
+  watermarks: Uint8Array,
+  size: number,
+]
+
+function packedBatch({ values, timestamps, watermarks }: SinkBatch): PackedBatch {
+  const size = values.length
+  return [packColumns(values, size) ?? { rows: values }, packNumbers(timestamps, size), packNumbers(watermarks, size), size]
+}
+
+function unpackedBatch([values, timestamps, watermarks, size]: PackedBatch): SinkBatch {
+  return {
+    values: 'rows' in values ? values.rows : unpackColumns(values, size),
+    timestamps: unpackNumbers(timestamps, size),
+    watermarks: unpackNumbers(watermarks, size),
   }
 }
 

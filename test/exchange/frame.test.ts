@@ -99,6 +99,32 @@ describe('frame', () => {
     )
   })
 
+  it('holds timestamps once that stand in the records too, whatever they are', () => {
+    for (const at of [(n: number) => 1_700_000_000_000 + n, (n: number) => (n === 3 ? 0 : n), () => 0, (n: number) => (n === 0 ? -0 : n)]) {
+      const values = Array.from({ length: 50 }, (_, n) => ({ n, at: at(n) }))
+      const frame: Frame = {
+        ...EMPTY,
+        elements: [
+          RecordBatch.of(
+            values,
+            values.map((value) => value.at),
+          ),
+        ],
+      }
+      expect(decodeFrame(encodeFrame(frame), 'here')).toEqual(frame)
+    }
+    const events = Array.from({ length: 1_000 }, (_, n) => ({
+      user: `user-${String((n * 7_919) % 10_000).padStart(6, '0')}`,
+      at: 1_700_000_000_000 + n,
+    }))
+    const batch = RecordBatch.of(
+      events,
+      events.map(({ at }) => at),
+    )
+    // Fourteen bits of the user, none of the times, which rise by one.
+    expect(encodeFrame({ ...EMPTY, elements: [batch] }).length).toBeLessThan((14 * 1_000) / 8 + 100)
+  })
+
   it('is compressed when that saves something', () => {
     const frame: Frame = { ...EMPTY, elements: [lines(100)] }
     const plain = encodeFrame(frame)

@@ -28,9 +28,16 @@ describe('packed numbers', () => {
 
   it('are few bytes where they are like their neighbours', () => {
     const times = Array.from({ length: 1_000 }, (_, i) => 1_700_000_000_000 + 3 * i)
-    expect(packNumbers(times, 1_000).length).toBeLessThan(1_010)
+    expect(packNumbers(times, 1_000).length).toBeLessThan(20)
+    const jittered = times.map((time, i) => time + ((i * 7_919) % 200))
+    expect(packNumbers(jittered, 1_000).length).toBeLessThan((9 * 1_000) / 8 + 20)
     const cents = times.map((_, i) => ((i * 7_919) % 10_000) / 100)
-    expect(packNumbers(cents, 1_000).length).toBeLessThan(2_100)
+    expect(packNumbers(cents, 1_000).length).toBeLessThan((14 * 1_000) / 8 + 12)
+    // Sums of cents, some of which are no cents: each of those costs twelve bytes, and not all of them eight.
+    const sums = cents.map((n, i) => (i % 20 === 3 ? n + 0.1 + 0.2 : n))
+    expect(sums.filter((n) => Math.round(n * 100) / 100 !== n).length).toBeGreaterThan(10)
+    expect(packNumbers(sums, 1_000).length).toBeLessThan(2_800)
+    expect(unpackNumbers(packNumbers(sums, 1_000), 1_000)).toEqual(sums)
     expect(packNumbers([Math.PI], 1).length).toBe(9)
   })
 
@@ -66,9 +73,22 @@ describe('packed columns', () => {
       ['a'],
       Array.from({ length: 40 }, () => ''),
       Array.from({ length: 40 }, (_, i) => `user-${100 + i}`),
+      Array.from({ length: 40 }, (_, i) => `order-of-a-long-name-${String(7_919 * i).padStart(12, '0')}`),
+      Array.from({ length: 40 }, (_, i) => String(10 ** 19 + 10 ** 17 * i)),
+      ['user-01', 'user-1a'],
+      ['user-01', 'uses-02'],
+      ['01', '99', '10'],
     ]) {
       expect(unpackColumns(packColumns(values, values.length) as never, values.length)).toEqual(values)
     }
+  })
+
+  it('take numbered names as numbers', () => {
+    const names = Array.from({ length: 1_000 }, (_, i) => ({ user: `user-${String((7_919 * i) % 10_000).padStart(6, '0')}` }))
+    const [, columns] = packColumns(names, 1_000) as NonNullable<ReturnType<typeof packColumns>>
+    expect(columns[0]).toMatchObject(['user-', 6, expect.any(Uint8Array)])
+    expect((columns[0][2] as Uint8Array).length).toBeLessThan((14 * 1_000) / 8 + 20)
+    expect(unpackColumns([['user'], columns], 1_000)).toEqual(names)
   })
 
   it('are none for records of another shape', () => {
