@@ -4,6 +4,7 @@ import { deadLetterList, deadLetterReplay, deadLetterShow, type LettersFlags, ty
 import type { WaitFlags } from './deployed-checkpoints.js'
 import { restoreCommand, startCommand } from './deployed-restore.js'
 import type { DeployedFlags } from './deployed-target.js'
+import { initCommand } from './init-command.js'
 import { checkpoints, type StopFlags, savepoint, status, stop } from './job-commands.js'
 import { binding, integer, restartStrategy } from './option-parsers.js'
 import { type PlanFlags, planCommand } from './plan-command.js'
@@ -16,6 +17,7 @@ import { type WhyFlags, whyNotFiredCommand } from './why-not-fired.js'
 
 /** What the command line does; tests put their own in place of the work. */
 export interface Commands {
+  init(folder: string): Promise<void>
   run(path: string, parameters: readonly string[], flags: RunFlags): Promise<number>
   plan(path: string, parameters: readonly string[], flags: PlanFlags): Promise<void>
   checkpoints(folder: string | undefined, flags: JobFlags): Promise<void>
@@ -39,6 +41,7 @@ export interface Commands {
 type JobFlags = DeployedFlags & { readonly json?: boolean }
 
 export const COMMANDS: Commands = {
+  init: initCommand,
   run: runCommand,
   plan: planCommand,
   checkpoints,
@@ -67,6 +70,11 @@ export function buildProgram(commands: Commands, version: string, onExitCode: (c
     .showHelpAfterError('(millrace --help, or millrace COMMAND --help, shows the usage)')
     .exitOverride()
 
+  program
+    .command('init')
+    .description('write a new project: a job with a test and a sample of input, and an app that deploys it')
+    .argument('[folder]', 'a new folder, whose name becomes that of the job', '.')
+    .action((folder: string) => commands.init(folder))
   addRun(program, commands, onExitCode)
   program
     .command('plan')

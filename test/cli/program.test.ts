@@ -14,6 +14,7 @@ async function parse(...words: string[]): Promise<{ calls: unknown[][]; exitCode
       return result
     }
   const commands: Commands = {
+    init: record('init', undefined),
     run: record('run', 130),
     plan: record('plan', undefined),
     checkpoints: record('checkpoints', undefined),
