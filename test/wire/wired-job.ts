@@ -8,11 +8,11 @@ import type { HandlerOptions } from '../../functions/handler-options.js'
 import { revisionStepHandler } from '../../functions/revision-steps.js'
 import type { InvocationContext, KinesisEvent, SqsEvent } from '../../functions/stage-event.js'
 import { type StageHandler, stageHandler } from '../../functions/stage-handler.js'
+import { KinesisReader } from '../../local-aws/kinesis-reader.js'
 import { type AwsClients, awsClients } from '../../runtime/backends/aws/index.js'
 import { hasSource } from '../../runtime/task/stage-names.js'
 import { EventSourceMapping, type MappedBatch, mappedStream } from '../../runtime/testing/event-source-mapping.js'
 import { shardsOf } from './kinesis-shards.js'
-import { PolledStream } from './polled-stream.js'
 import { createQueue, receive, remove } from './sqs.js'
 import { createBucket, createStream, createTable, servers, streamActive } from './wire.js'
 
@@ -22,7 +22,7 @@ const LONGEST_REQUEST = 500
 interface Stage {
   readonly id: string
   readonly isSource: boolean
-  readonly stream: PolledStream
+  readonly stream: KinesisReader
   readonly queue: string
   mapping: EventSourceMapping
   /** Instances of its function that do nothing just now. An invocation takes one of them, or makes another. */
@@ -55,7 +55,7 @@ export class WiredJob {
     const plan = deploymentPlan(job, { parameters, parallelism })
     const wired = new WiredJob(job, parameters, parallelism, plan, clients, await createTable(clients.dynamo), await createBucket(clients.s3))
     for (const vertex of plan.graph.vertices) {
-      const stream = new PolledStream(clients.kinesis, await createStream(clients.kinesis, vertex.parallelism))
+      const stream = new KinesisReader(clients.kinesis, await createStream(clients.kinesis, vertex.parallelism))
       wired.#add(vertex.id, { isSource: hasSource(vertex), stream, queue: await createQueue(30) })
     }
     return wired
@@ -66,7 +66,7 @@ export class WiredJob {
   }
 
   /** A mapping from the oldest record on. A source's goes through the alias of the attempt that it was made for. */
-  #map(id: string, stream: PolledStream): EventSourceMapping {
+  #map(id: string, stream: KinesisReader): EventSourceMapping {
     const { attempt } = this
     const world = { now: () => Date.now(), random: () => Math.random(), sleep: async (ms: number) => void (await pause(ms)) }
     const take = (batch: MappedBatch) => this.#takeBatch(id, batch, attempt)

@@ -5,6 +5,7 @@ Changed in it, because they are not as on AWS (docs/local-aws.md says how this s
 - it does not poll Kinesis for event source mappings: local-aws/ does
 - it waits 2 ms, not 50, for what a silent function may have printed
 - a mapping keeps the timestamp that it was made with
+- a template may have alarms over expressions, which then never go off
 """
 
 import json
@@ -40,6 +41,18 @@ def keep_timestamps_of_mappings(lambda_svc):
     lambda_svc._create_esm = create_with_timestamp
 
 
+def accept_alarms_over_expressions(provisioners):
+    record = provisioners._cw_metric_alarm_record
+
+    def record_without_expressions(name, props):
+        if props.get("Metrics"):
+            props = {**props, "MetricName": "Expression", "Namespace": "Expressions"}
+            del props["Metrics"]
+        return record(name, props)
+
+    provisioners._cw_metric_alarm_record = record_without_expressions
+
+
 if __name__ == "__main__":
     if "--detached" not in sys.argv:
         threading.Thread(target=end_with_standard_input, daemon=True).start()
@@ -47,10 +60,12 @@ if __name__ == "__main__":
 
     from ministack.core import lambda_runtime
     from ministack.services import lambda_svc
+    from ministack.services.cloudformation import provisioners
 
     leave_kinesis_to_us(lambda_svc)
     wait_less_for_output(lambda_runtime)
     keep_timestamps_of_mappings(lambda_svc)
+    accept_alarms_over_expressions(provisioners)
 
     from ministack.app import main
 
