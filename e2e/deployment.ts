@@ -11,7 +11,7 @@ import { LAST_WORD, LAST_WORD_MS, windowText } from './access-log.js'
 import type { DeployedExample } from './app.js'
 import type { Cloud } from './cloud.js'
 
-const ARRIVAL_MS = 3 * 60_000
+const ARRIVAL_MS = 5 * 60_000
 const LONGEST_REQUEST = 500
 const PORTION_MS = 500
 
