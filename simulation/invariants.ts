@@ -1,11 +1,12 @@
 import type { JobRecord } from '../runtime/checkpoint/job-record.js'
-import type { StageAck } from '../runtime/checkpoint/stage-ack.js'
 import type { SinkMarker } from '../runtime/core/index.js'
 import { decodeFrame, type Frame } from '../runtime/exchange/frame.js'
 import type { Compression, LogItem } from '../runtime/ports/index.js'
 import { unpack } from '../runtime/state/index.js'
+import { type BaseState, decodeBase } from '../runtime/task/base-state.js'
 import { type CommitRecord, decodeCommit, type Part } from '../runtime/task/commit-record.js'
 import { decodeOutbox, type Outbox } from '../runtime/task/outbox.js'
+import type { AckHead } from '../runtime/task/stage-acks.js'
 import { namesIn } from './folder.js'
 import { hashBytes } from './trace.js'
 
@@ -58,6 +59,8 @@ interface LogFacts {
   attempt: number
   epoch: number
   record: CommitRecord | undefined
+  /** The state that the head's base says. */
+  base: BaseState | undefined
   /** Of the head's outbox, what has not arrived. */
   readonly missing: Set<string>
   /** seq of the next frame by channel. */
@@ -118,11 +121,11 @@ export class JobObserver {
   appended(log: string, item: LogItem, won: boolean): void {
     const rest = log.slice(this.job.length + 1).split('/')
     if (rest[1]?.startsWith('#') === true) {
-      const [part] = unpack(item.payload) as [Part]
+      const [part, state] = unpack(item.payload) as [Part, Part | null]
       const bytes = part instanceof Uint8Array ? part : this.blob(part.name)
       if (bytes === undefined) return
-      const ack = unpack(bytes) as StageAck
-      if (won) this.#acknowledged(log, [part, ack])
+      const ack = unpack(bytes) as AckHead
+      if (won) this.#acknowledged(log, [part, state, this.#baseOf(state)])
       this.#arrived(`${this.job}/${rest[0]}/${ack.stage}/${ack.subtask}`, ackId(ack))
     } else if (won && !(rest[0] as string).startsWith('#')) this.#committedVersion(log, item)
   }
@@ -137,7 +140,7 @@ export class JobObserver {
     const { record, job } = this
     if (record === undefined) return []
     const { revision, attempt, pending } = record
-    const bases = [...this.logs].filter(([log]) => log.startsWith(`${job}/${revision}/`)).map(([, facts]) => facts.record?.base)
+    const bases = [...this.logs].filter(([log]) => log.startsWith(`${job}/${revision}/`)).map(([, facts]) => facts.base)
     const acks = pending === null ? undefined : this.#said.get(`${job}/${revision}/#acks/${attempt}/${pending.id}`)
     return [bases, acks, this.#said.get(`${job}/${revision}/#ended/${attempt}`)]
   }
@@ -151,6 +154,7 @@ export class JobObserver {
         attempt: 0,
         epoch: 0,
         record: undefined,
+        base: undefined,
         missing: new Set(),
         nextSeq: new Map(),
         watermarks: new Map(),
@@ -187,7 +191,10 @@ export class JobObserver {
       )
     }
     if (!anew) this.#begunChannels(log, facts, record)
-    if (record.base.version === version) this.refers(`${log}, version ${version},`, record.base)
+    if (record.base.version === version) {
+      facts.base = this.#baseOf(record.base.state)
+      this.refers(`${log}, version ${version},`, facts.base)
+    }
     const epochBefore = facts.epoch
     if (outbox?.ack != null && !outbox.ack.ended) facts.changedAtMs = Number.POSITIVE_INFINITY
     else if (isChange(record, facts.record, outbox)) facts.changedAtMs = Math.min(facts.changedAtMs, this.now())
@@ -292,6 +299,11 @@ export class JobObserver {
     }
   }
 
+  #baseOf(state: Part | null): BaseState | undefined {
+    const bytes = state === null ? undefined : this.#bytes(state)
+    return bytes && decodeBase(bytes)
+  }
+
   #bytes(part: Part): Uint8Array | undefined {
     if (part instanceof Uint8Array) return part
     const bytes = this.blob(part.name)
@@ -350,7 +362,7 @@ export function markerId({ writer, attempt, version }: SinkMarker): string {
   return `${writer}@${attempt}.${version}`
 }
 
-function ackId({ stage, subtask, checkpointId, ended }: StageAck): string {
+function ackId({ stage, subtask, checkpointId, ended }: AckHead): string {
   return `ack of ${stage}/${subtask} ${ended ? 'ended' : checkpointId}`
 }
 

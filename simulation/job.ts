@@ -2,12 +2,17 @@ import { CommandLineParameters } from '../runtime/api/job-parameters.js'
 import { MemorySourceStreams } from '../runtime/backends/memory/index.js'
 import { manifestName } from '../runtime/checkpoint/checkpoint-names.js'
 import { decodeJobRecord, type JobRecord, type ManifestRef } from '../runtime/checkpoint/job-record.js'
+import { restricted } from '../runtime/checkpoint/keyed-restore.js'
+import type { SegmentRef } from '../runtime/checkpoint/manifest.js'
 import { decodeManifest } from '../runtime/checkpoint/manifest-codec.js'
 import type { SourcePosition } from '../runtime/checkpoint/stage-ack.js'
 import { MillraceError, type SinkMarker } from '../runtime/core/index.js'
 import { type CompiledJob, type JobGraph, vertexOf } from '../runtime/plan/index.js'
 import type { Channel, ControlItem, PokeTarget } from '../runtime/ports/index.js'
+import { type DecodedSegment, decodeSegment } from '../runtime/state/index.js'
+import { type BaseState, decodeBase, EMPTY_BASE } from '../runtime/task/base-state.js'
 import { type CleanedUp, cleanUp } from '../runtime/task/clean-up.js'
+import type { CommitRecord } from '../runtime/task/commit-record.js'
 import { JobControl } from '../runtime/task/job-control.js'
 import { fenceSinks } from '../runtime/task/sink-fence.js'
 import { type Deployment, hasSource, jobLogName, subtaskLogName } from '../runtime/task/stage-names.js'
@@ -491,9 +496,9 @@ export class Job {
     for (const [log, { version, states }] of cold) {
       const { record, version: newest } = this.observer.logs.get(log) ?? {}
       if (record === undefined || newest !== version + 1 || record.base.version !== newest || record.kind === 'RESET') continue
-      for (const uid of new Set([...states.keys(), ...Object.keys(record.base.keyed)])) {
-        const segments = record.base.keyed[uid]?.flatMap((share) => share.segments) ?? []
-        const warm = rowsOf(segments.map(({ name }) => this.checkpoints.look(name) as Uint8Array))
+      const { keyed } = this.#baseOf(record)
+      for (const uid of new Set([...states.keys(), ...keyed.keys()])) {
+        const warm = rowsOf((keyed.get(uid) ?? []).map((ref) => this.#segment(ref)))
         this.world.checks.hold(
           '10',
           warm === (states.get(uid) ?? ''),
@@ -501,6 +506,15 @@ export class Job {
         )
       }
     }
+  }
+
+  #baseOf({ base: { state } }: CommitRecord): BaseState {
+    if (state === null) return EMPTY_BASE
+    return decodeBase(state instanceof Uint8Array ? state : (this.world.blobs.look(state.name) as Uint8Array))
+  }
+
+  #segment({ name, inline, keyGroups }: SegmentRef): DecodedSegment {
+    return restricted(decodeSegment(inline ?? (this.checkpoints.look(name) as Uint8Array), name), keyGroups)
   }
 
   /** What stands of everything that the sinks have taken, in the order in which they took it. */

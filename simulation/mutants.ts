@@ -307,6 +307,36 @@ export const MUTANTS: readonly Mutant[] = [
     profiles: ['rescale', 'stop', 'everything'],
   },
   {
+    name: 'merge-keeps-removed-rows',
+    what: 'a segment of what changed says nothing of rows that were removed',
+    edits: [
+      {
+        file: 'runtime/state/merged-rows.ts',
+        find: "if (!this.bottom) this.#set(key, { kind: 'removed', namespace, info })",
+        replace: 'if (!this.bottom) void info',
+      },
+    ],
+  },
+  {
+    name: 'tombstone-dropped-too-early',
+    what: 'changes are merged as if nothing older were behind them',
+    edits: [
+      { file: 'runtime/task/keyed-base.ts', find: 'mergeSegments(merged, range, kept.length === 0)', replace: 'mergeSegments(merged, range, true)' },
+    ],
+  },
+  {
+    name: 'inline-segment-forgotten',
+    what: 'what stood inline in the base before is not in the next one',
+    edits: [
+      { file: 'runtime/task/keyed-base.ts', find: 'readKeyedState(before.slice(kept.length),', replace: 'readKeyedState(whole ? before : [],' },
+    ],
+  },
+  {
+    name: 'base-without-commits-of-others',
+    what: 'a base lacks what other instances have committed since the last one',
+    edits: [{ file: 'runtime/task/stage-recovery.ts', find: '    else logged.append(deltas)', replace: '' }],
+  },
+  {
     name: 'completes-with-one-missing',
     what: 'a checkpoint completes while one acknowledgement is missing',
     edits: [
@@ -373,7 +403,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'clean-up-forgets-bases',
     what: 'what logs begin with is deleted, if no checkpoint has it',
-    edits: [{ file: CLEAN_UP, find: 'if (item !== undefined) refer(', replace: 'if (item === null) refer(' }],
+    edits: [{ file: CLEAN_UP, find: 'if (base !== undefined) refer(', replace: 'if (base === null) refer(' }],
     profiles: ['clean-up'],
   },
   {

@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import { CheckpointStore } from '../runtime/checkpoint/index.js'
 import type { JobParameters } from '../runtime/core/index.js'
 import { type CompiledJob, vertexOf } from '../runtime/plan/index.js'
-import { decodeSegment } from '../runtime/state/index.js'
+import { type DecodedSegment, decodeSegment, type KeyedStateBackend, mergeSegments } from '../runtime/state/index.js'
 import { BatchProcessingTime } from '../runtime/task/batch-processing-time.js'
 import { LiveStage } from '../runtime/task/live-stage.js'
 import { recover } from '../runtime/task/stage-recovery.js'
@@ -28,19 +28,25 @@ export async function coldState(job: Job, describe: () => CompiledJob, log: stri
   const vertex = vertexOf(compiled.graph, stage)
   const packing = { compression: world.compression, frameBytes: world.settings.frameBytes }
   const live = await LiveStage.open({ job: compiled, vertex, subtask, parameters, time, packing, random: () => 0.5, count: () => {} }, recovered)
-  const states = new Map(live.takeSegments().map(([uid, bytes]) => [uid, rowsOf([bytes])]))
+  const states = new Map([...live.backends].map(([uid, backend]) => [uid, rowsOf(wholeOf(backend))]))
   await live.close()
   return { version: recovered.version, states }
 }
 
-/** Rows of segments in an order of their own, as text. */
-export function rowsOf(segments: readonly Uint8Array[]): string {
+function wholeOf(backend: KeyedStateBackend): readonly DecodedSegment[] {
+  const bytes = backend.snapshotAll()
+  return bytes === undefined ? [] : [decodeSegment(bytes, 'the state of a backend')]
+}
+
+/** What segments say one after the other, in an order of its own, as text. */
+export function rowsOf(segments: readonly DecodedSegment[]): string {
+  const merged = mergeSegments(segments, { first: 0, last: Number.MAX_SAFE_INTEGER }, true)
+  if (merged === undefined) return ''
+  const { header, blocks } = decodeSegment(merged, 'merged segments')
   const rows: string[] = []
-  for (const bytes of segments) {
-    for (const { keyGroup, block } of decodeSegment(bytes, 'a segment').blocks(0, Number.MAX_SAFE_INTEGER)) {
-      const { state, keys, namespaces, values } = block
-      for (let i = 0; i < keys.length; i++) rows.push(`${keyGroup} ${state} ${text([keys[i], namespaces[i], values[i]])}`)
-    }
+  for (const { keyGroup, block } of blocks(0, Number.MAX_SAFE_INTEGER)) {
+    const { state, keys, namespaces, values } = block
+    for (let i = 0; i < keys.length; i++) rows.push(`${keyGroup} ${header.states[state].name} ${text([keys[i], namespaces[i], values[i]])}`)
   }
   return rows.sort().join('\n')
 }

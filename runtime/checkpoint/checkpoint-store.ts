@@ -2,7 +2,7 @@ import { assert, MillraceError } from '../core/index.js'
 import type { BlobStore } from '../ports/index.js'
 import { adoptedName, CHECKPOINTS, checkpointIdOfManifest, manifestName, placeOf, SAVEPOINT_MANIFEST, SEGMENTS } from './checkpoint-names.js'
 import { type CheckpointSummary, summarise } from './checkpoint-summary.js'
-import { type Manifest, type SegmentRef, segmentsOf } from './manifest.js'
+import { type Manifest, type SegmentRef, segmentBlobsOf, segmentsOf } from './manifest.js'
 import { corruptManifest, decodeManifest, encodeManifest } from './manifest-codec.js'
 import { decideRetention, type RetentionDecision } from './retention.js'
 import { readSegment, writeSegment } from './segment-blobs.js'
@@ -84,7 +84,7 @@ export class CheckpointStore {
   async adopt(manifest: Manifest, from: CheckpointStore, attempt: number): Promise<Manifest> {
     const adopted = renamed(manifest, (name) => adoptedName(name, attempt))
     // One that exists is the same segment from a copy that was cut short.
-    for (const ref of segmentsOf(manifest)) await this.blobs.put(adoptedName(ref.name, attempt), await from.readSegment(ref))
+    for (const ref of segmentBlobsOf(manifest)) await this.blobs.put(adoptedName(ref.name, attempt), await from.readSegment(ref))
     return adopted
   }
 
@@ -98,7 +98,7 @@ export class CheckpointStore {
   ): Promise<{ readonly path: string; readonly bytes: number }> {
     if ((await this.blobs.get(SAVEPOINT_MANIFEST)) !== undefined) throw this.#alreadyThere(SAVEPOINT_MANIFEST)
     // A name holds a nonce, so one that exists is the same segment from a copy that was cut short.
-    for (const ref of segmentsOf(manifest)) await this.blobs.put(ref.name, await readSegment(ref))
+    for (const ref of segmentBlobsOf(manifest)) await this.blobs.put(ref.name, await readSegment(ref))
     return this.complete({ ...manifest, kind: 'savepoint' })
   }
 
@@ -189,7 +189,10 @@ export class CheckpointStore {
 function renamed(manifest: Manifest, nameOf: (name: string) => string): Manifest {
   const operators = manifest.operators.map((operator) => ({
     ...operator,
-    subtasks: operator.subtasks.map((subtask) => ({ ...subtask, keyed: subtask.keyed.map((ref) => ({ ...ref, name: nameOf(ref.name) })) })),
+    subtasks: operator.subtasks.map((subtask) => ({
+      ...subtask,
+      keyed: subtask.keyed.map((ref) => (ref.inline === undefined ? { ...ref, name: nameOf(ref.name) } : ref)),
+    })),
   }))
   return { ...manifest, operators }
 }

@@ -230,7 +230,14 @@ export function registeredAs(
 
 /** What the subtasks are to be told. */
 export function controlOf({ attempt, begun, aborted, completed, pending, phase }: JobRecord): SubtaskControl {
-  return { attempt, begun, stop: pending?.kind === 'stop' || phase === 'stopped', aborted, completed }
+  return {
+    attempt,
+    begun,
+    stop: pending?.kind === 'stop' || phase === 'stopped',
+    savepoint: (pending?.kind ?? 'checkpoint') !== 'checkpoint',
+    aborted,
+    completed,
+  }
 }
 
 function refused(why: string): Refusal {

@@ -78,6 +78,8 @@ export interface SubtaskControl {
   readonly begun: number
   /** The checkpoint `begun` is a stop: nothing follows its barrier. */
   readonly stop: boolean
+  /** It is a savepoint (a stop is one, too): its snapshots stand alone. */
+  readonly savepoint: boolean
   readonly aborted: number
   readonly completed: number
 }

@@ -1,21 +1,24 @@
 import { crc32, MillraceError } from '../core/index.js'
 import { pack, structuralFault, unpack } from '../state/index.js'
 import { fromBase64, toBase64 } from './base64.js'
-import { MANIFEST_FORMAT, type Manifest, type OperatorState, type OperatorSubtaskState } from './manifest.js'
+import { MANIFEST_FORMAT, type Manifest, type OperatorState, type OperatorSubtaskState, type SegmentRef } from './manifest.js'
 import { manifestFault } from './manifest-shape.js'
 
 /** The file begins with exactly this; the checksum's eight hexadecimal digits stand in between. */
 const BEFORE_CRC = '{"crc32":"'
 const AFTER_CRC = '","manifest":'
+/** As a file says it: format 1 with segments that stand in the manifest, or of which only some key groups count. */
+const FORMAT_WITH_PARTS = 2
 const BODY_START = BEFORE_CRC.length + 8 + AFTER_CRC.length
 
 /**
  * A manifest as JSON text `{"crc32":"…","manifest":{…}}`, the checksum over the bytes of the inner text. Operator and
- * coordinator state stand in it as base64 of the structural serialisation, so that what JSON has no word for survives.
+ * coordinator state stand in it as base64 of the structural serialisation, so that what JSON has no word for survives; inline segments as base64.
  * Throws STATE_UNSERIALISABLE, naming the operator.
  */
 export function encodeManifest(manifest: Manifest): Uint8Array {
-  const stored = { ...manifest, operators: manifest.operators.map(operatorToStored) }
+  const format = manifest.operators.some(hasParts) ? FORMAT_WITH_PARTS : manifest.format
+  const stored = { ...manifest, format, operators: manifest.operators.map(operatorToStored) }
   const body = new TextEncoder().encode(JSON.stringify(stored))
   const head = new TextEncoder().encode(BEFORE_CRC + hex(crc32(body)) + AFTER_CRC)
   const bytes = new Uint8Array(head.length + body.length + 1)
@@ -29,9 +32,9 @@ export function encodeManifest(manifest: Manifest): Uint8Array {
 export function decodeManifest(bytes: Uint8Array, where: string): Manifest {
   const stored = parseBody(bytes, where)
   const { format } = stored as { format?: unknown }
-  if (typeof format === 'number' && format !== MANIFEST_FORMAT) {
+  if (typeof format === 'number' && format !== MANIFEST_FORMAT && format !== FORMAT_WITH_PARTS) {
     throw new MillraceError('CHECKPOINT_VERSION', {
-      what: `manifest format ${format} is not the format ${MANIFEST_FORMAT} that this version reads`,
+      what: `manifest format ${format} is none of the formats ${MANIFEST_FORMAT} and ${FORMAT_WITH_PARTS} that this version reads`,
       where,
       todo: 'Restore it with the version of Millrace that wrote it.',
     })
@@ -40,7 +43,7 @@ export function decodeManifest(bytes: Uint8Array, where: string): Manifest {
   if (fault !== undefined) throw corruptManifest(where, fault)
   const manifest = stored as Manifest & { operators: readonly StoredOperator[] }
   try {
-    return deepFreeze({ ...manifest, operators: manifest.operators.map(operatorFromStored) })
+    return deepFreeze({ ...manifest, format: MANIFEST_FORMAT, operators: manifest.operators.map(operatorFromStored) })
   } catch (cause) {
     throw corruptManifest(where, 'its operator state cannot be decoded', cause)
   }
@@ -59,8 +62,19 @@ function parseBody(bytes: Uint8Array, where: string): unknown {
   }
 }
 
+function hasParts({ subtasks }: OperatorState): boolean {
+  return subtasks.some(({ keyed }) => keyed.some(({ inline, keyGroups }) => inline !== undefined || keyGroups !== undefined))
+}
+
+type StoredSegment = Omit<SegmentRef, 'inline'> & { readonly inline?: string }
+
+interface StoredSubtask extends Omit<OperatorSubtaskState, 'operatorState' | 'keyed'> {
+  readonly keyed: readonly StoredSegment[]
+  readonly operatorState: readonly string[]
+}
+
 interface StoredOperator extends Omit<OperatorState, 'subtasks' | 'coordinatorState'> {
-  readonly subtasks: readonly (Omit<OperatorSubtaskState, 'operatorState'> & { readonly operatorState: readonly string[] })[]
+  readonly subtasks: readonly StoredSubtask[]
   readonly coordinatorState?: string
 }
 
@@ -70,6 +84,7 @@ function operatorToStored(operator: OperatorState): StoredOperator {
     ...rest,
     subtasks: operator.subtasks.map((subtask) => ({
       ...subtask,
+      keyed: subtask.keyed.map(({ inline, ...ref }): StoredSegment => (inline === undefined ? ref : { ...ref, inline: toBase64(inline) })),
       operatorState: subtask.operatorState.map((value, i) => encodeValue(value, operator, `operatorState[${i}] of subtask ${subtask.subtask}`)),
     })),
     ...(coordinatorState === undefined ? {} : { coordinatorState: encodeValue(coordinatorState, operator, 'coordinatorState') }),
@@ -80,7 +95,11 @@ function operatorFromStored(operator: StoredOperator): OperatorState {
   const { coordinatorState, ...rest } = operator
   return {
     ...rest,
-    subtasks: operator.subtasks.map((subtask) => ({ ...subtask, operatorState: subtask.operatorState.map(decodeValue) })),
+    subtasks: operator.subtasks.map((subtask) => ({
+      ...subtask,
+      keyed: subtask.keyed.map(({ inline, ...ref }): SegmentRef => (inline === undefined ? ref : { ...ref, inline: fromBase64(inline) })),
+      operatorState: subtask.operatorState.map(decodeValue),
+    })),
     ...(coordinatorState === undefined ? {} : { coordinatorState: decodeValue(coordinatorState) }),
   }
 }

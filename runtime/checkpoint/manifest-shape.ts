@@ -2,7 +2,7 @@
 export function manifestFault(value: unknown): string | undefined {
   const m = value as Record<string, unknown>
   if (!isRecord(value)) return 'it is not an object'
-  if (m.format !== 1) return `format is ${String(m.format)}`
+  if (m.format !== 1 && m.format !== 2) return `format is ${String(m.format)}`
   if (typeof m.job !== 'string') return 'job is not a text'
   if (!isCount(m.checkpointId)) return 'checkpointId is not a whole number'
   if (m.kind !== 'checkpoint' && m.kind !== 'savepoint') return `kind is ${String(m.kind)}`
@@ -32,6 +32,9 @@ function subtaskFault(value: unknown, path: string): string | undefined {
 function segmentFault(value: unknown, path: string): string | undefined {
   const ref = value as Record<string, unknown>
   if (!isRecord(value) || typeof ref.name !== 'string' || !isCount(ref.bytes) || !isCount(ref.crc32)) return `${path} is not a segment`
+  if (ref.inline !== undefined && typeof ref.inline !== 'string') return `${path}.inline is not a text`
+  const keyGroups = ref.keyGroups as Record<string, unknown> | undefined
+  if (keyGroups !== undefined && !(isRecord(keyGroups) && isCount(keyGroups.first) && isCount(keyGroups.last))) return `${path}.keyGroups is no range`
   return undefined
 }
 

@@ -3,7 +3,7 @@ import { type DecodedSegment, type KeyGroupRange, keyGroupOf, keyGroupRange, sub
 import { RestoredRows } from '../state/restored-rows.js'
 import { readKeyedState } from './keyed-restore.js'
 import type { Manifest, OperatorState, SegmentRef } from './manifest.js'
-import { type KeyedShare, planRestore } from './restore-plan.js'
+import { planRestore } from './restore-plan.js'
 
 /** Keyed state of an operator by the name of the state, as it was written: without the job's code, so without its serdes. */
 export type OperatorRows = ReadonlyMap<string, RestoredRows>
@@ -42,13 +42,15 @@ export async function readOperatorRows(
 ): Promise<OperatorRows> {
   const { uid, maxParallelism } = operator
   const range = keyGroup === undefined ? keyGroupRange(0, maxParallelism, 1) : { first: keyGroup, last: keyGroup }
-  const shares = sharesOf(manifest, operator).filter(({ keyGroups }) => keyGroups.first <= range.last && keyGroups.last >= range.first)
+  const shares = sharesOf(manifest, operator).filter(
+    ({ keyGroups }) => keyGroups === undefined || (keyGroups.first <= range.last && keyGroups.last >= range.first),
+  )
   if (shares.length === 0) return new Map()
   return foldRows(await readKeyedState(shares, readSegment), range, uid)
 }
 
 /** As if one subtask took over all of them. */
-function sharesOf(manifest: Manifest, { uid, maxParallelism }: OperatorState): readonly KeyedShare[] {
+function sharesOf(manifest: Manifest, { uid, maxParallelism }: OperatorState): readonly SegmentRef[] {
   const plan = planRestore(manifest, manifest.job, [{ uid, parallelism: 1, maxParallelism }], { allowNonRestoredState: true })
   return plan.operators.get(uid)?.subtasks[0].keyed ?? []
 }

@@ -9,15 +9,9 @@ export interface OperatorToRestore {
   readonly maxParallelism: number
 }
 
-/** Keyed state to take from one former subtask: its segments in order, and which of their key groups count. */
-export interface KeyedShare {
-  readonly formerSubtask: number
-  readonly keyGroups: KeyGroupRange
-  readonly segments: readonly SegmentRef[]
-}
-
 export interface SubtaskRestore {
-  readonly keyed: readonly KeyedShare[]
+  /** Segments of all former subtasks that had key groups of this one, each subtask's in order, with the key groups that count. */
+  readonly keyed: readonly SegmentRef[]
   readonly operatorState: readonly unknown[]
 }
 
@@ -69,16 +63,27 @@ function restoreOperator(before: OperatorState, now: OperatorToRestore): Operato
 }
 
 /** A former subtask counts only for its own key groups: its segments may hold others, from before an earlier rescaling. */
-function keyedShares(before: OperatorState, now: OperatorToRestore, subtask: number): KeyedShare[] {
+function keyedShares(before: OperatorState, now: OperatorToRestore, subtask: number): SegmentRef[] {
   const range = keyGroupRange(subtask, now.maxParallelism, now.parallelism)
-  const shares: KeyedShare[] = []
+  const shares: SegmentRef[] = []
   for (const former of before.subtasks) {
     if (former.keyed.length === 0) continue
-    const owned = keyGroupRange(former.subtask, before.maxParallelism, before.parallelism)
-    const keyGroups = { first: Math.max(range.first, owned.first), last: Math.min(range.last, owned.last) }
-    if (keyGroups.first <= keyGroups.last) shares.push({ formerSubtask: former.subtask, keyGroups, segments: former.keyed })
+    const owned = intersection(range, keyGroupRange(former.subtask, before.maxParallelism, before.parallelism))
+    for (const ref of former.keyed) {
+      const keyGroups = ref.keyGroups === undefined ? owned : intersection(owned, ref.keyGroups)
+      if (keyGroups.first <= keyGroups.last) shares.push(counting(ref, keyGroups, range))
+    }
   }
   return shares
+}
+
+function intersection(a: KeyGroupRange, b: KeyGroupRange): KeyGroupRange {
+  return { first: Math.max(a.first, b.first), last: Math.min(a.last, b.last) }
+}
+
+/** What the subtask owns need not be said. */
+function counting({ keyGroups: _, ...ref }: SegmentRef, keyGroups: KeyGroupRange, range: KeyGroupRange): SegmentRef {
+  return keyGroups.first === range.first && keyGroups.last === range.last ? ref : { ...ref, keyGroups }
 }
 
 function redistribute(before: OperatorState, parallelism: number): readonly (readonly unknown[])[] {

@@ -28,9 +28,15 @@ export async function writeSegment(blobs: BlobStore, owner: SegmentOwner, bytes:
   })
 }
 
+/** A segment that stands with what names it instead of in a blob. */
+export function inlineSegment(bytes: Uint8Array): SegmentRef {
+  const crc = crc32(bytes)
+  return { name: `(inline ${bytes.length}-${crc.toString(16)})`, bytes: bytes.length, crc32: crc, inline: bytes }
+}
+
 /** The segment's bytes. Throws CHECKPOINT_CORRUPT when it is missing or not what was written; `root` is for the message. */
 export async function readSegment(blobs: BlobStore, ref: SegmentRef, root = ''): Promise<Uint8Array> {
-  const bytes = await blobs.get(ref.name)
+  const bytes = ref.inline ?? (await blobs.get(ref.name))
   const fault = segmentFault(ref, bytes)
   if (fault === undefined) return bytes as Uint8Array
   throw new MillraceError('CHECKPOINT_CORRUPT', {

@@ -4,6 +4,7 @@ export * from './checked-bytes.js'
 export * from './key-groups.js'
 export * from './keyed-state-backend.js'
 export * from './keys.js'
+export * from './merge-segments.js'
 export * from './operator-state-backend.js'
 export {
   applyOperatorStateChanges,

@@ -75,6 +75,16 @@ export function foldedData({ kind, serde }: StateInfo, data: unknown): FoldedDat
   return kind === 'list' ? new FoldedList(isTimed(serde), data) : new FoldedMap(isTimed(serde), data)
 }
 
+/** Changes of one row, one after the other, as one. */
+export function composeChanges(info: StateInfo, changes: readonly unknown[]): unknown {
+  const folded = foldedData(info, undefined)
+  for (const change of changes) folded.apply(change)
+  if (info.kind === 'list') return folded.data()
+  const removed = new Map<InternalKey, unknown>()
+  for (const [keys] of changes as readonly [unknown[], unknown][]) for (const key of keys) removed.set(keyIdentity(key), key)
+  return [[...removed.values()], folded.data()]
+}
+
 class FoldedList implements FoldedData {
   readonly #columns: unknown[][]
 

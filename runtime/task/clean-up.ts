@@ -5,12 +5,12 @@ import type { JobRecord } from '../checkpoint/job-record.js'
 import { referredBlobs } from '../checkpoint/referred-blobs.js'
 import { MillraceError } from '../core/index.js'
 import type { JobGraph } from '../plan/index.js'
-import { decodeCommit } from './commit-record.js'
 import { readJob, updateJob } from './job-log.js'
 import { allSubtasks } from './job-subtasks.js'
-import { ENDED, loadAck, partOfAck } from './stage-acks.js'
+import { ENDED, loadAck, partsOfAck } from './stage-acks.js'
 import { acksLogName, type Deployment, endedLogName, subtaskLogName } from './stage-names.js'
 import type { StagePorts } from './stage-ports.js'
+import { newestBase } from './stage-recovery.js'
 import { readUnreferred, writeUnreferred } from './unreferred-log.js'
 
 export interface CleanUpOptions {
@@ -113,16 +113,15 @@ async function referredNow({ graph, ports }: CleanUpOptions, record: JobRecord, 
   }
   await eachOf(allSubtasks(graph, record), async ({ stage, subtask }) => {
     const name = subtaskLogName(record, stage, subtask)
-    const { item } = await log.head(name)
-    if (item !== undefined) refer(referredBlobs.ofBase(decodeCommit(name, item).base))
+    const base = await newestBase({ log, parts }, name)
+    if (base !== undefined) refer(referredBlobs.ofBase(base))
   })
   const { attempt, pending } = record
   const said = [{ name: endedLogName(record, attempt), blobs: checkpoints.blobs }]
   if (pending !== null) said.push({ name: acksLogName(record, attempt, pending.id), blobs: parts })
   for (const { name, blobs } of said) {
     await eachOf((await log.read(name, 0)).items, async (item) => {
-      const part = partOfAck(item)
-      if (!(part instanceof Uint8Array)) names.add(part.name)
+      for (const part of partsOfAck(item)) if (!(part instanceof Uint8Array)) names.add(part.name)
       refer(referredBlobs.ofAck(await loadAck({ blobs, log: name }, item)))
     })
   }

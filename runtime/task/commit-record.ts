@@ -1,4 +1,3 @@
-import type { KeyedShare } from '../checkpoint/restore-plan.js'
 import { crc32, MillraceError } from '../core/index.js'
 import type { BlobStore, LogItem, Successor } from '../ports/index.js'
 import { packChecked, unpackChecked } from '../state/index.js'
@@ -18,7 +17,7 @@ export interface PartRef {
 
 /** What one version of a subtask's log says. Plain data. */
 export interface CommitRecord {
-  readonly format: 2
+  readonly format: 3
   /** Fingerprint of the plan that the state belongs to. */
   readonly plan: string
   readonly attempt: number
@@ -75,15 +74,13 @@ export interface CommitBase {
   readonly version: number
   /** When it was committed, epoch ms. */
   readonly atMs: number
-  /** Keyed state by operator uid: segments of a checkpoint, each with the key groups that count. */
-  readonly keyed: Readonly<Record<string, readonly KeyedShare[]>>
-  /** Operator state: packed `[uid, elements][]`. */
-  readonly operatorStates: Part | null
+  /** All state (`encodeBase`), in the commit of that version; null in others, and when there is none. */
+  readonly state: Part | null
 }
 
 /** A commit's fields by position: names would be half of its bytes, and a log charges by the kilobyte. */
 type Packed = readonly [
-  format: 2,
+  format: 3,
   plan: string,
   attempt: number,
   kind: CommitRecord['kind'],
@@ -99,7 +96,7 @@ type Packed = readonly [
   origins: readonly (readonly [string, number, boolean])[],
   wakeAt: number | null,
   successors: readonly Successor[],
-  base: readonly [number, number, CommitBase['keyed'] | null, Part | null],
+  base: readonly [version: number, atMs: number, state: Part | null],
   deltas: CommitRecord['deltas'],
   operatorChanges: Part | null,
   stash: Part | null,
@@ -113,7 +110,7 @@ type PackedProgress = readonly [watermark: number, idle: boolean]
 function packedFields(record: CommitRecord): Packed {
   const { plan, attempt, kind, life, position, epoch, lastNow, index, channels, inputs, sweep, outputs, origins, wakeAt, successors, base } = record
   return [
-    2,
+    3,
     plan,
     attempt,
     kind,
@@ -129,7 +126,7 @@ function packedFields(record: CommitRecord): Packed {
     Object.entries(origins).map(([uid, { watermark, idle }]) => [uid, watermark, idle]),
     wakeAt,
     successors,
-    [base.version, base.atMs, Object.keys(base.keyed).length === 0 ? null : base.keyed, base.operatorStates],
+    [base.version, base.atMs, base.state],
     record.deltas,
     record.operatorChanges,
     record.stash,
@@ -157,7 +154,7 @@ export function decodeCommit(log: string, { version, payload }: LogItem): Commit
   const unpacked = unpackChecked(payload)
   if ('fault' in unpacked) throw corruptLog(log, version, unpacked.fault)
   const fields = unpacked.value as Packed
-  if (!Array.isArray(fields) || fields[0] !== 2) throw corruptLog(log, version, `it is of format ${String(fields?.[0])}, this version reads format 2`)
+  if (!Array.isArray(fields) || fields[0] !== 3) throw corruptLog(log, version, `it is of format ${String(fields?.[0])}, this version reads format 3`)
   return recordOf(fields)
 }
 
@@ -195,7 +192,7 @@ function recordOf(fields: Packed): CommitRecord {
   for (const [name, next, watermark, idle] of outputs) outputStates[name] = { next, watermark, idle }
   const originStates: Record<string, WatermarkProgress> = {}
   for (const [uid, watermark, idle] of origins) originStates[uid] = { watermark, idle }
-  const [version, atMs, keyed, operatorStates] = base
+  const [version, atMs, state] = base
   return {
     format,
     plan,
@@ -213,7 +210,7 @@ function recordOf(fields: Packed): CommitRecord {
     origins: originStates,
     wakeAt,
     successors,
-    base: { version, atMs, keyed: keyed ?? {}, operatorStates },
+    base: { version, atMs, state },
     deltas,
     operatorChanges,
     stash,

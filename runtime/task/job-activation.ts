@@ -3,16 +3,15 @@ import type { CheckpointStore, Manifest, RestorePlan } from '../checkpoint/index
 import { decideRestore, decideRunning, type RestoreFacts } from '../checkpoint/job-decisions.js'
 import type { JobRecord, LeavingSubtask, ManifestRef } from '../checkpoint/job-record.js'
 import { type RestoredSplit, restoredSplits, splitsToRegister } from '../checkpoint/split-restore.js'
-import type { StageAck } from '../checkpoint/stage-ack.js'
 import { planStageRestore } from '../checkpoint/stage-restore.js'
 import { MillraceError } from '../core/index.js'
 import type { JobGraph } from '../plan/index.js'
-import { pack } from '../state/index.js'
-import { type CommitRecord, decodeCommit, encodeCommit, partPlace, storePart } from './commit-record.js'
+import { type BaseState, encodeBase } from './base-state.js'
+import { type CommitRecord, decodeCommit, encodeCommit, type Part, type PartPlace, partPlace, storePart } from './commit-record.js'
 import type { JobControlOptions } from './job-control.js'
 import { readJob, replaceJob, type StoredJob, updateJob } from './job-log.js'
 import { allSubtasks, innerSubtasks, tell } from './job-subtasks.js'
-import { planStarts, type ResetPlace, resetRecord, retiredRecord, type StartState, type SubtaskStart } from './reset-record.js'
+import { planStarts, type ResetPlace, resetRecord, retiredRecord, type SubtaskStart } from './reset-record.js'
 import { endedPlace, storeAck } from './stage-acks.js'
 import { type Deployment, endedLogName, hasSource, subtaskLogName } from './stage-names.js'
 import { DEFAULT_STAGE_SETTINGS } from './stage-settings.js'
@@ -190,44 +189,28 @@ export class JobActivation {
     await this.#appendOnce(log, place, async (head, version, atMs) => {
       ports.count('log-reset')
       if (split !== null && plan !== undefined && split.formerOrdinal === undefined) ports.count('split-begun-by-restore')
-      return resetRecord({ ...place, atMs }, start, await this.#state(start, plan, log, version), head, version)
+      const part = partPlace(ports, log, version, DEFAULT_STAGE_SETTINGS.inlineBytes)
+      return resetRecord({ ...place, atMs }, start, await this.#state(start, plan, part), head, version)
     })
   }
 
-  async #state({ uids, place }: SubtaskStart, plan: RestorePlan | undefined, log: string, version: number): Promise<StartState> {
-    const { ports } = this.options
-    const restored = uids.flatMap((uid) => {
-      const state = plan?.operators.get(uid)?.subtasks[place]
-      return state === undefined ? [] : [{ uid, ...state }]
-    })
-    const keyed = Object.fromEntries(restored.filter((state) => state.keyed.length > 0).map(({ uid, keyed }) => [uid, keyed]))
-    const elements = restored.filter(({ operatorState }) => operatorState.length > 0).map(({ uid, operatorState }) => [uid, operatorState] as const)
-    if (elements.length === 0) return { keyed, operatorStates: null }
-    return { keyed, operatorStates: await storePart(partPlace(ports, log, version, DEFAULT_STAGE_SETTINGS.inlineBytes), pack(elements)) }
+  /** What the subtask begins with, as a base and an acknowledgement hold it. */
+  async #state(start: SubtaskStart, plan: RestorePlan | undefined, part: PartPlace): Promise<Part | null> {
+    const { keyed, operatorStates } = stateOf(start, plan)
+    if (keyed.size + operatorStates.size === 0) return null
+    return storePart(part, encodeBase({ keyed, operatorStates }))
   }
 
-  async #sayEnded(
-    { stage, subtask, index, ordinal, uids, place, split }: SubtaskStart,
-    { attempt, epoch }: Omit<ResetPlace, 'atMs'>,
-    plan: RestorePlan | undefined,
-  ) {
+  async #sayEnded(start: SubtaskStart, { attempt, epoch }: Omit<ResetPlace, 'atMs'>, plan: RestorePlan | undefined) {
     const { deployment, ports } = this.options
-    const ack: StageAck = {
-      checkpointId: epoch,
-      stage,
-      subtask,
-      index,
-      operators: uids.map((uid) => {
-        const state = plan?.operators.get(uid)?.subtasks[place]
-        return { uid, subtask: index, keyed: state?.keyed.flatMap(({ segments }) => segments) ?? [], operatorState: state?.operatorState ?? [] }
-      }),
-      split: split === null ? null : { splitId: split.splitId, position: split.position, successors: split.successors },
-      ended: true,
-    }
+    const { stage, subtask, index, ordinal, split } = start
+    const position = split === null ? null : { splitId: split.splitId, position: split.position, successors: split.successors }
     ports.count('ended-by-restore')
     // `lost`: it was said before.
     const log = endedLogName(deployment, attempt)
-    const payload = await storeAck(endedPlace(ports, attempt, ordinal, DEFAULT_STAGE_SETTINGS.inlineBytes), ack)
+    const part = endedPlace(ports, attempt, ordinal, DEFAULT_STAGE_SETTINGS.inlineBytes)
+    const ack = { checkpointId: epoch, stage, subtask, index, split: position, ended: true }
+    const payload = await storeAck(part, ack, await this.#state(start, plan, part))
     await ports.log.append(log, { version: ordinal, payload })
   }
 
@@ -254,6 +237,17 @@ export class JobActivation {
       if ((await ports.log.append(log, { version, payload: encodeCommit(record), expiresAtMs })) === 'won') return
       ports.count('log-reset-lost')
     }
+  }
+}
+
+function stateOf({ uids, place }: SubtaskStart, plan: RestorePlan | undefined): BaseState {
+  const restored = uids.flatMap((uid) => {
+    const state = plan?.operators.get(uid)?.subtasks[place]
+    return state === undefined ? [] : [{ uid, ...state }]
+  })
+  return {
+    keyed: new Map(restored.filter(({ keyed }) => keyed.length > 0).map(({ uid, keyed }) => [uid, keyed])),
+    operatorStates: new Map(restored.filter(({ operatorState }) => operatorState.length > 0).map(({ uid, operatorState }) => [uid, operatorState])),
   }
 }
 

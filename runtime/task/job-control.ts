@@ -158,7 +158,9 @@ export class JobControl {
     })
     const { stored } = updated
     if (stored !== undefined && stored.record.pending !== null && this.#ours(stored.record) === undefined) {
-      const sources = allSubtasks(graph, stored.record).filter(({ isSource }) => isSource)
+      // A savepoint's snapshots stand alone: all are told before the barrier comes, those behind the sources first.
+      const { kind: begun } = stored.record.pending
+      const sources = allSubtasks(graph, stored.record).filter(({ isSource }) => isSource || begun !== 'checkpoint')
       await tell(ports, stored, sources, updated.kind === 'refused' ? 'told' : 'all')
     }
     if (updated.kind !== 'refused') {

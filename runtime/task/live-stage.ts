@@ -44,8 +44,6 @@ export interface LiveStageOptions {
  */
 export class LiveStage {
   position: bigint | undefined
-  /** The next commit must hold the whole state. */
-  needsBase = false
   readonly input: InputChannels | undefined
   readonly sinks: ReadonlyMap<string, StageSink>
   readonly chain: readonly ChainedOperator[]
@@ -59,6 +57,8 @@ export class LiveStage {
   readonly #bound: StageOperators
   readonly #output: StageOutput
   readonly #head: HeadInput
+  /** What operators changed in keyed state while they opened: some arrange anew what others wrote. */
+  #openingDeltas: (readonly [string, Uint8Array])[] = []
   /** What an asynchronous part of an operator has thrown. */
   #failure: unknown
 
@@ -118,13 +118,9 @@ export class LiveStage {
       if (keyed === undefined) continue
       keyed.backend.sweeps.eventTimePending = false
       keyed.backend.sweeps.processingTimePending = false
-      // Restored timers went into the queues as new ones; the log has them.
-      keyed.backend.eventTimers.takeChanges()
-      keyed.backend.processingTimers.takeChanges()
-      // An operator that arranged its state anew has changed timers too, which cannot be told from the restored ones.
-      if (keyed.backend.snapshotChanges() !== undefined) this.needsBase = true
       keyed.backend.timersSuspended = true
     }
+    this.#openingDeltas = this.#segments((backend) => backend.snapshotChanges())
     this.#head.restore(head.head, head.sweep ?? head.inputs)
     for (const [uid, progress] of Object.entries(head.origins)) this.#bound.origins.get(uid)?.restore(progress)
     // Idleness counts from the last commit: the generators, which are new, look at the clock of that time.
@@ -311,12 +307,9 @@ export class LiveStage {
 
   /** What changed of keyed state since the last call: delta segments by uid. Throws STATE_UNSERIALISABLE. */
   takeDeltas(): (readonly [string, Uint8Array])[] {
-    return this.#segments((backend) => backend.snapshotChanges())
-  }
-
-  /** All keyed state, by uid. Throws STATE_UNSERIALISABLE. */
-  takeSegments(): (readonly [string, Uint8Array])[] {
-    return this.#segments((backend) => backend.snapshotAll())
+    const opening = this.#openingDeltas
+    this.#openingDeltas = []
+    return [...opening, ...this.#segments((backend) => backend.snapshotChanges())]
   }
 
   #segments(take: (backend: KeyedStateBackend) => Uint8Array | undefined): (readonly [string, Uint8Array])[] {

@@ -1,10 +1,10 @@
-import type { StageAck } from '../checkpoint/stage-ack.js'
 import { MillraceError, type SinkMarker } from '../core/index.js'
 import { type PackedColumns, packColumns, unpackColumns } from '../exchange/packed-columns.js'
 import { packNumbers, unpackNumbers } from '../exchange/packed-numbers.js'
 import type { SinkBatch } from '../operators/sink-batch.js'
 import type { Channel, ChannelEntry } from '../ports/index.js'
 import { pack, structuralFault, unpack } from '../state/index.js'
+import type { AckHead } from './stage-acks.js'
 import type { DeadLetter } from './stage-ports.js'
 
 /** What a commit sends once it is won; a redelivered batch sends it again. */
@@ -16,7 +16,7 @@ export interface Outbox {
   /** When the subtask is to be poked, epoch ms. */
   readonly wakeAt: number | null
   /** Last of all: who reads it may rely on the rest having been sent. */
-  readonly ack: StageAck | null
+  readonly ack: AckHead | null
 }
 
 export interface OutgoingFrame {
@@ -66,7 +66,7 @@ type PackedOutbox = readonly [
   sinks: readonly (readonly [uid: string, writer: string, attempt: number, version: number, ...PackedBatch])[],
   letters: readonly DeadLetter[],
   wakeAt: number | null,
-  ack: StageAck | null,
+  ack: AckHead | null,
 ]
 
 export function decodeOutbox(bytes: Uint8Array): Outbox {
@@ -106,7 +106,7 @@ export interface Recipients {
   sink(entry: SinkEntry): Promise<void>
   deadLetter(index: number, letter: DeadLetter): Promise<void>
   wakeUp(atMs: number): Promise<void>
-  acknowledge(ack: StageAck): Promise<void>
+  acknowledge(ack: AckHead): Promise<void>
   pause(ms: number): Promise<void>
 }
 

@@ -1,4 +1,3 @@
-import type { KeyedShare } from '../checkpoint/restore-plan.js'
 import type { RestoredSplit } from '../checkpoint/split-restore.js'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/index.js'
 import type { JobGraph, VertexPlan } from '../plan/index.js'
@@ -102,12 +101,6 @@ function innerStarts(graph: JobGraph, vertex: VertexPlan, before: ReadonlyMap<st
   })
 }
 
-/** State that a subtask begins with; operator state is stored already. */
-export interface StartState {
-  readonly keyed: Readonly<Record<string, readonly KeyedShare[]>>
-  readonly operatorStates: Part | null
-}
-
 /** Of the attempt that begins. */
 export interface ResetPlace {
   readonly plan: string
@@ -121,7 +114,8 @@ export interface ResetPlace {
 export function resetRecord(
   place: ResetPlace,
   start: SubtaskStart,
-  { keyed, operatorStates }: StartState,
+  /** What the subtask begins with, as a base holds it. */
+  state: Part | null,
   head: CommitRecord | undefined,
   version: number,
 ): CommitRecord {
@@ -138,7 +132,7 @@ export function resetRecord(
     inputs,
     origins,
     successors: split?.successors ?? [],
-    base: { ...blank.base, keyed, operatorStates },
+    base: { ...blank.base, state },
   }
 }
 
@@ -149,7 +143,7 @@ export function retiredRecord(place: ResetPlace, head: CommitRecord | undefined,
 
 function blankRecord({ plan, attempt, epoch, atMs }: ResetPlace, head: CommitRecord | undefined, version: number): CommitRecord {
   return {
-    format: 2,
+    format: 3,
     plan: head?.plan ?? plan,
     attempt,
     kind: 'RESET',
@@ -165,7 +159,7 @@ function blankRecord({ plan, attempt, epoch, atMs }: ResetPlace, head: CommitRec
     origins: {},
     wakeAt: null,
     successors: [],
-    base: { version, atMs, keyed: {}, operatorStates: null },
+    base: { version, atMs, state: null },
     deltas: [],
     operatorChanges: null,
     stash: null,

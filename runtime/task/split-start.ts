@@ -1,8 +1,10 @@
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/index.js'
 import { vertexOf } from '../plan/index.js'
 import type { SplitInfo, Successor } from '../ports/index.js'
+import { EMPTY_BASE } from './base-state.js'
 import { type CommitRecord, decodeCommit, encodeCommit, partPlace, storePart } from './commit-record.js'
 import { JobControl } from './job-control.js'
+import { LoggedState } from './logged-state.js'
 import { openStage, type StagePlace } from './open-stage.js'
 import { encodeOutbox } from './outbox.js'
 import { isRecordStreamSource } from './record-stream-source.js'
@@ -115,7 +117,7 @@ export class SplitStart {
   ): Promise<CommitRecord> {
     const { deployment, ports, settings } = this.place
     const start: CommitRecord = {
-      format: 2,
+      format: 3,
       plan: deployment.plan,
       attempt,
       kind: 'CTL',
@@ -132,7 +134,7 @@ export class SplitStart {
       origins: originsBehind(heads),
       wakeAt: null,
       successors: [],
-      base: { version, atMs: ports.clock.now(), keyed: {}, operatorStates: null },
+      base: { version, atMs: ports.clock.now(), state: null },
       deltas: [],
       operatorChanges: null,
       stash: null,
@@ -140,7 +142,7 @@ export class SplitStart {
       head: null,
       outlook: null,
     }
-    const opened = { version: 0, head: start, segments: new Map(), operatorStates: new Map(), stash: [] }
+    const opened = { version: 0, head: start, logged: new LoggedState(EMPTY_BASE), segments: new Map(), operatorStates: new Map(), stash: [] }
     const live = await openStage({ ...this.place, subtask: splitId }, opened)
     const frames = live.helloFrames(stopped)
     const record = { ...start, ...live.progress }

@@ -1,11 +1,15 @@
-import type { KeyedShare } from '../checkpoint/restore-plan.js'
-import type { SourcePosition, StageAck } from '../checkpoint/stage-ack.js'
+import type { SubtaskControl } from '../checkpoint/job-record.js'
+import type { SourcePosition } from '../checkpoint/stage-ack.js'
 import type { Successor } from '../ports/index.js'
 import { keyGroupRange, pack } from '../state/index.js'
+import { type BaseState, encodeBase } from './base-state.js'
 import { type CommitBase, type CommitRecord, type Part, partPlace, storePart } from './commit-record.js'
+import { nextKeyedBase } from './keyed-base.js'
 import type { LiveStage } from './live-stage.js'
+import type { LoggedState } from './logged-state.js'
 import { encodeOutbox, isEmpty, type Outbox, type OutgoingFrame } from './outbox.js'
 import { isUnsettled } from './outlook.js'
+import type { AckHead } from './stage-acks.js'
 import type { StagePorts } from './stage-ports.js'
 import type { StageSettings } from './stage-settings.js'
 
@@ -29,9 +33,10 @@ export interface CommitPlace {
   readonly plan: string
   readonly version: number
   readonly head: CommitRecord
-  /** The last checkpoint that has completed. */
-  readonly completed: number
+  readonly control: SubtaskControl
   readonly live: LiveStage
+  /** As of {@link head}. */
+  readonly logged: LoggedState
   readonly ports: StagePorts
   readonly settings: StageSettings
 }
@@ -41,6 +46,10 @@ export interface PreparedCommit {
   readonly outbox: Outbox
   /** What changed of operator state, as it stands in the record. */
   readonly operatorChanges: Uint8Array | undefined
+  /** What changed of keyed state: delta segments by operator. */
+  readonly deltas: readonly (readonly [string, Uint8Array])[]
+  /** All state, when the commit is a base. */
+  readonly base: BaseState | undefined
 }
 
 /**
@@ -48,9 +57,10 @@ export interface PreparedCommit {
  * counts for every checkpoint after its epoch, so what its sinks hold waits for the next.
  */
 export async function prepareCommit(place: CommitPlace, step: Step): Promise<PreparedCommit | undefined> {
-  const { live, head, settings, version, completed } = place
+  const { live, head, settings, version, control } = place
+  const { completed } = control
   const { cut, end } = step
-  const whole = cut !== undefined || end !== undefined
+  const acknowledged = cut !== undefined || end !== undefined
   const frames = framesOf(place, step)
   const sinks = live.takeSinkEntries(version, completed)
   const deltas = live.takeDeltas()
@@ -58,23 +68,24 @@ export async function prepareCommit(place: CommitPlace, step: Step): Promise<Pre
   const letters = live.failures.takeLetters()
   const tail = version - head.base.version
   const stale = place.ports.clock.now() - head.base.atMs > settings.logRetentionMs / 2
-  const rebased = whole || live.needsBase || tail >= settings.longestTail || stale
+  const tailBytes = deltas.reduce((sum, [, bytes]) => sum + bytes.length, place.logged.tailBytes)
+  const rebased = acknowledged || tail >= settings.longestTail || tailBytes > settings.tailBytes || stale
   const wakeAt = nextWakeUp(place, step)
   const asked = wakeAt !== null && wakeAt !== head.wakeAt ? wakeAt : null
   const made = frames.length + sinks.length + deltas.length + letters.length > 0 || operatorChanges !== undefined
-  const silent = !step.progressed && !made && !live.needsBase && !live.idlenessChanged(head.origins)
+  const silent = !step.progressed && !made && !live.idlenessChanged(head.origins)
   if (silent && asked === null && !stale && !isUnsettled(head, place.ports.clock.now(), settings.settleMs)) return undefined
   if (silent && asked === null && !stale) place.ports.count('settled')
   if (cut !== undefined) frames.push(...live.enterEpoch(cut.epoch, cut.stop))
   if (asked !== null) place.ports.count('wake-up-asked')
-  const { base, operators } = rebased ? await newBase(place, whole) : { base: head.base, operators: [] }
-  const ack: StageAck | null = whole
-    ? { checkpointId: live.epoch, ...live.identity, operators, split: splitOf(live, end?.successors ?? []), ended: end !== undefined }
+  const base = rebased ? await nextBase(place, deltas, step) : undefined
+  const ack: AckHead | null = acknowledged
+    ? { checkpointId: live.epoch, ...live.identity, split: splitOf(live, end?.successors ?? []), ended: end !== undefined }
     : null
   const outbox: Outbox = { frames, sinks, letters, wakeAt: asked, ack }
   const stash = live.input?.takeStashed(rebased) ?? []
   const record: CommitRecord = {
-    format: 2,
+    format: 3,
     plan: place.plan,
     attempt: head.attempt,
     kind: step.kind,
@@ -86,14 +97,14 @@ export async function prepareCommit(place: CommitPlace, step: Step): Promise<Pre
     ...live.progress,
     wakeAt,
     successors: end?.successors ?? head.successors,
-    base,
+    base: base === undefined ? { ...head.base, state: null } : await storedBase(place, base),
     deltas: await Promise.all(deltas.map(async ([uid, bytes]) => [uid, await store(place, bytes)] as const)),
     operatorChanges: operatorChanges === undefined ? null : await store(place, operatorChanges),
     stash: stash.length === 0 ? null : await store(place, pack(stash)),
     outbox: isEmpty(outbox) ? null : await store(place, encodeOutbox(outbox)),
     outlook: live.outlook(cut !== undefined || (silent && head.outlook?.asOfCut === true)),
   }
-  return { record, outbox, operatorChanges }
+  return { record, outbox, operatorChanges, deltas, base }
 }
 
 /** One who has ended has said everything. */
@@ -126,24 +137,26 @@ function splitOf(live: LiveStage, successors: readonly Successor[]): SourcePosit
   return { splitId: live.options.subtask, position: live.position === undefined ? null : String(live.position), successors }
 }
 
-async function newBase(place: CommitPlace, acknowledged: boolean): Promise<{ readonly base: CommitBase; readonly operators: StageAck['operators'] }> {
-  const { live, ports, version } = place
-  ports.count(acknowledged ? 'base-written' : 'tail-rebased')
+/** At a savepoint (or an end, which counts for every later one) the state stands alone; else the base goes on from the one before. */
+async function nextBase(place: CommitPlace, deltas: readonly (readonly [string, Uint8Array])[], { cut, end }: Step): Promise<BaseState> {
+  const { live, logged, ports, control, settings } = place
+  ports.count(cut === undefined && end === undefined ? 'tail-rebased' : 'base-written')
   const { vertex } = live.options
-  const keyGroups = keyGroupRange(live.index, vertex.maxParallelism, vertex.parallelism)
-  const keyed: Record<string, readonly KeyedShare[]> = {}
-  for (const [uid, bytes] of live.takeSegments()) {
-    const segments = [await ports.checkpoints.writeSegment(uid, live.index, live.epoch, bytes)]
-    keyed[uid] = [{ formerSubtask: live.index, keyGroups, segments }]
-  }
-  const states = await live.operatorStates()
-  const elements = new Map(states)
-  const operators = vertex.operators.map(({ uid }) => ({
-    uid,
+  const whole = end !== undefined || cut?.stop === true || (cut !== undefined && control.savepoint && control.begun === cut.epoch)
+  const keyed = await nextKeyedBase(logged, deltas, {
+    checkpoints: ports.checkpoints,
+    range: keyGroupRange(live.index, vertex.maxParallelism, vertex.parallelism),
     subtask: live.index,
-    keyed: keyed[uid]?.[0].segments ?? [],
-    operatorState: elements.get(uid) ?? [],
-  }))
-  const operatorStates = states.length === 0 ? null : await store(place, pack(states))
-  return { base: { version, atMs: ports.clock.now(), keyed, operatorStates }, operators }
+    epoch: live.epoch,
+    // It stands in the commit and in the acknowledgement.
+    inlineBytes: settings.inlineBytes / 2,
+    whole,
+    count: (event) => ports.count(event),
+  })
+  return { keyed, operatorStates: new Map(await live.operatorStates()) }
+}
+
+async function storedBase(place: CommitPlace, base: BaseState): Promise<CommitBase> {
+  const nothing = base.keyed.size + base.operatorStates.size === 0
+  return { version: place.version, atMs: place.ports.clock.now(), state: nothing ? null : await store(place, encodeBase(base)) }
 }

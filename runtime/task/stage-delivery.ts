@@ -1,9 +1,8 @@
-import type { StageAck } from '../checkpoint/stage-ack.js'
 import { assert } from '../core/index.js'
-import { loadPart, partPlace } from './commit-record.js'
+import { loadPart, type Part, type PartPlace, partPlace, storePart } from './commit-record.js'
 import type { StagePlace } from './open-stage.js'
 import { decodeOutbox, deliver, type Outbox } from './outbox.js'
-import { endedPlace, storeAck } from './stage-acks.js'
+import { type AckHead, endedPlace, storeAck } from './stage-acks.js'
 import type { Memory } from './stage-memory.js'
 import { acksLogName, endedLogName, innerOrdinal, splitOrdinal } from './stage-names.js'
 import type { Work } from './stage-subtask.js'
@@ -50,7 +49,8 @@ export class StageDelivery {
     memory.sent = true
   }
 
-  async #acknowledge({ live, head }: Memory, ack: StageAck): Promise<void> {
+  async #acknowledge(memory: Memory, ack: AckHead): Promise<void> {
+    const { live, head } = memory
     const { deployment, ports, settings } = this.place
     const { graph } = live.options.job
     const version = live.source === undefined ? innerOrdinal(graph, ack.stage, ack.index) : splitOrdinal(graph, ack.index)
@@ -59,6 +59,13 @@ export class StageDelivery {
     // `lost` says that it has been acknowledged before.
     const { inlineBytes } = settings
     const place = ack.ended ? endedPlace(ports, head.attempt, version, inlineBytes) : partPlace(ports, name, version, inlineBytes)
-    await ports.log.append(name, { version, payload: await storeAck(place, ack), expiresAtMs })
+    const state = ack.ended ? await this.#copied(place, memory) : head.base.state
+    await ports.log.append(name, { version, payload: await storeAck(place, ack, state), expiresAtMs })
+  }
+
+  /** An end's state stays longer than the log's parts. */
+  async #copied(place: PartPlace, { head: { base } }: Memory): Promise<Part | null> {
+    if (base.state === null) return null
+    return storePart(place, await loadPart(this.place.ports.parts, this.log, base.version, base.state))
   }
 }

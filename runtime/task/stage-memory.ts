@@ -4,6 +4,7 @@ import { unpack } from '../state/index.js'
 import type { BatchProcessingTime } from './batch-processing-time.js'
 import type { CommitRecord } from './commit-record.js'
 import type { LiveStage } from './live-stage.js'
+import type { LoggedState } from './logged-state.js'
 import { openStage, type StagePlace } from './open-stage.js'
 import type { Failure } from './record-failures.js'
 import { expiredLog, otherPlan } from './stage-errors.js'
@@ -21,9 +22,11 @@ export interface Memory {
   /** Operator state as it was opened with, and what commits have changed since, packed. */
   readonly operatorStates: ReadonlyMap<string, readonly unknown[]>
   readonly operatorChanges: Uint8Array[]
+  /** State as the log has it. */
+  logged: LoggedState
 }
 
-const NO_CONTROL: SubtaskControl = { attempt: 0, begun: 0, stop: false, aborted: 0, completed: 0 }
+const NO_CONTROL: SubtaskControl = { attempt: 0, begun: 0, stop: false, savepoint: false, aborted: 0, completed: 0 }
 
 /** Keeps the memory of one subtask up with its log: warm where others' commits are changes of what it holds, else from the log alone. */
 export class StageMemory {
@@ -76,7 +79,7 @@ export class StageMemory {
   /** Others have committed: their changes go into the memory, if they are changes of what it holds. */
   async #take(memory: Memory, missed: readonly LogItem[]): Promise<void> {
     const { ports } = this.place
-    const { live, version, control, operatorStates, operatorChanges } = memory
+    const { live, version, control, operatorStates, operatorChanges, logged } = memory
     this.current = undefined
     const commits = missedCommits(this.log, missed, version)
     if (commits === undefined) {
@@ -84,7 +87,7 @@ export class StageMemory {
       return
     }
     ports.count('warm-catch-up')
-    const held = { backends: live.backends, operatorStates, operatorChanges, stash: live.input?.allStashed ?? [] }
+    const held = { backends: live.backends, logged, operatorStates, operatorChanges, stash: live.input?.allStashed ?? [] }
     const recovered = await catchUp(ports, this.log, commits, held)
     await live.close()
     this.current = await this.#open(recovered, control, live.options.time)
@@ -92,11 +95,11 @@ export class StageMemory {
 
   async #open(recovered: RecoveredState, control: SubtaskControl, known?: BatchProcessingTime): Promise<Memory> {
     const { deployment, ports } = this.place
-    const { head, version, operatorStates } = recovered
+    const { head, version, operatorStates, logged } = recovered
     if (head.plan !== deployment.plan && head.life !== 'retired') throw otherPlan(this.log, head.plan, deployment)
     const live = await openStage(this.place, recovered, known)
     live.failures.skips = this.skips()
-    return { live, version, head, control, sent: false, openedAtMs: ports.clock.now(), operatorStates, operatorChanges: [] }
+    return { live, version, head, control, sent: false, openedAtMs: ports.clock.now(), operatorStates, operatorChanges: [], logged }
   }
 }
 

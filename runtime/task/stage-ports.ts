@@ -57,6 +57,8 @@ export const STAGE_EVENTS = [
   'warm-catch-up',
   'cache-too-old',
   'base-written',
+  'incremental-base',
+  'inline-segment',
   'outbox-sent-again',
   'outbox-known-sent',
   'batch-of-other-attempt',

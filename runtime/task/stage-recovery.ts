@@ -1,7 +1,9 @@
 import { readKeyedState } from '../checkpoint/keyed-restore.js'
 import type { LogHead, LogItem } from '../ports/index.js'
 import { type DecodedSegment, decodeSegment, type KeyedStateBackend, unpack } from '../state/index.js'
+import { type BaseState, decodeBase, EMPTY_BASE } from './base-state.js'
 import { type CommitRecord, corruptLog, decodeCommit, loadPart } from './commit-record.js'
+import { LoggedState } from './logged-state.js'
 import { foldOperatorStates } from './operator-state-fold.js'
 import type { StagePorts } from './stage-ports.js'
 
@@ -11,6 +13,7 @@ type RecoveryPorts = Pick<StagePorts, 'log' | 'parts' | 'checkpoints'>
 export interface RecoveredState {
   readonly version: number
   readonly head: CommitRecord
+  readonly logged: LoggedState
   /** By uid, in the order in which they were written; not looked at where there is a backend. */
   readonly segments: ReadonlyMap<string, readonly DecodedSegment[]>
   /** Elements by uid. */
@@ -38,14 +41,31 @@ export async function recover(ports: RecoveryPorts, log: string, newest: NonNull
   const first = commits.findIndex(({ version }) => version === base.version)
   if (first < 0) throw corruptLog(log, base.version, 'it is missing')
   const tail = contiguous(log, commits.slice(first), base.version)
+  const logged = new LoggedState(await baseOf(ports, log, tail[0]))
   const segments = new Map<string, DecodedSegment[]>()
-  for (const [uid, shares] of Object.entries(base.keyed)) segments.set(uid, await readKeyedState(shares, (ref) => ports.checkpoints.readSegment(ref)))
+  for (const [uid, refs] of logged.base.keyed) segments.set(uid, await readKeyedState(refs, (ref) => ports.checkpoints.readSegment(ref)))
   for (const commit of tail.slice(1)) {
-    for (const [uid, segment] of await deltasOf(ports, log, commit)) segments.set(uid, [...(segments.get(uid) ?? []), segment])
+    const deltas = await deltasOf(ports, log, commit)
+    logged.append(deltas)
+    for (const [uid, bytes] of deltas) segments.set(uid, [...(segments.get(uid) ?? []), decodeSegment(bytes, nameOf(log, commit))])
   }
   const { version, record } = head
-  const operatorStates = foldOperatorStates(await baseElements(ports, log, base), await operatorChangesOf(ports, log, tail.slice(1)))
-  return { version, head: record, segments, operatorStates, stash: await stashOf(ports, log, tail) }
+  const operatorStates = foldOperatorStates(logged.base.operatorStates, await operatorChangesOf(ports, log, tail.slice(1)))
+  return { version, head: record, logged, segments, operatorStates, stash: await stashOf(ports, log, tail) }
+}
+
+/** The state that the newest base of a log says; undefined when the log has none. Throws LOG_CORRUPT. */
+export async function newestBase(ports: Pick<RecoveryPorts, 'log' | 'parts'>, log: string): Promise<BaseState | undefined> {
+  const { item } = await ports.log.head(log)
+  if (item === undefined) return undefined
+  const { base } = decodeCommit(log, item)
+  if (base.version === item.version) return baseOf(ports, log, { version: item.version, record: decodeCommit(log, item) })
+  // Others may have committed since the head was read, and moved the base.
+  const commits = decodeAll(log, (await ports.log.read(log, base.version - 1)).items)
+  const newest = commits.at(-1)?.record.base.version
+  const commit = commits.find(({ version }) => version === newest)
+  if (commit === undefined) throw corruptLog(log, newest ?? base.version, 'it is missing')
+  return baseOf(ports, log, commit)
 }
 
 /** The commits that a memory has missed, if they are changes of what it holds; undefined when it holds another state, or not the one before. */
@@ -61,20 +81,25 @@ export async function catchUp(
   commits: readonly Commit[],
   memory: {
     readonly backends: ReadonlyMap<string, KeyedStateBackend>
+    readonly logged: LoggedState
     readonly operatorStates: ReadonlyMap<string, readonly unknown[]>
     /** What its own commits have changed of them, packed. */
     readonly operatorChanges: readonly Uint8Array[]
     readonly stash: readonly Uint8Array[]
   },
 ): Promise<RecoveredState> {
+  let { logged } = memory
   for (const commit of commits) {
-    for (const [uid, segment] of await deltasOf(ports, log, commit)) memory.backends.get(uid)?.applyChanges(segment)
+    const deltas = await deltasOf(ports, log, commit)
+    for (const [uid, bytes] of deltas) memory.backends.get(uid)?.applyChanges(decodeSegment(bytes, nameOf(log, commit)))
+    if (commit.record.base.version === commit.version) logged = new LoggedState(await baseOf(ports, log, commit))
+    else logged.append(deltas)
   }
   const { version, record } = commits.at(-1) as Commit
   const changes = [...memory.operatorChanges, ...(await operatorChangesOf(ports, log, commits))]
   const operatorStates = foldOperatorStates(memory.operatorStates, changes)
   const stash = [...memory.stash, ...(await stashOf(ports, log, commits))]
-  return { version, head: record, segments: new Map(), operatorStates, stash, backends: memory.backends }
+  return { version, head: record, logged, segments: new Map(), operatorStates, stash, backends: memory.backends }
 }
 
 function decodeAll(log: string, items: readonly LogItem[]): Commit[] {
@@ -88,18 +113,18 @@ function contiguous(log: string, commits: Commit[], from: number): Commit[] {
   return commits
 }
 
-function deltasOf(ports: RecoveryPorts, log: string, { version, record }: Commit): Promise<(readonly [string, DecodedSegment])[]> {
-  return Promise.all(
-    record.deltas.map(async ([uid, part]) => {
-      const bytes = await loadPart(ports.parts, log, version, part)
-      return [uid, decodeSegment(bytes, `${log}, version ${version}`)] as const
-    }),
-  )
+/** Delta segments by operator. */
+function deltasOf(ports: RecoveryPorts, log: string, { version, record }: Commit): Promise<(readonly [string, Uint8Array])[]> {
+  return Promise.all(record.deltas.map(async ([uid, part]) => [uid, await loadPart(ports.parts, log, version, part)] as const))
 }
 
-async function baseElements(ports: RecoveryPorts, log: string, base: CommitRecord['base']): Promise<ReadonlyMap<string, readonly unknown[]>> {
-  if (base.operatorStates === null) return new Map()
-  return new Map(unpack(await loadPart(ports.parts, log, base.version, base.operatorStates)) as [string, readonly unknown[]][])
+async function baseOf(ports: Pick<RecoveryPorts, 'parts'>, log: string, { version, record }: Commit): Promise<BaseState> {
+  const { state } = record.base
+  return state === null ? EMPTY_BASE : decodeBase(await loadPart(ports.parts, log, version, state))
+}
+
+function nameOf(log: string, { version }: Commit): string {
+  return `${log}, version ${version}`
 }
 
 async function operatorChangesOf(ports: RecoveryPorts, log: string, commits: readonly Commit[]): Promise<readonly Uint8Array[]> {

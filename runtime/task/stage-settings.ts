@@ -4,6 +4,8 @@ export interface StageSettings {
   readonly inlineBytes: number
   /** Commits after which the whole state becomes a new base, so that a cold start reads no more than these. */
   readonly longestTail: number
+  /** Changed bytes of keyed state after which they go into a new base, for the same reason. */
+  readonly tailBytes: number
   /** A commit takes no further record or frame beyond so many records, bytes of input or ms. */
   readonly commitRecords: number
   readonly commitBytes: number
@@ -29,6 +31,7 @@ export interface StageSettings {
 export const DEFAULT_STAGE_SETTINGS: StageSettings = {
   inlineBytes: 8 * 1024,
   longestTail: 256,
+  tailBytes: 8 * 1024 * 1024,
   commitRecords: 20_000,
   commitBytes: 4 * 1024 * 1024,
   commitMs: 20_000,

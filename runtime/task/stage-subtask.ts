@@ -4,6 +4,7 @@ import type { CompiledJob } from '../plan/index.js'
 import { type CommitRecord, encodeCommit } from './commit-record.js'
 import { JobControl } from './job-control.js'
 import type { LiveStage } from './live-stage.js'
+import { LoggedState } from './logged-state.js'
 import { type StagePlace, vertexOf } from './open-stage.js'
 import type { Failure } from './record-failures.js'
 import type { StreamRecord } from './record-stream-source.js'
@@ -176,19 +177,17 @@ export class StageSubtask {
     return step?.more === true || (live.input?.stashed ?? 0) > 0 ? 'more' : 'rest'
   }
 
-  #prepare({ version, head, control, live }: Memory, step: Step): Promise<PreparedCommit | undefined> {
+  #prepare({ version, head, control, live, logged }: Memory, step: Step): Promise<PreparedCommit | undefined> {
     const { ports, deployment, settings } = this.#place
-    return prepareCommit(
-      { log: this.log, plan: deployment.plan, version: version + 1, head, completed: control.completed, live, ports, settings },
-      step,
-    )
+    return prepareCommit({ log: this.log, plan: deployment.plan, version: version + 1, head, control, live, logged, ports, settings }, step)
   }
 
-  async #committed(memory: Memory, version: number, { record, outbox, operatorChanges }: PreparedCommit): Promise<void> {
+  async #committed(memory: Memory, version: number, { record, outbox, operatorChanges, deltas, base }: PreparedCommit): Promise<void> {
     memory.version = version
     memory.head = record
     memory.sent = false
-    memory.live.needsBase = false
+    if (base === undefined) memory.logged.append(deltas)
+    else memory.logged = new LoggedState(base)
     if (operatorChanges !== undefined) memory.operatorChanges.push(operatorChanges)
     if (memory.live.input !== undefined) {
       memory.live.input.consumed = 0

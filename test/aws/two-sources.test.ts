@@ -251,7 +251,8 @@ class World {
     const prefix = 'checkpoints/tally/'
     const blobs = new MemoryBlobStore()
     for (const [key, bytes] of aws.objects) if (key.startsWith(prefix)) await blobs.put(key.slice(prefix.length), bytes)
-    const manifest = await new CheckpointStore(blobs).load(id)
+    const store = new CheckpointStore(blobs)
+    const manifest = await store.load(id)
     const expected: Record<string, number> = {}
     for (const { subtask, operatorState } of manifest.operators[0].subtasks) {
       const { splitId, position } = operatorState[0] as SourcePosition
@@ -264,7 +265,7 @@ class World {
     const sums: Record<string, number> = {}
     for (const { keyed } of manifest.operators.find(({ uid }) => uid === 'sum')?.subtasks ?? []) {
       for (const ref of keyed) {
-        const segment = decodeSegment((await blobs.get(ref.name)) as Uint8Array, ref.name)
+        const segment = decodeSegment(await store.readSegment(ref), ref.name)
         for (const { block } of segment.blocks(0, 127)) for (const { key, n } of block.values as Tally[]) sums[key] = n
       }
     }

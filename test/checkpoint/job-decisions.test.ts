@@ -95,7 +95,7 @@ describe('job decisions', () => {
 
   it('has a split that registers behind the barrier of a stop begin stopped, until that is aborted', () => {
     const stopping = next(decideBegin(running(), 'stop', NEED, 5))
-    expect(controlOf(stopping)).toEqual({ attempt: 1, begun: 1, stop: true, aborted: 0, completed: 0 })
+    expect(controlOf(stopping)).toEqual({ attempt: 1, begun: 1, stop: true, savepoint: true, aborted: 0, completed: 0 })
     const registered = next(decideRegister(stopping, { attempt: 1, stage: 'clicks', split: { splitId: 's1', parents: ['s0'] } }))
     expect(registeredAs(registered, 'clicks', 's1')?.stopped).toBe(true)
     expect(registeredAs(registered, 'clicks', 's0')?.stopped).toBe(false)

@@ -107,8 +107,8 @@ describe('manifest codec', () => {
   })
 
   it('refuses another format, with a right checksum', () => {
-    const newer = encodeManifest({ ...full, format: 2 as unknown as 1 })
-    expect(() => decodeManifest(newer, 'm')).toThrow(/CHECKPOINT_VERSION: manifest format 2 (.|\n)*where: m(.|\n)*what to do/)
+    const newer = encodeManifest({ ...full, format: 3 as unknown as 1 })
+    expect(() => decodeManifest(newer, 'm')).toThrow(/CHECKPOINT_VERSION: manifest format 3 (.|\n)*where: m(.|\n)*what to do/)
   })
 
   it.each<[string, Record<string, unknown>]>([

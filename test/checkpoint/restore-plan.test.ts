@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type OperatorState, planRestore, type SegmentRef } from '../../runtime/checkpoint/index.js'
-import { elementOf, redistributed, redistributionOf } from '../../runtime/state/index.js'
+import { elementOf, keyGroupRange, redistributed, redistributionOf } from '../../runtime/state/index.js'
 import { aManifest, anOperator } from './manifests.js'
 
 const segment = (name: string): SegmentRef => ({ name, bytes: 1, crc32: 1 })
@@ -31,12 +31,14 @@ describe('planRestore', () => {
         expect(subtasks).toHaveLength(parallelism)
         subtasks.forEach(({ keyed }, subtask) => {
           for (const share of keyed) {
-            expect(share.segments).toEqual([segment(`s${share.formerSubtask}`)])
-            for (let group = share.keyGroups.first; group <= share.keyGroups.last; group++) {
+            const { first, last } = share.keyGroups ?? keyGroupRange(subtask, maxParallelism, parallelism)
+            const formerSubtask = Number(share.name.slice(1))
+            expect(share).toMatchObject(segment(`s${formerSubtask}`))
+            for (let group = first; group <= last; group++) {
               expect(from.has(group)).toBe(false)
-              from.set(group, share.formerSubtask)
+              from.set(group, formerSubtask)
               expect(Math.floor((group * parallelism) / maxParallelism)).toBe(subtask)
-              expect(Math.floor((group * former) / maxParallelism)).toBe(share.formerSubtask)
+              expect(Math.floor((group * former) / maxParallelism)).toBe(formerSubtask)
             }
           }
         })

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { ManifestRef } from '../../runtime/checkpoint/job-record.js'
+import { encodeBase } from '../../runtime/task/base-state.js'
 import { type CleanedUp, type CleanUpOptions, cleanUp } from '../../runtime/task/clean-up.js'
 import { endedPlace, loadAck, storeAck } from '../../runtime/task/stage-acks.js'
 import { acksLogName, endedLogName } from '../../runtime/task/stage-names.js'
@@ -76,9 +77,10 @@ describe('clean-up', () => {
   it('keeps what logs begin with, what was acknowledged of a checkpoint under way, and what ended subtasks said', async () => {
     const world = await activated()
     const base = await world.segment('count', 0, 90)
-    const head = await world.head('r1', 'count', '0')
-    const keyed = { count: [{ formerSubtask: 0, keyGroups: { first: 0, last: 127 }, segments: [base] }] }
-    await world.commit('r1', 'count', '0', { base: { ...(head as NonNullable<typeof head>).base, keyed } })
+    const state = encodeBase({ keyed: new Map([['count', [base]]]), operatorStates: new Map() })
+    await world.commit('r1', 'count', '0', { base: { version: (await world.version('r1', 'count', '0')) + 1, atMs: 0, state } })
+    // What counts is the base, wherever the head is.
+    await world.commit('r1', 'count', '0', { base: { version: await world.version('r1', 'count', '0'), atMs: 0, state: null } })
     await world.end(GRAPH, 'count', '1', 91)
     await world.control().begin('checkpoint')
     await world.acknowledge(GRAPH, undefined, ['s0'])
@@ -96,7 +98,7 @@ describe('clean-up', () => {
     const [said] = (await scratch.log.read(endedLogName(record, 1), 0)).items
     const ack = await loadAck({ blobs: scratch.blobs, log: 'scratch' }, said)
     await world.segment('count', 1, 0)
-    const payload = await storeAck(endedPlace(world.ports, 1, said.version, 10), ack)
+    const payload = await storeAck(endedPlace(world.ports, 1, said.version, 10), ack, null)
     await world.log.append(endedLogName(record, 1), { version: said.version, payload })
     await cleanForHours(world, 3)
     const [part] = await world.blobs.list('ended/1/')

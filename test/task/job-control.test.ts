@@ -56,7 +56,7 @@ describe('activating a job', () => {
     expect(order).toEqual([`fence 1 2 at ${fence}`])
     expect(world.crashes.seen.slice(0, fence).some((call) => call.includes('append(clicks/r1/clicks'))).toBe(false)
     expect(poked(world)).toEqual(ALL)
-    expect(await world.told('r1', 'count', '0')).toEqual({ attempt: 1, begun: 0, stop: false, aborted: 0, completed: 0 })
+    expect(await world.told('r1', 'count', '0')).toEqual({ attempt: 1, begun: 0, stop: false, savepoint: false, aborted: 0, completed: 0 })
     const { item } = await world.log.head('clicks/r1/count/1')
     expect(item?.expiresAtMs).toBe(1_000 + 3 * 86_400_000)
     expect(await world.head('r1', 'count', '1')).toMatchObject({ kind: 'RESET', life: 'running', attempt: 1, epoch: 0, index: 1, position: null })
@@ -262,12 +262,14 @@ describe('a restore', () => {
     expect(world.fenced.at(-1)).toEqual([2, 2])
     const count = await world.head('r1', 'count', '0')
     expect(count).toMatchObject({ attempt: 2, kind: 'RESET', position: '77', lastNow: 500, epoch: 2 })
-    expect(count?.base.keyed.count).toMatchObject([{ formerSubtask: 0, keyGroups: { first: 0, last: 63 }, segments: [{ bytes: 9 }] }])
+    const [ref, ...others] = (await world.base('r1', 'count', '0')).keyed.get('count') ?? []
+    expect(ref).toMatchObject({ bytes: 9 })
+    expect([ref.keyGroups, others]).toEqual([undefined, []])
     expect(Object.keys(count?.channels ?? {})).toEqual(['0:s0', '0:s1'])
     const source = await world.head('r1', 'clicks', 's0')
-    expect(source).toMatchObject({ attempt: 2, position: '11', epoch: 2, index: 0, base: { keyed: {} } })
-    expect(unpack(source?.base.operatorStates as Uint8Array)).toEqual([['tag', ['tag of s0']]])
-    expect(await world.told('r1', 'clicks', 's0')).toEqual({ attempt: 2, begun: 2, stop: false, aborted: 2, completed: 1 })
+    expect(source).toMatchObject({ attempt: 2, position: '11', epoch: 2, index: 0 })
+    expect(await world.base('r1', 'clicks', 's0')).toEqual({ keyed: new Map(), operatorStates: new Map([['tag', ['tag of s0']]]) })
+    expect(await world.told('r1', 'clicks', 's0')).toEqual({ attempt: 2, begun: 2, stop: false, savepoint: false, aborted: 2, completed: 1 })
   })
 
   it('retires a split that is to begin again, and begins one whose parents had ended', async () => {
@@ -305,7 +307,7 @@ describe('a restore', () => {
     await world.control().poll()
     await world.control().activate({ from: { checkpointId: 1, savepoint: true }, expected: 1 })
     expect(await lives(world, 'r1', ...ALL)).toEqual(ALL.map(() => 'ended 2'))
-    expect((await world.head('r1', 'count', '1'))?.base.keyed.count).toHaveLength(1)
+    expect((await world.base('r1', 'count', '1')).keyed.get('count')).toHaveLength(1)
     await world.control().begin('checkpoint')
     expect(await world.control().poll()).toMatchObject({ status: 'completed', checkpointId: 2 })
     const before = await world.checkpoints.load(1)
@@ -341,9 +343,9 @@ describe('a restore', () => {
     expect(await lives(world, 'r2', ...ALL, 'count/2', 'out/2')).toEqual([...ALL, '', ''].map(() => 'running 2'))
     const middle = await world.head('r2', 'count', '1')
     expect(middle).toMatchObject({ position: null, plan: 'plan-r2' })
-    expect(middle?.base.keyed.count.map(({ formerSubtask, keyGroups }) => [formerSubtask, keyGroups.first, keyGroups.last])).toEqual([
-      [0, 43, 63],
-      [1, 64, 85],
+    expect((await world.base('r2', 'count', '1')).keyed.get('count')?.map(({ keyGroups }) => keyGroups)).toEqual([
+      { first: 43, last: 63 },
+      { first: 64, last: 85 },
     ])
     expect(await world.control().begin('checkpoint')).toMatchObject({ status: 'refused', why: expect.stringContaining('revision "r2"') })
     expect(await JobControl.register(world.ports, JOB, { attempt: 2, revision: 'r1', stage: 'clicks', split: CHILD })).toEqual({
@@ -367,8 +369,8 @@ describe('a restore', () => {
     await expect(fork.control(graph).activate({ from, expected: 0 })).rejects.toThrow(/CHECKPOINT_NOT_FOUND/)
     await fork.control(graph).activate({ from, expected: 0, store: world.checkpoints })
     expect(await fork.job('clicks-fork')).toMatchObject({ attempt: 1, begun: 1, from })
-    const { base } = (await fork.head('r1', 'count', '0', 'clicks-fork')) as NonNullable<Awaited<ReturnType<JobWorld['head']>>>
-    expect(await fork.checkpoints.readSegment(base.keyed.count[0].segments[0])).toEqual(new TextEncoder().encode('count 0 1'))
+    const [ref0] = (await fork.base('r1', 'count', '0', 'clicks-fork')).keyed.get('count') ?? []
+    expect(await fork.checkpoints.readSegment(ref0)).toEqual(new TextEncoder().encode('count 0 1'))
     expect(await world.blobs.list('')).toEqual(blobs)
     expect((await world.job()).attempt).toBe(1)
   })

@@ -4,6 +4,7 @@ import type { JobRecord, StageAck, SubtaskControl } from '../../runtime/checkpoi
 import type { EdgePlan, JobGraph, OperatorPlan, VertexPlan } from '../../runtime/plan/index.js'
 import type { Successor } from '../../runtime/ports/index.js'
 import { pack, unpack } from '../../runtime/state/index.js'
+import { type BaseState, decodeBase, EMPTY_BASE, encodeBase } from '../../runtime/task/base-state.js'
 import { type CommitRecord, decodeCommit, encodeCommit } from '../../runtime/task/commit-record.js'
 import { JobControl, type JobControlOptions, type JobPorts } from '../../runtime/task/job-control.js'
 import { allSubtasks, type JobSubtask } from '../../runtime/task/job-subtasks.js'
@@ -130,6 +131,12 @@ export class JobWorld {
     return item && decodeCommit(log, item)
   }
 
+  /** What the head's base says of keyed and operator state. */
+  async base(revision: string, stage: string, subtask: string, job = JOB): Promise<BaseState> {
+    const state = (await this.head(revision, stage, subtask, job))?.base.state ?? null
+    return state === null ? EMPTY_BASE : decodeBase(state as Uint8Array)
+  }
+
   async version(revision: string, stage: string, subtask: string): Promise<number> {
     return (await this.log.head(subtaskLogName({ job: JOB, revision }, stage, subtask))).item?.version ?? 0
   }
@@ -160,7 +167,7 @@ export class JobWorld {
     for (const subtask of allSubtasks(graph, record)) {
       if (!need.includes(subtask.ordinal) || silent.includes(subtask.subtask)) continue
       const ack = { ...(await this.ack(graph, record, subtask, id)), ...change(subtask) }
-      await this.log.append(acksLogName(record, record.attempt, id), { version: subtask.ordinal, payload: pack([pack(ack)]) })
+      await this.log.append(acksLogName(record, record.attempt, id), { version: subtask.ordinal, payload: acknowledgement(ack) })
     }
   }
 
@@ -170,7 +177,10 @@ export class JobWorld {
     const subtask = allSubtasks(graph, record).find((s) => s.stage === stage && s.subtask === name) as JobSubtask
     const ack = await this.ack(graph, record, subtask, epoch)
     const split = ack.split && { ...ack.split, successors }
-    await this.log.append(endedLogName(record, record.attempt), { version: subtask.ordinal, payload: pack([pack({ ...ack, split, ended: true })]) })
+    await this.log.append(endedLogName(record, record.attempt), {
+      version: subtask.ordinal,
+      payload: acknowledgement({ ...ack, split, ended: true }),
+    })
   }
 
   private async ack(graph: JobGraph, { sources }: JobRecord, { stage, subtask, isSource }: JobSubtask, id: number): Promise<StageAck> {
@@ -191,4 +201,10 @@ export class JobWorld {
       ended: false,
     }
   }
+}
+
+function acknowledgement({ operators, ...head }: StageAck): Uint8Array {
+  const keyed = new Map(operators.filter((state) => state.keyed.length > 0).map((state) => [state.uid, state.keyed]))
+  const operatorStates = new Map(operators.map(({ uid, operatorState }) => [uid, operatorState]))
+  return pack([pack(head), encodeBase({ keyed, operatorStates })])
 }

@@ -6,7 +6,7 @@ import { planStarts, resetRecord, retiredRecord, type SubtaskStart } from '../..
 import { clicksGraph, joinGraph } from './job-world.js'
 
 const PLACE = { plan: 'p2', attempt: 4, epoch: 17, atMs: 99 }
-const EMPTY = { keyed: {}, operatorStates: null }
+const EMPTY = null
 const NOTHING_KNOWN = { watermark: MIN_WATERMARK, idle: false }
 
 function split(splitId: string, ordinal: number, change: Partial<RestoredSplit> = {}): RestoredSplit {
@@ -87,7 +87,7 @@ describe('what a restore puts into a log', () => {
       head: null,
     })
     expect(decodeCommit('log', { version: 11, payload: encodeCommit(head) })).toEqual(head)
-    expect(record.base).toEqual({ version: 12, atMs: 99, keyed: {}, operatorStates: null })
+    expect(record.base).toEqual({ version: 12, atMs: 99, state: null })
     expect(decodeCommit('log', { version: 12, payload: encodeCommit(record) })).toEqual(record)
   })
 

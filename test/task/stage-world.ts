@@ -12,7 +12,8 @@ import type { ManifestRef } from '../../runtime/checkpoint/job-record.js'
 import { kinesisSource, MillraceError, type Sink, type SinkMarker, WatermarkStrategy } from '../../runtime/index.js'
 import type { CompiledJob, JobGraph } from '../../runtime/plan/index.js'
 import type { BlobStore, Compression } from '../../runtime/ports/index.js'
-import { type CommitRecord, decodeCommit } from '../../runtime/task/commit-record.js'
+import { type BaseState, decodeBase, EMPTY_BASE } from '../../runtime/task/base-state.js'
+import { type CommitRecord, decodeCommit, loadPart } from '../../runtime/task/commit-record.js'
 import type { ActivateOptions } from '../../runtime/task/job-activation.js'
 import { JobControl } from '../../runtime/task/job-control.js'
 import { fenceSinks } from '../../runtime/task/sink-fence.js'
@@ -394,6 +395,15 @@ export class Stages {
     const { item } = await this.world.log.head(log)
     if (item === undefined) throw new Error(`log ${log} is empty`)
     return { ...decodeCommit(log, item), version: item.version }
+  }
+
+  /** The state that the head's base says. */
+  async base(stage: string, subtask: string): Promise<BaseState> {
+    const { base } = await this.head(stage, subtask)
+    const log = this.logName(stage, subtask)
+    const item = (await this.world.log.read(log, base.version - 1)).items[0]
+    const { state } = decodeCommit(log, item).base
+    return state === null ? EMPTY_BASE : decodeBase(await loadPart(this.world.parts, log, item.version, state))
   }
 
   /** Every commit of the subtask that the log still has. */

@@ -1,0 +1,60 @@
+import type { CheckpointStore } from '../checkpoint/index.js'
+import { readKeyedState } from '../checkpoint/keyed-restore.js'
+import type { SegmentRef } from '../checkpoint/manifest.js'
+import { inlineSegment } from '../checkpoint/segment-blobs.js'
+import { decodeSegment, type KeyGroupRange, mergeSegments } from '../state/index.js'
+import type { LoggedState } from './logged-state.js'
+import type { StageEvent } from './stage-ports.js'
+
+export interface KeyedBasePlace {
+  readonly checkpoints: CheckpointStore
+  /** Key groups of the subtask. */
+  readonly range: KeyGroupRange
+  readonly subtask: number
+  readonly epoch: number
+  /** A segment that is larger gets a blob of its own. */
+  readonly inlineBytes: number
+  /** The segments are to stand alone: nothing of the base before is among them. */
+  readonly whole: boolean
+  count(event: StageEvent): void
+}
+
+/**
+ * Keyed state of a new base, by operator: the segments of the base before, and one with all that changed since. What is too small for a blob
+ * stands inline, and is merged with what changes until the next base. It costs what changed, but where the state is to stand alone.
+ */
+export async function nextKeyedBase(
+  { base, tail }: LoggedState,
+  deltas: readonly (readonly [uid: string, bytes: Uint8Array])[],
+  place: KeyedBasePlace,
+): Promise<ReadonlyMap<string, readonly SegmentRef[]>> {
+  const uids = new Set([...base.keyed.keys(), ...tail.keys(), ...deltas.map(([uid]) => uid)])
+  const keyed = new Map<string, readonly SegmentRef[]>()
+  for (const uid of uids) {
+    const changes = [...(tail.get(uid) ?? []), ...deltas.filter((delta) => delta[0] === uid).map(([, bytes]) => bytes)]
+    const refs = await nextSegments(uid, base.keyed.get(uid) ?? [], changes, place)
+    if (refs.length > 0) keyed.set(uid, refs)
+  }
+  return keyed
+}
+
+async function nextSegments(
+  uid: string,
+  before: readonly SegmentRef[],
+  changes: readonly Uint8Array[],
+  { checkpoints, range, subtask, epoch, inlineBytes, whole, count }: KeyedBasePlace,
+): Promise<readonly SegmentRef[]> {
+  const standsAlone = before.length === 0 || (before.length === 1 && before[0].keyGroups === undefined)
+  if (changes.length === 0 && (!whole || standsAlone)) return before
+  const kept = whole ? [] : before.at(-1)?.inline === undefined ? before : before.slice(0, -1)
+  const merged = await readKeyedState(before.slice(kept.length), (ref) => checkpoints.readSegment(ref))
+  for (const bytes of changes) merged.push(decodeSegment(bytes, `a commit of operator ${uid}`))
+  const bytes = mergeSegments(merged, range, kept.length === 0)
+  if (kept.length > 0) count('incremental-base')
+  if (bytes === undefined) return kept
+  if (bytes.length <= inlineBytes) {
+    count('inline-segment')
+    return [...kept, inlineSegment(bytes)]
+  }
+  return [...kept, await checkpoints.writeSegment(uid, subtask, epoch, bytes)]
+}
