@@ -7,6 +7,8 @@ import type { DeployedFlags } from './deployed-target.js'
 import { initCommand } from './init-command.js'
 import { checkpoints, type StopFlags, savepoint, status, stop } from './job-commands.js'
 import { binding, integer, restartStrategy } from './option-parsers.js'
+import { type PipeFlags, pipeCommand } from './pipe-command.js'
+import { partitionKey } from './pipe-keys.js'
 import { type PlanFlags, planCommand } from './plan-command.js'
 import { type RescaleFlags, rescaleCommand } from './rescale-command.js'
 import { type RunFlags, runCommand } from './run-command.js'
@@ -27,6 +29,7 @@ export interface Commands {
   status(folder: string | undefined, flags: JobFlags): Promise<void>
   start(flags: JobFlags & WaitFlags): Promise<void>
   restore(which: string, flags: JobFlags & WaitFlags): Promise<void>
+  pipe(flags: PipeFlags): Promise<number>
   rescale(parallelism: number, more: readonly string[], flags: RescaleFlags): Promise<void>
   whyNotFired(folder: string | undefined, flags: WhyFlags): Promise<void>
   stateGet(path: string | undefined, flags: StateGetFlags): Promise<void>
@@ -51,6 +54,7 @@ export const COMMANDS: Commands = {
   status,
   start: (flags) => startCommand(flags),
   restore: (which, flags) => restoreCommand(which, flags),
+  pipe: (flags) => pipeCommand(flags),
   rescale: (parallelism, more, flags) => rescaleCommand(parallelism, more, flags),
   whyNotFired: whyNotFiredCommand,
   stateGet,
@@ -85,6 +89,7 @@ export function buildProgram(commands: Commands, version: string, onExitCode: (c
     .option('--parallelism <n>', 'default parallelism', integer(1, 32_768))
     .action((job: string, parameters: string[], flags: PlanFlags) => commands.plan(job, parameters, flags))
   addControl(program, commands)
+  addPipe(program, commands, onExitCode)
   addState(program, commands)
   addWhy(program, commands)
   addLetters(program, commands)
@@ -119,6 +124,21 @@ function addRun(program: Command, commands: Commands, onExitCode: (code: number)
     .option('--metrics-json <file>', 'write metrics there every 5 s and at the end')
     .option('--quiet', 'say nothing but errors')
     .action(async (job: string, parameters: string[], flags: RunFlags) => onExitCode(await commands.run(job, parameters, flags)))
+}
+
+function addPipe(program: Command, commands: Commands, onExitCode: (code: number) => void): void {
+  program
+    .command('pipe')
+    .description('carry lines into a Kinesis stream')
+    .requiredOption('--stream <name>', 'the stream')
+    .option('--file <path>', 'lines of a file')
+    .option('--socket <host:port>', 'lines from a socket, until it is closed')
+    .option('--stdin', 'lines of the standard input')
+    .option('--partition-key <form>', 'random (default), line, constant:KEY, field:N or json:NAME; lines of one key stay in order', partitionKey)
+    .option('--aggregate', 'pack lines of a key into aggregated records, which kinesisSource takes apart: in order, and faster')
+    .option('--rate <n>', 'lines a second at most', integer(1))
+    .option('--quiet', 'say nothing but errors')
+    .action(async (flags: PipeFlags) => onExitCode(await commands.pipe(flags)))
 }
 
 function addControl(program: Command, commands: Commands): void {

@@ -25,6 +25,7 @@ async function parse(...words: string[]): Promise<{ calls: unknown[][]; exitCode
     start: record('start', undefined),
     restore: record('restore', undefined),
     rescale: record('rescale', undefined),
+    pipe: record('pipe', 130),
     whyNotFired: record('whyNotFired', undefined),
     deadLetterList: record('deadLetterList', undefined),
     deadLetterShow: record('deadLetterShow', undefined),
@@ -48,6 +49,14 @@ async function parse(...words: string[]): Promise<{ calls: unknown[][]; exitCode
 }
 
 describe('millrace command line', () => {
+  it('hands options to pipe, and gives its exit code on', async () => {
+    const { calls, exitCode } = await parse(...'pipe --stream s --socket h:1 --partition-key field:2 --rate 10 --aggregate --quiet'.split(' '))
+    expect(calls).toEqual([['pipe', { stream: 's', socket: 'h:1', partitionKey: expect.anything(), rate: 10, aggregate: true, quiet: true }]])
+    expect(exitCode).toBe(130)
+    expect((await parse('pipe', '--stdin')).output).toContain("required option '--stream <name>' not specified")
+    expect((await parse('pipe', '--stream', 's', '--partition-key', 'field:0')).output).toContain('field:N (from 1, between spaces)')
+  })
+
   it('hands options and the parameters behind -- to run', async () => {
     const words =
       'run job.ts --parallelism 4 --checkpoint-dir ck --checkpoint-interval 500 --max-parallelism 256 --checkpoint-mode at-least-once --from latest'

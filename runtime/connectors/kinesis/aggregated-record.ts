@@ -9,7 +9,7 @@ export interface SubRecord {
 }
 
 /** The Kinesis Producer Library's aggregated record: these bytes, a protobuf message, and the message's MD5. */
-const MAGIC = Uint8Array.of(0xf3, 0x89, 0x9a, 0xc2)
+export const MAGIC = Uint8Array.of(0xf3, 0x89, 0x9a, 0xc2)
 const DIGEST_BYTES = 16
 
 export function isAggregated(data: Uint8Array): boolean {
