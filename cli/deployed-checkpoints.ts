@@ -53,17 +53,22 @@ interface Taken {
 /** Begins a checkpoint and asks after it until it is complete. One that takes too long is given up, so that afterwards it is known what holds. */
 async function take(job: DeployedJob, kind: 'savepoint' | 'stop', { timeout = TIMEOUT_SECONDS }: WaitFlags, { pollMs }: Pace): Promise<Taken> {
   const started = performance.now()
-  const { checkpointId } = await job.ask<BegunAnswer>({ command: 'begin', kind })
+  const durationMs = () => Math.round(performance.now() - started)
+  const late = () => durationMs() >= timeout * 1_000
   const line = new WaitingLine()
   try {
+    const checkpointId = await begun(job, kind, async (other) => {
+      if (late()) throw neverBegun(kind, other, timeout)
+      line.show(`${kind}: checkpoint ${other} is in progress, ${seconds(durationMs())}`)
+      await pause(pollMs)
+    })
     for (let mayAbort = true; ; ) {
       const progress = await job.ask<CheckpointStepResult>({ command: 'progress', checkpointId })
-      const durationMs = Math.round(performance.now() - started)
-      if (progress.status === 'completed') return { checkpointId, path: progress.path, durationMs }
+      if (progress.status === 'completed') return { checkpointId, path: progress.path, durationMs: durationMs() }
       if (progress.status === 'aborted') throw aborted(kind, checkpointId, progress.why)
       if (progress.status === 'pending')
-        line.show(`${kind} ${checkpointId}: ${progress.acknowledged} of ${progress.needed} subtasks, ${seconds(durationMs)}`)
-      if (mayAbort && durationMs >= timeout * 1_000) {
+        line.show(`${kind} ${checkpointId}: ${progress.acknowledged} of ${progress.needed} subtasks, ${seconds(durationMs())}`)
+      if (mayAbort && late()) {
         if (await gaveUp(job, checkpointId)) throw timedOut(kind, checkpointId, timeout)
         // It is being completed, which nothing stops.
         mayAbort = false
@@ -72,6 +77,16 @@ async function take(job: DeployedJob, kind: 'savepoint' | 'stop', { timeout = TI
     }
   } finally {
     line.close()
+  }
+}
+
+/** Its id. `waitFor` another one that is in progress, and help it along. */
+async function begun(job: DeployedJob, kind: 'savepoint' | 'stop', waitFor: (other: number) => Promise<void>): Promise<number> {
+  for (;;) {
+    const answer = await job.ask<BegunAnswer>({ command: 'begin', kind })
+    if (answer.status === 'begun') return answer.checkpointId
+    await waitFor(answer.checkpointId)
+    await job.ask<CheckpointStepResult>({ command: 'progress', checkpointId: answer.checkpointId })
   }
 }
 
@@ -89,6 +104,13 @@ function aborted(kind: string, checkpointId: number, why: string): MillraceError
   return new MillraceError('CHECKPOINT_FAILED', {
     what: `${kind} ${checkpointId} was given up: ${why}`,
     todo: kind === 'stop' ? 'The job goes on. Look at its status, and stop it again.' : 'Look at its status, and try again.',
+  })
+}
+
+function neverBegun(kind: string, other: number, timeout: number): MillraceError {
+  return new MillraceError('CONTROL_TIMEOUT', {
+    what: `a ${kind} could not begin within ${timeout} s: checkpoint ${other} is still in progress`,
+    todo: 'Its status says who has not acknowledged that one; --timeout waits longer.',
   })
 }
 

@@ -28,7 +28,8 @@ export interface PlacesAnswer {
   readonly sourceStreams: Readonly<Record<string, string>>
 }
 
-export type BegunAnswer = { readonly status: 'begun'; readonly checkpointId: number }
+/** `busy`: another checkpoint is in progress; to be asked again when that has left. */
+export type BegunAnswer = { readonly status: 'begun' | 'busy'; readonly checkpointId: number }
 
 export async function listCheckpoints({ ports: { checkpoints } }: DeployedControl): Promise<CheckpointsAnswer> {
   const ids = await checkpoints.ids()
@@ -54,6 +55,7 @@ export async function begin({ control, environment: { job } }: DeployedControl, 
   // Of the same kind: this request's own, when its answer was lost, or as good as that.
   const pending = (await control.record())?.pending
   if (begun.pending !== undefined && pending?.id === begun.pending && pending.kind === kind) return { status: 'begun', checkpointId: pending.id }
+  if (begun.pending !== undefined) return { status: 'busy', checkpointId: begun.pending }
   throw new MillraceError('CONTROL_REFUSED', {
     what: `a ${kind} of job "${job}" cannot begin: ${begun.why}`,
     where: `job "${job}"`,

@@ -14,7 +14,7 @@ export type ControlRequest =
   | { readonly command: 'places' }
   /** {@link CheckpointsAnswer}. */
   | { readonly command: 'checkpoints' }
-  /** Begins one, or joins the one of the same kind that is in progress: {@link BegunAnswer}. */
+  /** Begins one, or joins the one of the same kind that is in progress: `BegunAnswer` of control-checkpoints.ts. */
   | { readonly command: 'begin'; readonly kind: (typeof CHECKPOINT_KINDS)[number] }
   /** To be asked until the checkpoint has left: `CheckpointStepResult` of checkpoint-handler.ts. */
   | { readonly command: 'progress'; readonly checkpointId: number }

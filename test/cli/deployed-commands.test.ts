@@ -102,11 +102,7 @@ describe('what goes wrong on the way is said', () => {
     await expect(status(undefined, SHOP)).rejects.toThrow(/AWS_CALL: the control function failed: RangeError: out of memory\n[\s\S]*CloudWatch/)
   })
 
-  it('when the job refuses', async () => {
-    await world.deployed.control({ step: 'begin', input: { kind: 'checkpoint' } })
-    await expect(savepoint(undefined, undefined, SHOP)).rejects.toThrow(
-      /CONTROL_REFUSED: a savepoint of job "tally" cannot begin: checkpoint 1 is in progress/,
-    )
+  it('when it is asked for what there is not', async () => {
     await expect(savepoint('ck', undefined, {})).rejects.toMatchObject({ code: 'OPTION_INVALID' })
     await expect(stop(undefined, { ...SHOP, drain: true })).rejects.toThrow(/cannot be drained/)
     await expect(stop(undefined, { ...SHOP, savepoint: 'sp' })).rejects.toThrow(/Leave out --savepoint/)
@@ -126,7 +122,7 @@ describe('what goes wrong on the way is said', () => {
     expect(await ask({ command: 'progress' })).toMatchObject({
       error: { message: expect.stringContaining('checkpointId of the command "progress" must be a whole number from 1, and is missing') },
     })
-    expect(await ask({ step: 'tick', subtasks: 'sources' })).toEqual({ status: 'ticked', poked: 2 })
+    expect(await ask({ step: 'tick', subtasks: 'sources' })).toMatchObject({ status: 'ticked' })
   })
 })
 
@@ -222,6 +218,16 @@ describe('savepoint, stop and checkpoints', () => {
     await deployedStop(SHOP, FAST)
     expect(world.said()).toMatch(/^stopped after \d\.\d s\nsavepoint s3:\/\/bucket\/checkpoints\/tally\/chk-1\n$/)
     await expect(deployedStop(SHOP, FAST)).rejects.toThrow(/CONTROL_REFUSED: a stop of job "tally" cannot begin: the job has stopped/)
+  })
+
+  it('wait for a checkpoint that is in progress', async () => {
+    await world.deployed.beginCheckpoint()
+    await expect(deployedSavepoint({ ...SHOP, timeout: 0.02 }, FAST)).rejects.toThrow(
+      /CONTROL_TIMEOUT: a savepoint could not begin within 0.02 s: checkpoint 1 is still in progress/,
+    )
+    goOnMeanwhile()
+    await deployedSavepoint(SHOP, FAST)
+    expect(world.said()).toBe('s3://bucket/checkpoints/tally/chk-2\n')
   })
 
   it('give up what takes too long, and leave the job as it was', async () => {
