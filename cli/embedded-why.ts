@@ -28,16 +28,16 @@ interface SavedTimers {
 
 /**
  * The same for an embedded job: what its metrics say of watermarks, and the pending timers of a key as of its newest checkpoint. The metrics do
- * not say who feeds whom, so those whose watermark is least are named, wherever they stand.
+ * not say who feeds whom, so those whose watermark is less than its own are named, wherever they stand.
  */
 export async function embeddedWhy(target: string, flags: Pick<WhyFlags, 'uid' | 'key' | 'window' | 'json'>): Promise<void> {
   const metrics = await callJobAt<MetricsSnapshot>(target, 'GET', '/metrics')
   const own = metrics.operators.filter(({ uid }) => uid === flags.uid)
   if (own.length === 0) throw noOperator(flags.uid, metrics)
   const saved = flags.key === undefined || !isFolder(target) ? undefined : await savedTimers(target, { ...flags, key: flags.key })
-  const slowest = slowestOf(metrics.operators)
-  const reasons = reasonsOf(metrics, own, slowest, saved)
-  if (flags.json === true) printJson({ job: metrics.job, status: metrics.status, uid: flags.uid, operators: own, slowest, saved, reasons })
+  const others = othersOf(metrics.operators, own)
+  const reasons = reasonsOf(metrics, own, others, saved)
+  if (flags.json === true) printJson({ job: metrics.job, status: metrics.status, uid: flags.uid, operators: own, ...others, saved, reasons })
   else printLines([...lines(metrics, own, flags.uid), ...savedLines(saved), 'why:', ...reasons.map((reason) => `  - ${reason}`)])
 }
 
@@ -94,18 +94,19 @@ function savedLines(saved: SavedTimers | undefined): string[] {
   ]
 }
 
-/** Those with the least watermark; those that have none yet come first. */
-function slowestOf(operators: readonly OperatorMetricsSnapshot[]): readonly OperatorMetricsSnapshot[] {
-  const known = operators.flatMap(({ watermark }) => (watermark === null ? [] : [watermark]))
-  if (known.length === 0) return operators
-  const least = Math.min(...known)
-  return operators.filter(({ watermark }) => watermark === least)
+/** Others with the least watermark, if that is less than the operator's own; and those that show none, as sources do. */
+function othersOf(operators: readonly OperatorMetricsSnapshot[], own: readonly OperatorMetricsSnapshot[]) {
+  const others = operators.filter(({ uid }) => uid !== own[0].uid)
+  const known = (some: readonly OperatorMetricsSnapshot[]) => some.flatMap(({ watermark }) => (watermark === null ? [] : [watermark]))
+  const least = Math.min(...known(others))
+  const slower = least < Math.min(...known(own)) ? others.filter(({ watermark }) => watermark === least) : []
+  return { slower, silent: others.filter(({ watermark }) => watermark === null) }
 }
 
 function reasonsOf(
   { status, timeMs }: MetricsSnapshot,
   own: readonly OperatorMetricsSnapshot[],
-  slowest: readonly OperatorMetricsSnapshot[],
+  { slower, silent }: ReturnType<typeof othersOf>,
   saved: SavedTimers | undefined,
 ): string[] {
   if (status !== 'running') return [`The job is ${status}.`]
@@ -120,13 +121,19 @@ function reasonsOf(
   }
   if (processing !== undefined && processing.firesAtMs > timeMs)
     reasons.push(`The next processing timer is due in ${seconds(processing.firesAtMs - timeMs)}.`)
-  const names = slowest.map(({ name, uid, subtask, recordsIn }) => `${name} [${uid}] #${subtask} (${count(recordsIn)} records in)`)
-  const most = 8
-  const listed = names.slice(0, most).join(', ') + (names.length > most ? ` and ${names.length - most} more` : '')
-  const least = slowest[0]?.watermark ?? null
-  reasons.push(least === null ? `No operator has a watermark: ${listed}.` : `The least watermark, ${timeText(least)}, is that of ${listed}.`)
+  if (slower.length > 0) reasons.push(`The least watermark, ${isoTime(slower[0].watermark)}, is that of ${named(slower)}.`)
+  if (silent.length > 0) reasons.push(`Without a watermark of their own: ${named(silent)}.`)
   reasons.push('A source or split that is silent holds the others back, unless its watermark strategy has withIdleness(…).')
   return reasons
+}
+
+const MOST_NAMED = 8
+
+function named(operators: readonly OperatorMetricsSnapshot[]): string {
+  const names = operators
+    .slice(0, MOST_NAMED)
+    .map(({ name, uid, subtask, recordsIn }) => `${name} [${uid}] #${subtask} (${count(recordsIn)} records in)`)
+  return names.join(', ') + (operators.length > MOST_NAMED ? ` and ${operators.length - MOST_NAMED} more` : '')
 }
 
 function noOperator(uid: string, { operators }: MetricsSnapshot): MillraceError {

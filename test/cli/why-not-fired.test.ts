@@ -206,7 +206,12 @@ describe('of an embedded job', () => {
     override async metrics(): Promise<MetricsSnapshot> {
       return metricsOf({
         timeMs: NOW,
-        operators: [operator('words', 0, NOW - 5_000), operator('words', 1, NOW - 65_000), operator('visits', 0, NOW - 65_000)],
+        operators: [
+          operator('words', 0, NOW - 5_000),
+          operator('words', 1, NOW - 65_000),
+          operator('visits', 0, NOW - 60_000),
+          operator('gate', 0, null),
+        ],
       })
     }
   }
@@ -224,18 +229,19 @@ describe('of an embedded job', () => {
     await whyNotFiredCommand(folder, { uid: 'visits', key: 'ann' })
     const said = output.said().split('\n')
     expect(said[0]).toBe('visits of bids: running')
-    expect(said[1]).toBe('  subtask 0  watermark 2026-03-01T11:58:55.000Z  65 s behind  12 in  3 out  4 state entries')
+    expect(said[1]).toBe('  subtask 0  watermark 2026-03-01T11:59:00.000Z  60 s behind  12 in  3 out  4 state entries')
     expect(said[2]).toMatch(/^ {2}as of .*chk-1, .*: nothing pending of the key$/)
     expect(said.slice(3)).toEqual([
       'why:',
       '  - Nothing was pending of the key when the newest checkpoint was taken.',
-      '  - The least watermark, 2026-03-01T11:58:55.000Z, is that of words [words] #1 (12 records in), visits [visits] #0 (12 records in).',
+      '  - The least watermark, 2026-03-01T11:58:55.000Z, is that of words [words] #1 (12 records in).',
+      '  - Without a watermark of their own: gate [gate] #0 (12 records in).',
       '  - A source or split that is silent holds the others back, unless its watermark strategy has withIdleness(…).',
       '',
     ])
     await whyNotFiredCommand(folder, { uid: 'visits', json: true })
-    expect(output.json()).toMatchObject({ job: 'bids', uid: 'visits', slowest: [{ uid: 'words', subtask: 1 }, { uid: 'visits' }] })
-    await expect(whyNotFiredCommand(folder, { uid: 'visit' })).rejects.toThrow(/no operator with the uid "visit"\n[\s\S]*"words", "visits"/)
+    expect(output.json()).toMatchObject({ job: 'bids', uid: 'visits', slower: [{ uid: 'words', subtask: 1 }], silent: [{ uid: 'gate' }] })
+    await expect(whyNotFiredCommand(folder, { uid: 'visit' })).rejects.toThrow(/no operator with the uid "visit"\n[\s\S]*"words", "visits", "gate"/)
     await server.close()
   })
 })
