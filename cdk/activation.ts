@@ -1,4 +1,4 @@
-import { ArnFormat, CustomResource, Duration, RemovalPolicy, Stack, Token, Validations } from 'aws-cdk-lib'
+import { Annotations, ArnFormat, CustomResource, Duration, RemovalPolicy, Stack, Token, Validations } from 'aws-cdk-lib'
 import { Effect, Policy, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
 import { type IFunction, type IVersion, Function as LambdaFunction, type StartingPosition } from 'aws-cdk-lib/aws-lambda'
@@ -127,6 +127,8 @@ export class Activation extends Construct {
 
   /** What cdk-nag finds, and why it is so. */
   #acknowledge(control: IFunction, provider: Provider): void {
+    // Versions have permissions of their own here, and the provider calls the function.
+    Annotations.of(control).acknowledgeWarning('@aws-cdk/aws-lambda:addPermissionsToVersionOrAlias')
     const nag = (id: string, reason: string) => Validations.of(this).acknowledge({ id, reason })
     const wildcard = (resource: string, reason: string) => acknowledgeWildcard(this, resource, reason)
     wildcard(

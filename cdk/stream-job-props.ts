@@ -88,6 +88,11 @@ export interface StreamJobProps {
    */
   readonly allowStateLoss?: readonly string[]
   /**
+   * Whether the job's plan is recorded beside its module, in a file `….plan-lock.json` to be committed, so that a change which would lose state fails at
+   * synth and shows in its diff. Default true.
+   */
+  readonly planLock?: boolean
+  /**
    * What becomes of a record that a function of the job throws for: `fail`: its batch comes again until it succeeds, and nothing overtakes it;
    * `dead-letter`: it is put aside in the job's bucket, and the job goes on without it (`millrace dead-letters`). Default `fail`.
    */

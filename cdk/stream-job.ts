@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { AssetHashType, CfnOutput, Duration, Stack, Token } from 'aws-cdk-lib'
+import { Annotations, AssetHashType, CfnOutput, Duration, Stack, Token } from 'aws-cdk-lib'
 import type { Alarm, Dashboard, Metric, MetricOptions } from 'aws-cdk-lib/aws-cloudwatch'
 import type { Table } from 'aws-cdk-lib/aws-dynamodb'
 import type { Rule } from 'aws-cdk-lib/aws-events'
@@ -29,6 +29,7 @@ import { secretVariables } from './job-secrets.js'
 import { type JobSettings, settingsOf, stageSettings } from './job-settings.js'
 import { createBucket, createTable } from './job-storage.js'
 import { parallelismInContext } from './parallelism-in-context.js'
+import { checkPlanLock } from './plan-lock.js'
 import { readPlan } from './read-plan.js'
 import { createExchange, type StageExchange } from './stage-exchange.js'
 import { BATCH_SIZE, createMappings } from './stage-mappings.js'
@@ -85,7 +86,7 @@ export class StreamJob extends Construct {
 
   /**
    * Bundles the job and loads it in a process of its own to learn its plan. Throws what is wrong with the job or the properties: JOB_NOT_FOUND,
-   * JOB_COMPILE, PLAN_INVALID, OPTION_INVALID.
+   * JOB_COMPILE, PLAN_INVALID, PLAN_INCOMPATIBLE, OPTION_INVALID.
    */
   constructor(scope: Construct, id: string, props: StreamJobProps) {
     super(scope, id)
@@ -101,6 +102,7 @@ export class StreamJob extends Construct {
     }
     checkPlan(this.plan)
     checkStages(path, props, this.plan)
+    this.#checkPlanLock(path)
     this.#bindings = new JobBindings(path, this.plan, this.#settings.bindings)
     this.revision = this.#revisionOf(bundle)
     this.table = createTable(this, props)
@@ -175,6 +177,12 @@ export class StreamJob extends Construct {
     const stage = this.stages.get(id)
     if (stage !== undefined) return stage
     throw invalid(this.node.path, `job "${this.plan.job}" has no stage "${id}"`, `Its stages are: ${[...this.stages.keys()].join(', ')}.`)
+  }
+
+  #checkPlanLock(path: string): void {
+    const { planLock, entry, allowStateLoss } = this.#settings
+    const notices = planLock ? checkPlanLock({ entry, path, plan: this.plan, allowStateLoss }) : []
+    for (const notice of notices) Annotations.of(this).addInfo(notice)
   }
 
   #readPlan({ folder }: JobBundle): DeploymentPlan {

@@ -26,6 +26,7 @@ export const ERROR_CODES = {
   FILE_NOT_FOUND: user('A file or folder that was named does not exist.'),
   UID_DUPLICATE: user('Two operators have the same uid.'),
   PLAN_INVALID: user('The job graph cannot be built as described.'),
+  PLAN_INCOMPATIBLE: user('A changed job would lose state that the job has.'),
   KEY_INVALID: user('keyBy returned something that cannot be a key.'),
   TIMESTAMP_INVALID: user('A timestamp assigner returned something that is not a finite number.'),
   TIMESTAMP_MISSING: user('An event-time window met a record without a timestamp.'),

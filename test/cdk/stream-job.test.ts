@@ -19,7 +19,13 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
   beforeAll(() => {
     const stack = new Stack(new App(), 'test')
     const accessLog = new Stream(stack, 'AccessLog')
-    job = new StreamJob(stack, 'IpCount', { entry: ENTRY, parameters: ['--kinesis', 'accessLog'], parallelism: 2, bindings: { accessLog } })
+    job = new StreamJob(stack, 'IpCount', {
+      entry: ENTRY,
+      planLock: false,
+      parameters: ['--kinesis', 'accessLog'],
+      parallelism: 2,
+      bindings: { accessLog },
+    })
     template = Template.fromStack(stack)
   }, 60_000)
 
