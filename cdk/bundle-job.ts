@@ -57,6 +57,16 @@ const IMPORT_BEHIND_SECRETS = (file: string) =>
 /** Packages that Lambda brings nothing for go in whole; CommonJS ones among them call `require`. */
 const REQUIRE_BANNER = `import { createRequire as __millraceCreateRequire } from 'node:module'; const require = __millraceCreateRequire(import.meta.url);`
 
+/** Ways to credentials that people use. A function finds its own in its environment, where the SDK looks first. */
+const NOT_ON_LAMBDA = [
+  '@aws-sdk/credential-provider-ini',
+  '@aws-sdk/credential-provider-login',
+  '@aws-sdk/credential-provider-process',
+  '@aws-sdk/credential-provider-sso',
+  '@aws-sdk/credential-provider-web-identity',
+  '@aws-sdk/token-providers',
+]
+
 /** What is there at synth and not in a function. */
 const SYNTH_PACKAGES = ['aws-cdk-lib', 'constructs']
 
@@ -110,7 +120,7 @@ function build(entry: string, { entryPoints, outdir }: { readonly entryPoints: s
       // One copy of the engine: that of this construct, whatever the job's own tsconfig.json maps `millrace` to.
       alias: { millrace: engineFile('runtime/index') },
       // The first speeds msgpackr up where it is installed, which it is not on Lambda.
-      external: ['msgpackr-extract', ...SYNTH_PACKAGES.flatMap((name) => [name, `${name}/*`])],
+      external: ['msgpackr-extract', ...NOT_ON_LAMBDA, ...SYNTH_PACKAGES.flatMap((name) => [name, `${name}/*`])],
       logLevel: 'silent',
     })
   } catch (thrown) {

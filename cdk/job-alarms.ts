@@ -2,9 +2,8 @@ import { Duration } from 'aws-cdk-lib'
 import { Alarm, ComparisonOperator, type IMetric, MathExpression, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch'
 import { type CfnStream, type IStream, Stream } from 'aws-cdk-lib/aws-kinesis'
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda'
-import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
-import { failedCheckpoints, iteratorAge, jobMetric } from './job-metrics.js'
+import { iteratorAge, jobMetric } from './job-metrics.js'
 import type { JobAlarmProps } from './stream-job-props.js'
 
 export interface WatchedStage {
@@ -16,7 +15,6 @@ export interface WatchedJob {
   readonly job: string
   readonly stages: ReadonlyMap<string, WatchedStage>
   readonly control: LambdaFunction
-  readonly checkpoints: StateMachine
 }
 
 /** What a stream keeps that says nothing of it. */
@@ -77,7 +75,7 @@ export class JobAlarms extends Construct {
     ]
   }
 
-  #ofJob({ job, checkpoints }: WatchedJob): Alarm[] {
+  #ofJob({ job }: WatchedJob): Alarm[] {
     const period = Duration.minutes(5)
     const failures = new MathExpression({
       expression: 'FILL(batches, 0) + FILL(pokes, 0)',
@@ -90,7 +88,12 @@ export class JobAlarms extends Construct {
       alarm(this, 'Gap', { metric: jobMetric(job, 'gap'), from: 1, periods: 3, says: `job ${job} waits for frames that do not come` }),
       alarm(this, 'Stash', { metric: jobMetric(job, 'stash-over-limit'), from: 1, periods: 1, says: `job ${job} has had to give up a checkpoint` }),
       alarm(this, 'DeadLetters', { metric: jobMetric(job, 'dead-letter'), from: 1, periods: 1, says: `job ${job} could not process records` }),
-      alarm(this, 'Checkpoints', { metric: failedCheckpoints(job, checkpoints), from: 1, periods: 1, says: `a checkpoint of job ${job} has failed` }),
+      alarm(this, 'Checkpoints', {
+        metric: jobMetric(job, 'checkpoint-aborted'),
+        from: 1,
+        periods: 1,
+        says: `a checkpoint of job ${job} was given up`,
+      }),
     ]
   }
 }

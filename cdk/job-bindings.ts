@@ -61,7 +61,7 @@ export class JobBindings {
     }
     const found = kindOf(bound)
     if (found === kind) return
-    const what = `job "${this.plan.job}" ${access === 'read' ? 'reads' : 'writes'} the ${kind} "${name}" in stage "${stage}", and ${found ?? 'something else'} is bound to it`
+    const what = `job "${this.plan.job}" ${access === 'read' ? 'reads' : 'writes'} the ${kind} "${name}" in stage "${stage}", and ${found === undefined ? 'something else' : `a ${found}`} is bound to it`
     throw invalid(this.path, what, `Bind a ${kind}: bindings: { ${property(name)}: ${EXAMPLES[kind]} }.`)
   }
 }

@@ -2,13 +2,13 @@ import { Duration } from 'aws-cdk-lib'
 import { Dashboard, GraphWidget, type IMetric, type IWidget, TextWidget } from 'aws-cdk-lib/aws-cloudwatch'
 import type { Construct } from 'constructs'
 import type { WatchedJob } from './job-alarms.js'
-import { failedCheckpoints, iteratorAge, jobMetric, stageMetric } from './job-metrics.js'
+import { iteratorAge, jobMetric, stageMetric } from './job-metrics.js'
 
 const WIDTH = 24
 
 /** One page for a job: how far each stage is behind, what it does, what went wrong. */
 export function createDashboard(scope: Construct, id: string, watched: WatchedJob): Dashboard {
-  const { job, stages, checkpoints, control } = watched
+  const { job, stages, control } = watched
   const each = (metricOf: (stage: string) => IMetric) => [...stages.keys()].map(metricOf)
   const handlers = [...stages].map(([stage, { handler }]) => ({ stage, handler }))
   const invoked = [...handlers, { stage: 'control', handler: control }]
@@ -25,7 +25,10 @@ export function createDashboard(scope: Construct, id: string, watched: WatchedJo
           'Commits',
           each((stage) => stageMetric(job, stage, 'commit', { label: stage })),
         ),
-        graph('Checkpoints', [jobMetric(job, 'checkpoint-completed', { label: 'completed' }), failedCheckpoints(job, checkpoints)]),
+        graph('Checkpoints', [
+          jobMetric(job, 'checkpoint-completed', { label: 'completed' }),
+          jobMetric(job, 'checkpoint-aborted', { label: 'given up' }),
+        ]),
       ),
       row(
         graph(

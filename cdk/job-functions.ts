@@ -75,7 +75,6 @@ export function createControlFunction(scope: Construct, deployment: JobDeploymen
     [...exchanges.values()].map(({ pokes }) => pokes.queueArn),
   )
   for (const stream of new Set(stages.map((stage) => bindings.sourceStream(stage)))) if (stream !== undefined) grantSourceListing(role, stream)
-  grantSinks(role, bindings, stages)
   grantOutside(role, deployment)
   return handler
 }

@@ -1,7 +1,6 @@
 import { Duration } from 'aws-cdk-lib'
-import { type IMetric, MathExpression, Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch'
+import { Metric, type MetricOptions, Stats } from 'aws-cdk-lib/aws-cloudwatch'
 import type { IFunction } from 'aws-cdk-lib/aws-lambda'
-import type { IStateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import { type JOB_METRICS, METRICS_NAMESPACE, type STAGE_METRICS } from '../functions/metric-names.js'
 
 /** Of the job as a whole, whatever the stage. */
@@ -25,19 +24,4 @@ function metric(metricName: string, dimensionsMap: Record<string, string>, optio
 /** How old the records are that the stage gets, ms: how far it is behind. The greatest of a minute by default. */
 export function iteratorAge(handler: IFunction, options?: MetricOptions): Metric {
   return handler.metric('IteratorAge', { statistic: Stats.MAXIMUM, period: Duration.minutes(1), ...options })
-}
-
-/** Checkpoints that were given up, and steps that failed before one could begin. */
-export function failedCheckpoints(job: string, machine: IStateMachine): IMetric {
-  const period = Duration.minutes(5)
-  return new MathExpression({
-    expression: 'FILL(aborted, 0) + FILL(failed, 0) + FILL(late, 0)',
-    usingMetrics: {
-      aborted: jobMetric(job, 'checkpoint-aborted'),
-      failed: machine.metricFailed({ period }),
-      late: machine.metricTimedOut({ period }),
-    },
-    label: 'failed checkpoints',
-    period,
-  })
 }

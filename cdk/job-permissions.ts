@@ -41,24 +41,23 @@ export interface JobData {
 export function grantStageData(role: IRole, { plan: { job }, revision, table, bucket }: JobData, stage: string): void {
   const logs = `${job}/${revision}`
   grantLogs(role, table, [`${logs}/${stage}/*`, `${logs}/#acks/*`, `${logs}/#ended/*`, `${job}/#job`])
-  const read = ['s3:GetObject', 's3:PutObject']
+  const written = ['s3:PutObject']
+  const read = ['s3:GetObject', ...written]
+  const checkpoints = checkpointsPrefix({ job })
   allowObjects(role, bucket, `${PARTS_PREFIX}${logs}/${stage}/*`, read, "Parts of the stage's commits, whose names hold version and chance.")
-  allowObjects(role, bucket, `${checkpointsPrefix({ job })}shared/*`, read, "Segments of the job's checkpoints, whose names hold chance.")
-  allowObjects(
-    role,
-    bucket,
-    `${LETTERS_PREFIX}${logs}/${stage}/*`,
-    ['s3:PutObject'],
-    "The stage's dead letters, named by the commit that gave them up.",
-  )
+  allowObjects(role, bucket, `${PARTS_PREFIX}${logs}/#acks/*`, written, 'What the stage acknowledges, when it is too large for the log.')
+  allowObjects(role, bucket, `${checkpoints}ended/*`, written, 'The same of its subtasks that have ended.')
+  allowObjects(role, bucket, `${checkpoints}shared/*`, read, "Segments of the job's checkpoints, whose names hold chance.")
+  allowObjects(role, bucket, `${LETTERS_PREFIX}${logs}/${stage}/*`, written, "The stage's dead letters, by the commit that gave them up.")
 }
 
 /** The control function decides for the job as a whole, also over logs of older revisions. */
 export function grantJobData(role: IRole, { plan: { job }, table, bucket }: JobData): void {
   grantLogs(role, table, [`${job}/*`])
-  const actions = ['s3:GetObject', 's3:PutObject']
-  allowObjects(role, bucket, `${PARTS_PREFIX}${job}/*`, actions, "Parts of the job's commits, whose names hold version and chance.")
-  allowObjects(role, bucket, `${checkpointsPrefix({ job })}*`, actions, "The job's checkpoints, which it lists, reads and writes.")
+  const read = ['s3:GetObject', 's3:PutObject']
+  const cleaned = [...read, 's3:DeleteObject']
+  allowObjects(role, bucket, `${PARTS_PREFIX}${job}/*`, read, "Parts of the job's commits, whose names hold version and chance.")
+  allowObjects(role, bucket, `${checkpointsPrefix({ job })}*`, cleaned, "The job's checkpoints, which it lists, reads, writes and cleans up.")
   // Without it S3 says of an object that is not there that access to it is denied.
   allow(role, ['s3:ListBucket'], [bucket.bucketArn])
 }
@@ -90,7 +89,7 @@ export function grantMapping(role: IRole, stream: IStream, consumerArn: string |
   stream.encryptionKey?.grant(role, 'kms:Decrypt')
 }
 
-/** What the sinks of a stage write. A control function needs the same of all: it raises their markers when an attempt begins. */
+/** What the sinks of a stage write. */
 export function grantSinks(role: IRole, bindings: JobBindings, stages: readonly string[]): void {
   const written = new Set(stages.flatMap((stage) => bindings.of(stage).filter(({ access }) => access === 'write')).map(({ bound }) => bound))
   for (const bound of written) grantWrite(role, bound)
@@ -98,8 +97,7 @@ export function grantSinks(role: IRole, bindings: JobBindings, stages: readonly 
 
 function grantWrite(role: IRole, bound: JobBinding): void {
   if (isStream(bound)) allow(role, ['kinesis:PutRecords'], [bound.streamArn])
-  else if (isTable(bound))
-    allow(role, ['dynamodb:ConditionCheckItem', 'dynamodb:DeleteItem', 'dynamodb:GetItem', 'dynamodb:PutItem'], [bound.tableArn])
+  else if (isTable(bound)) allow(role, ['dynamodb:PutItem'], [bound.tableArn])
   else allowObjects(role, bound, '*', ['s3:GetObject', 's3:PutObject'], 'The bucket is bound to a sink of the job, which names its objects.')
   bound.encryptionKey?.grant(role, ...KEY_ACTIONS)
 }

@@ -44,13 +44,15 @@ export function createExchange(scope: Construct, props: StageExchangeProps): Sta
 
 /** One shard a subtask: provisioned, since a shard that is split would have two. */
 function createFrames(scope: Construct, { revision, parallelism, retention, encryptionKey }: StageExchangeProps): Stream {
-  return new Stream(scope, `Frames${revision}`, {
+  const frames = new Stream(scope, `Frames${revision}`, {
     streamMode: StreamMode.PROVISIONED,
     shardCount: parallelism,
     retentionPeriod: retention,
     ...(encryptionKey === undefined ? { encryption: StreamEncryption.MANAGED } : { encryption: StreamEncryption.KMS, encryptionKey }),
     removalPolicy: RemovalPolicy.DESTROY,
   })
+  if (encryptionKey !== undefined) acknowledge(frames, 'KDS3', '`encryptionKey` of StreamJob asks for this key.')
+  return frames
 }
 
 /** A source's consumer outlives revisions, as its mapping does. */

@@ -117,7 +117,7 @@ export class StreamJob extends Construct {
       scheduleTick(this, 'UpkeepTick', UPKEEP_TICK, this.control, 'all'),
     ]
     const { alarms, dashboard } = this.#settings
-    const watched = { job: this.plan.job, stages: this.stages, control: this.control, checkpoints: this.checkpoints }
+    const watched = { job: this.plan.job, stages: this.stages, control: this.control }
     this.alarms = alarms === false ? [] : new JobAlarms(this, 'Alarms', watched, alarms).all
     this.dashboard = dashboard ? createDashboard(this, 'Dashboard', watched) : undefined
     this.#nameControl(scope, id)
