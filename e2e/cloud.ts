@@ -13,6 +13,8 @@ import { childrenOf, signal } from '../local-aws/process-group.js'
 import { awsClients } from '../runtime/backends/aws/index.js'
 
 const COMMAND_MS = 5 * 60_000
+/** Those of this repository, run by the Node that runs this. */
+const PROGRAMS = { cdk: join('node_modules', 'aws-cdk', 'bin', 'cdk'), millrace: join('dist', 'cli', 'main.js') } as const
 const QUIET_MS = 300
 const QUIET_LOOKS = 6
 
@@ -115,10 +117,14 @@ export class Cloud {
     await this.run('cdk', ['bootstrap', `aws://000000000000/${REGION}`], { folder: this.folder })
   }
 
-  /** Runs a command of this repository: `cdk` or `millrace`. Resolves to what it says; rejects when it fails, or does not when it is to. */
-  async run(command: 'cdk' | 'millrace', args: readonly string[], { env = {}, folder = this.root, fails = false }: RunOptions = {}): Promise<string> {
-    const program = { cdk: join('node_modules', 'aws-cdk', 'bin', 'cdk'), millrace: join('dist', 'cli', 'main.js') }[command]
-    const child = spawn(process.execPath, [join(this.root, program), ...args], {
+  /** Runs a command, `cdk` and `millrace` those of this repository. Resolves to what it says; rejects when it fails, or does not when it is to. */
+  async run(
+    command: keyof typeof PROGRAMS | 'npm' | 'npx',
+    args: readonly string[],
+    { env = {}, folder = this.root, fails = false }: RunOptions = {},
+  ): Promise<string> {
+    const [program, ...words] = command in PROGRAMS ? [process.execPath, join(this.root, PROGRAMS[command as keyof typeof PROGRAMS])] : [command]
+    const child = spawn(program, [...words, ...args], {
       cwd: folder,
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

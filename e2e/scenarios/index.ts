@@ -1,6 +1,8 @@
 import type { Scenario } from '../scenario.js'
 import { faultyPoller } from './faulty-poller.js'
 import { killedWorkers } from './killed-workers.js'
+import { movedSavepoint } from './moved-savepoint.js'
+import { newProject } from './new-project.js'
 import { plain } from './plain.js'
 import { rescaled } from './rescaled.js'
 import { restartedEmulator } from './restarted-emulator.js'
@@ -18,4 +20,6 @@ export const SCENARIOS: readonly Scenario[] = [
   upgraded,
   rescaled,
   rolledBack,
+  movedSavepoint,
+  newProject,
 ]
