@@ -1,9 +1,10 @@
 #!/usr/bin/env node
 import { createRequire } from 'node:module'
 import { CommanderError } from 'commander'
+import { COMMANDS } from './commands.js'
 import { formatError } from './error-report.js'
 import { EXIT, exitCodeOf } from './exit-codes.js'
-import { buildProgram, COMMANDS } from './program.js'
+import { buildProgram } from './program.js'
 
 process.setSourceMapsEnabled(true)
 // `millrace … | head`: a reader that has enough is no error; a run stops (run-command.ts).

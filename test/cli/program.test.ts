@@ -1,7 +1,8 @@
 import { CommanderError } from 'commander'
 import { describe, expect, it, vi } from 'vitest'
+import type { Commands } from '../../cli/commands.js'
 import { restartStrategy } from '../../cli/option-parsers.js'
-import { buildProgram, type Commands } from '../../cli/program.js'
+import { buildProgram } from '../../cli/program.js'
 
 async function parse(...words: string[]): Promise<{ calls: unknown[][]; exitCode: number; output: string; error: unknown }> {
   const calls: unknown[][] = []
@@ -104,7 +105,29 @@ describe('millrace command line', () => {
     expect((await parse('status', '--stack', 'shop', '--job', 'tally', '--json')).calls).toEqual([
       ['status', undefined, { stack: 'shop', job: 'tally', json: true }],
     ])
+    expect((await parse('start', '--stack', 's')).calls).toEqual([['start', { stack: 's' }]])
+    expect((await parse('restore', '12', '--stack', 's')).calls).toEqual([['restore', '12', { stack: 's' }]])
+    expect((await parse('rescale', '4', '--stack', 's', '--dry-run', '--', '--profile', 'p')).calls).toEqual([
+      ['rescale', 4, ['--profile', 'p'], { stack: 's', dryRun: true }],
+    ])
     expect((await parse('stop', '--function', 'f', '--timeout', '30')).calls).toEqual([['stop', undefined, { function: 'f', timeout: 30 }]])
+  })
+
+  it('parses the commands that look into a job', async () => {
+    const [[name, path, flags]] = (await parse('state', 'get', 'ck', '--uid', 'u', '--key', 'k', '--namespace', '[0,10]')).calls as [
+      [string, string, { namespace: (namespace: unknown) => boolean }],
+    ]
+    expect([name, path, flags.namespace([0, 10]), flags.namespace([0, 11])]).toEqual(['stateGet', 'ck', true, false])
+    expect((await parse('state', 'list', '--stack', 's', '--checkpoint', '3')).calls).toEqual([
+      ['stateList', undefined, { stack: 's', checkpoint: 3 }],
+    ])
+    expect((await parse('state', 'diff', 'a', 'b', '--limit', '0', '--verbose-errors')).calls).toEqual([['stateDiff', 'a', 'b', { limit: 0 }]])
+    expect((await parse('why-not-fired', 'ck', '--uid', 'u')).calls).toEqual([['whyNotFired', 'ck', { uid: 'u' }]])
+    expect((await parse('dead-letters', 'list', '--stack', 's', '--limit', '5')).calls).toEqual([['deadLetterList', { stack: 's', limit: 5 }]])
+    expect((await parse('dead-letters', 'show', 'i', '--stack', 's')).calls).toEqual([['deadLetterShow', 'i', { stack: 's' }]])
+    expect((await parse('dead-letters', 'replay', 'i', 'j', '--stack', 's', '--again')).calls).toEqual([
+      ['deadLetterReplay', ['i', 'j'], { stack: 's', again: true }],
+    ])
   })
 
   it.each([
@@ -119,6 +142,10 @@ describe('millrace command line', () => {
     [['run', 'job.ts', '--restart', 'fixed-delay:3'], /fixed-delay:ATTEMPTS:DELAY_MS/],
     [['plan', 'job.ts', '--format', 'svg'], /Allowed choices are text, mermaid, json/],
     [['savepoint', '--stack', 's', '--timeout', '0'], /whole number, at least 1/],
+    [['state', 'get', 'ck', '--key', 'k'], /required option '--uid <uid>' not specified/],
+    [['state', 'get', 'ck', '--uid', 'u', '--key', 'k', '--namespace', '[0,'], /Give a window as \[start,end\]/],
+    [['rescale', '0', '--stack', 's'], /from 1 to 32768/],
+    [['restore', '--stack', 's'], /missing required argument 'checkpoint'/],
     [['cancel'], /missing required argument 'dir'/],
   ])('refuses %j', async (words, message) => {
     const { calls, error, output } = await parse(...words)
