@@ -9,6 +9,7 @@ import {
   type ProcessContext,
   type ProcessFunction,
   type RuntimeContext,
+  s3Sink,
   type TimeWindow,
   TumblingEventTimeWindows,
   WatermarkStrategy,
@@ -65,6 +66,8 @@ export default defineJob('ip-count', (env) => {
   if (env.parameters.has('table')) {
     // A window has one count, so its item is written once: a second one of another count could only be of another run.
     windows.sinkTo(dynamoDbSink({ table: env.parameters.getRequired('table'), key: ['ip', 'start'] })).uid('table')
+  } else if (env.parameters.has('bucket')) {
+    windows.sinkTo(s3Sink({ bucket: env.parameters.getRequired('bucket'), prefix: 'windows/', format: ndjsonFormat() })).uid('bucket')
   } else {
     resultsOut(windows, env, ndjsonFormat())
   }

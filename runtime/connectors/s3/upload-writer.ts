@@ -1,0 +1,71 @@
+import { randomBytes } from 'node:crypto'
+import type { Committer, SinkElementContext, SinkWriter, SinkWriterContext } from '../../core/index.js'
+import type { BucketWrites, S3Committable } from './bucket-writes.js'
+import type { ObjectBodies, ObjectBody } from './object-bodies.js'
+
+type Open = () => Promise<BucketWrites>
+
+/** Uploads objects as they get full, and the rest at a checkpoint; the committer makes them seen. */
+export class UploadWriter<T> implements SinkWriter<T, S3Committable> {
+  #uploads: Promise<S3Committable>[] = []
+  #writes: Promise<BucketWrites> | undefined
+  #objects = 0
+  /** Names of two runs never meet: what one of them leaves uncompleted nobody sees. */
+  readonly #run: string
+
+  constructor(
+    readonly bodies: ObjectBodies<T>,
+    readonly nameOf: (folder: string, part: string) => string,
+    { subtaskIndex, now }: SinkWriterContext,
+    readonly open: Open,
+  ) {
+    this.#run = `${subtaskIndex}-${now().toString(36)}${randomBytes(2).toString('hex')}`
+  }
+
+  write(value: T, context: SinkElementContext): void {
+    const full = this.bodies.add(value, context)
+    if (full !== undefined) this.#upload(full)
+  }
+
+  #upload({ folder, bytes }: ObjectBody): void {
+    const key = this.nameOf(folder, `${this.#run}-${String(this.#objects++).padStart(6, '0')}`)
+    this.#writes ??= this.open()
+    const upload = this.#writes.then((writes) => writes.upload(key, bytes))
+    upload.catch(() => undefined) // told by prepareCommit
+    this.#uploads.push(upload)
+  }
+
+  prepareCommit(): Promise<readonly S3Committable[]> {
+    for (const body of this.bodies.finish()) this.#upload(body)
+    const uploads = this.#uploads
+    this.#uploads = []
+    return Promise.all(uploads)
+  }
+
+  /** What no checkpoint has is of no use to anybody. */
+  async close(): Promise<void> {
+    const writes = await this.#writes?.catch(() => undefined)
+    for (const upload of this.#uploads) {
+      const pending = await upload.catch(() => undefined)
+      if (pending !== undefined) await writes?.abandon(pending)
+    }
+    writes?.close()
+  }
+}
+
+export class UploadCommitter implements Committer<S3Committable> {
+  #writes: Promise<BucketWrites> | undefined
+
+  constructor(readonly open: Open) {}
+
+  async commit(pending: readonly S3Committable[]): Promise<void> {
+    this.#writes ??= this.open()
+    const writes = await this.#writes
+    for (const object of pending) await writes.complete(object)
+  }
+
+  async close(): Promise<void> {
+    const writes = await this.#writes?.catch(() => undefined)
+    writes?.close()
+  }
+}
