@@ -57,6 +57,8 @@ export const FAULTS = {
   'silent-split': 'a shard never gets a record before it is closed or the input ends',
   'source-finished': 'a shard is closed and has no successors',
   poison: 'a record that the job cannot process',
+  'function-throws': 'a function throws for a record of another stage, always',
+  'function-repaired-late': 'a function throws for a record, until it has been mended',
   'tick-races-control': 'a poke runs while a batch of the same subtask does',
 } as const
 

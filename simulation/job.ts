@@ -180,6 +180,7 @@ export class Job {
     return simulated.describe(parallelism, {
       sinkFor: (name) => this.outside.sinkOf(program, name),
       chance: () => this.world.machine.chance.next(),
+      throwsFor: (id) => this.world.throwsFor(id),
     })
   }
 
@@ -208,6 +209,7 @@ export class Job {
     const explained =
       error instanceof MillraceError &&
       (EXPLAINED.includes(error.code) ||
+        (this.world.simulated.poison?.policy === 'repair' && /is poison/.test(String(error.cause))) ||
         (program.missedBlob && /_CORRUPT$|NOT_FOUND$/.test(error.code)) ||
         // Nobody renews the log of a revision that has gone, and its stream may still hold batches.
         (of !== this.revision && /last renewed/.test(error.message)))

@@ -383,6 +383,31 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [{ file: CHANNELS, find: 'return elements.length === 0 && end === null &&', replace: 'void elements\n  return end === null &&' }],
   },
   {
+    name: 'failed-record-leaves-traces',
+    what: 'what a function has done before it threw stays when the record goes to the dead letters',
+    edits: [
+      {
+        file: SUBTASK,
+        find: "      await this.#memory.drop()\n      return 'again'",
+        replace: "      live.failures.takeLetters()\n      return 'again'",
+      },
+    ],
+    profiles: ['poison'],
+    kinds: ['tumbling', 'keyed-state', 'timers', 'three-stage'],
+  },
+  {
+    name: 'failed-record-means-sent',
+    what: 'behind a record that failed the outbox of a head that another instance has committed counts as sent',
+    edits: [
+      {
+        file: SUBTASK,
+        find: "if (outcome === 'again' && memory?.version === version) memory.sent",
+        replace: "void version\n        if (outcome === 'again' && memory) memory.sent",
+      },
+    ],
+    profiles: ['poison'],
+  },
+  {
     name: 'clean-up-without-grace',
     what: 'a blob is deleted as soon as nothing refers to it',
     edits: [{ file: CLEAN_UP_DECISIONS, find: 'if (nowMs - since >= graceMs) due', replace: 'if (nowMs >= since) due' }],

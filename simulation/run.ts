@@ -1,3 +1,4 @@
+import type { DeadLetter } from '../runtime/task/stage-ports.js'
 import { Chance } from './chance.js'
 import type { FaultKind } from './faults.js'
 import type { Violation } from './invariants.js'
@@ -59,7 +60,7 @@ export async function runOnce(options: SeedOptions, checked: boolean): Promise<S
   const chance = new Chance(seed, 'seed')
   const profile = (options.profile === undefined ? undefined : profileNamed(options.profile)) ?? chance.pick(PROFILES)
   const kinds = options.kind === undefined ? kindsFor(profile) : [options.kind]
-  const simulated = generateJob(new Chance(seed, 'job'), { kinds })
+  const simulated = generateJob(new Chance(seed, 'job'), { kinds, ...(profile.poison === true ? { poison: new Chance(seed, 'poison') } : {}) })
   const world = new World({ seed, profile, without: new Set(options.without), keepTrace: options.keepTrace, checked }, simulated)
   const run = new Run(world, simulated, options)
   await run.whole()
@@ -220,13 +221,15 @@ class Run {
     const records = simulated.records.slice(0, this.options.records ?? Number.POSITIVE_INFINITY)
     const pace = chance.pick([20, 200, 2_000])
     let left = 0
-    for (const { stream, partitionKey, data } of records) {
+    for (const { stream, partitionKey, data, id } of records) {
       if (left-- <= 0) {
         await world.scheduler.sleep(chance.below(pace * 40))
         left = chance.below(20)
       }
-      world.source(stream).put(partitionKey, data, world.now)
-      if (world.options.profile.poison === true && chance.happens(0.08)) this.#poison(stream, partitionKey)
+      const came = world.source(stream).put(partitionKey, data, world.now)
+      if (came && simulated.poison?.policy === 'bury' && simulated.poison.ids.has(id)) this.#poisoned.push(`item ${id}`)
+      if (world.options.profile.poison === true && world.settings.failingRecords === 'dead-letter' && chance.happens(0.08))
+        this.#poison(stream, partitionKey)
       for (const job of world.jobs) job.wakeReaders()
     }
     // The input may end while everything else goes on.
@@ -343,9 +346,14 @@ class Run {
 
   /** Each poisonous record is among the dead letters, and nothing else is; where the job was forked only what came behind the checkpoint. */
   #lettersOf({ letters, origin }: Job): string[] {
-    const dead = new Set([...letters.values()].map(({ record }) => new TextDecoder().decode(record as Uint8Array)))
+    const dead = new Set([...letters.values()].map(nameOfLetter))
     const missing = origin === undefined ? this.#poisoned.filter((text) => !dead.has(text)) : []
     const surplus = [...dead].filter((text) => !this.#poisoned.includes(text))
     return [...missing.map((text) => `no dead letter for ${text}`), ...surplus.map((text) => `a dead letter for ${text}`)]
   }
+}
+
+/** Bytes are records that nobody can read, the rest items that a function threw for. */
+function nameOfLetter({ record }: DeadLetter): string {
+  return record instanceof Uint8Array ? new TextDecoder().decode(record) : `item ${(record as { readonly id: number }).id}`
 }

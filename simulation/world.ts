@@ -26,6 +26,7 @@ export interface WorldOptions {
 
 /** What an invocation may take beside its stalls. */
 const CALLS_MS = 5 * 60_000
+const TRIES_UNTIL_REPAIR = 4
 const CLOCKS_DIFFER_MS = 10 * 60_000
 
 /** Everything of one seed: time, chance, faults, stores and streams. What runs in it are {@link Job}s. */
@@ -47,6 +48,8 @@ export class World implements LogWatcher {
   readonly graceMs: number
   /** What the engine counted. */
   readonly events = new Map<string, number>()
+  /** How often a function has thrown for an item. */
+  readonly #tries = new Map<number, number>()
   /** Programs that run and messages that are under way. */
   underWay = 0
   commits = 0
@@ -102,12 +105,27 @@ export class World implements LogWatcher {
       watermarkIntervalMs: chance.pick([0, 0, 500]),
       settleMs: chance.pick([1_000, 600_000]),
       inlineBytes: chance.pick([150, 600, 8192]),
-      failingRecords: this.simulated.kind === 'poison' || this.options.profile.poison === true ? 'dead-letter' : 'fail',
+      failingRecords: this.options.profile.poison === true && this.simulated.poison?.policy !== 'repair' ? 'dead-letter' : 'fail',
     }
   }
 
   get now(): number {
     return this.scheduler.now
+  }
+
+  /** Whether the job's function throws for the item, this time. */
+  throwsFor(id: number): boolean {
+    const { poison } = this.simulated
+    if (poison?.ids.has(id) !== true) return false
+    if (poison.policy === 'bury') {
+      this.faults.happened('function-throws')
+      return true
+    }
+    const tries = this.#tries.get(id) ?? 0
+    if (this.faults.over || tries >= TRIES_UNTIL_REPAIR) return false
+    this.faults.happened('function-repaired-late')
+    this.#tries.set(id, tries + 1)
+    return true
   }
 
   count(event: string, times = 1): void {

@@ -115,7 +115,12 @@ export class StageSubtask {
       if (outcome === 'rest') return this.#atRest(memory, work)
       if (outcome === 'lost' && ++losses > MOST_LOSSES) throw tooManyLosses(this.log, losses)
       // Behind a stash a control item may have come that lets it be consumed.
-      if (outcome !== 'more' || (memory.live.input?.stashed ?? 0) > 0) memory = await this.#memory.load()
+      if (outcome !== 'more' || (memory.live.input?.stashed ?? 0) > 0) {
+        const { version } = memory
+        memory = await this.#memory.load()
+        // A record that failed is left out the next time; what was sent before it has arrived all the same.
+        if (outcome === 'again' && memory?.version === version) memory.sent = true
+      }
     }
   }
 

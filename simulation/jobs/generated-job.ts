@@ -3,6 +3,7 @@ import { kinesisSource, WatermarkStrategy } from '../../runtime/index.js'
 import type { CompiledJob } from '../../runtime/plan/index.js'
 import { canonicalJson } from './canonical-json.js'
 import { expectedOutputs } from './embedded-run.js'
+import { guarded, type Poison } from './guard.js'
 import { decodeItem, encodeItem, isLastWord, lastWord } from './item.js'
 import type { JobPlan, PlannedStream, Scene } from './job-plan.js'
 import type { JobBindings, JobFacts, ProducedRecord, SimulatedJob } from './simulated-job.js'
@@ -33,8 +34,9 @@ export class GeneratedJob implements SimulatedJob {
     readonly plan: JobPlan,
     readonly parallelism: number,
     readonly maxParallelism: number,
+    readonly poison: Poison | undefined,
   ) {
-    this.name = `${plan.name}, splits ${plan.streams.map(({ splits }) => splits).join('+')}, p ${parallelism}/${maxParallelism}`
+    this.name = `${plan.name}${poison === undefined ? '' : `, ${poison.ids.size} poison (${poison.policy})`}, splits ${plan.streams.map(({ splits }) => splits).join('+')}, p ${parallelism}/${maxParallelism}`
     this.sinks = plan.sinks
     this.compare = plan.compare
     this.ends = plan.ends ?? false
@@ -46,7 +48,7 @@ export class GeneratedJob implements SimulatedJob {
   }
 
   get records(): readonly ProducedRecord[] {
-    this.#records ??= this.plan.puts.map(({ stream, partitionKey, item }) => ({ stream, partitionKey, data: encodeItem(item) }))
+    this.#records ??= this.plan.puts.map(({ stream, partitionKey, item }) => ({ stream, partitionKey, data: encodeItem(item), id: item.id }))
     return this.#records
   }
 
@@ -65,6 +67,7 @@ export class GeneratedJob implements SimulatedJob {
   }
 
   #scene(env: Scene['env'], { bindings, sourceParallelism, scripted }: DescribeOptions): Scene {
+    const { throwsFor } = bindings
     return {
       env,
       sourceParallelism,
@@ -78,7 +81,8 @@ export class GeneratedJob implements SimulatedJob {
           .uid(stream)
           .setParallelism(sourceParallelism)
         const timed = behind ? read.assignTimestampsAndWatermarks(strategyOf(timing)).setParallelism(sourceParallelism) : read
-        return timed.filter((item) => !isLastWord(item)).setParallelism(sourceParallelism)
+        const items = timed.filter((item) => !isLastWord(item)).setParallelism(sourceParallelism)
+        return this.poison === undefined ? items : guarded(items, `${stream}-guard`, this.poison, (id) => throwsFor?.(id) === true)
       },
       sink: (name, results, place) => {
         const sink = (place === 'own' ? results.rebalance() : results).sinkTo(bindings.sinkFor(name)).uid(name).name(name)

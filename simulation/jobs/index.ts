@@ -1,5 +1,5 @@
 export { canonicalJson } from './canonical-json.js'
 export type { Random } from './draw.js'
-export { type GenerateOptions, generateJob, JOB_KINDS, type JobKind } from './generate-job.js'
+export { type GenerateOptions, generateJob, JOB_KINDS, type JobKind, POISONABLE } from './generate-job.js'
 export { judge } from './judge.js'
 export type { JobBindings, JobFacts, OutputFact, ProducedRecord, SimulatedJob } from './simulated-job.js'

@@ -1,12 +1,16 @@
 import type { Sink } from '../../runtime/index.js'
 import type { CompiledJob } from '../../runtime/plan/index.js'
 
+import type { Poison } from './guard.js'
+
 /** What the world gives a job. */
 export interface JobBindings {
   /** The outside behind the sink of this name. */
   sinkFor(name: string): Sink<unknown>
   /** Uniform in [0, 1): what user code calls chance. Work that is done again must get other values. */
   chance(): number
+  /** Whether the job's function throws for the item now; it never does by default. */
+  throwsFor?(id: number): boolean
 }
 
 /** What a producer puts into a stream. */
@@ -14,6 +18,8 @@ export interface ProducedRecord {
   readonly stream: string
   readonly partitionKey: string
   readonly data: Uint8Array
+  /** Of the item in it. */
+  readonly id: number
 }
 
 /** A job for the simulated world, what goes in, and what must come out. */
@@ -41,6 +47,7 @@ export interface SimulatedJob {
   readonly ends: boolean
   /** So many ms after the last record, on the slowest clock, everything has fired; 0 for a job that does not look at the clock. */
   readonly settleMs: number
+  readonly poison: Poison | undefined
   /**
    * Describes the job anew, with function objects of its own. Sources (and what is chained to them) have parallelism 1 in the plan: the splits are
    * their subtasks. Every other operator has `parallelism`, at most `maxParallelism`, but for those that see the whole stream.

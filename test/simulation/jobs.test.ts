@@ -1,8 +1,17 @@
 import { describe, expect, it } from 'vitest'
 import type { Sink } from '../../runtime/index.js'
 import { Chance } from '../../simulation/chance.js'
-import type { GeneratedJob } from '../../simulation/jobs/generated-job.js'
-import { generateJob, JOB_KINDS, type JobBindings, type JobFacts, type JobKind, judge, type OutputFact } from '../../simulation/jobs/index.js'
+import { GeneratedJob } from '../../simulation/jobs/generated-job.js'
+import {
+  generateJob,
+  JOB_KINDS,
+  type JobBindings,
+  type JobFacts,
+  type JobKind,
+  judge,
+  type OutputFact,
+  POISONABLE,
+} from '../../simulation/jobs/index.js'
 import { runInterleaved } from './jobs-interleaved.js'
 
 const SEEDS = 20
@@ -106,6 +115,21 @@ describe('what must come out', () => {
         expect(await judge(job, facts), `${kind} seed ${seed}, ${job.name}, from ${parallelism} to ${rescaleTo}`).toEqual([])
       }
     }
+  })
+})
+
+describe('a job with a function that throws for some items', () => {
+  it.each(POISONABLE)('has the same outputs once it has been mended: %s', async (kind) => {
+    let missed = 0
+    for (let seed = 0; seed < SEEDS; seed++) {
+      const job = generateJob(new Chance(seed, kind), { kinds: [kind], poison: new Chance(seed, 'poison') })
+      const mended = new GeneratedJob(job.kind, job.plan, job.parallelism, job.maxParallelism, { ids: new Set(), policy: 'repair' })
+      const facts = await runInterleaved(mended, { seed, parallelism: 1 + (seed % 3) })
+      expect(await judge(mended, facts), mended.name).toEqual([])
+      if (job.poison?.policy === 'bury' && (await judge(job, facts)).length > 0) missed++
+    }
+    // What is buried is not expected.
+    expect(missed).toBeGreaterThan(5)
   })
 })
 

@@ -21,6 +21,8 @@ const KEPT: readonly { readonly seed: number; readonly profile: string }[] = [
   { seed: 40050, profile: 'stop' },
   { seed: 42381, profile: 'reshard-restore' },
   { seed: 718667444, profile: 'clocks' },
+  { seed: 281, profile: 'poison' },
+  { seed: 58, profile: 'clean-up' },
 ]
 
 describe('simulation', () => {

@@ -172,6 +172,7 @@ describe('a record that a function throws for, where the policy is dead letters'
     expect(letters).toHaveLength(2)
     expect(world.letterWrites).toHaveLength(2)
     expect(world.count('dead-letter')).toBeGreaterThanOrEqual(2)
+    expect(world.count('outbox-sent-again')).toBe(0)
     for (const [i, n] of [4, 7].entries()) {
       const { where, error, record, uid, ...place } = letters[i]
       const key = stage === 'orders' || poison === 'key' ? null : keyOf[stage](n)
