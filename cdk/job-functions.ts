@@ -1,4 +1,4 @@
-import { Stack } from 'aws-cdk-lib'
+import { Duration, Stack } from 'aws-cdk-lib'
 import type { ITable } from 'aws-cdk-lib/aws-dynamodb'
 import type { IRole } from 'aws-cdk-lib/aws-iam'
 import type { Code, Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda'
@@ -59,13 +59,16 @@ export function createStageFunction(scope: Construct, stage: string, deployment:
   return handler
 }
 
+/** Not the stages' own: LEASE_MS in functions/transitions.ts is longer than two of these. */
+const CONTROL_TIMEOUT = Duration.minutes(2)
+
 /** Decides for the job as a whole. */
 export function createControlFunction(scope: Construct, deployment: JobDeployment): LambdaFunction {
   const { plan, settings, bindings, exchanges } = deployment
   const stages = [...exchanges.keys()]
   const { handler, role } = createJobFunction(scope, {
     ...shared(deployment),
-    ...{ handler: 'control.handler', memorySize: settings.memorySize, timeout: settings.timeout, description: `Control of job ${plan.job}` },
+    ...{ handler: 'control.handler', memorySize: settings.memorySize, timeout: CONTROL_TIMEOUT, description: `Control of job ${plan.job}` },
     environment: environment(scope, deployment, stages),
   })
   grantJobData(role, deployment)

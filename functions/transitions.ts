@@ -41,8 +41,8 @@ const PATIENCE_MS: Readonly<Record<Transition['phase'], number>> = {
 const BACK_PATIENCE_MS = 40 * 60_000
 /** No further step is begun after this. */
 const SLICE_MS = 15_000
-/** Longer than an invocation lives, with one of another function that it calls at its end. */
-const LEASE_MS = 130_000
+/** Longer than an invocation lives, with one of another version that it calls at its end: CONTROL_TIMEOUT in cdk/job-functions.ts, twice. */
+const LEASE_MS = 250_000
 /** Times of arrival are approximate. */
 const ARRIVAL_MARGIN_MS = 60_000
 

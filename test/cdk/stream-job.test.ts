@@ -89,7 +89,8 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
       })
     tick('1 minute', 'sources')
     tick('1 hour', 'all')
-    template.hasResourceProperties('AWS::Lambda::Function', { Handler: 'control.handler' })
+    // The lease of transitions is made for this time-out.
+    template.hasResourceProperties('AWS::Lambda::Function', { Handler: 'control.handler', Timeout: 120 })
     template.resourceCountIs('Custom::MillraceActivation', 1)
   })
 
