@@ -45,7 +45,7 @@ export interface DynamoDbCommittable {
  * Errors: RECORD_UNSERIALISABLE for what DynamoDB cannot hold, AWS_CALL when the table refuses, AWS_SDK_MISSING without @aws-sdk/client-dynamodb.
  *
  * @example
- * counts.sinkTo(dynamoDbSink({ table: 'counts', key: ['ip', 'window'], item: ({ ip, start, count }) => ({ ip, window: start, count }) }))
+ * counts.sinkTo(dynamoDbSink({ table: 'counts', key: ['user'], item: ({ user, n }) => ({ user, count: n }) }))
  */
 export function dynamoDbSink<T>(options: DynamoDbSinkOptions<T>): Sink<T, DynamoDbCommittable> {
   const { table, key, delivery = 'onCommit', markerAttribute = '_millrace' } = options

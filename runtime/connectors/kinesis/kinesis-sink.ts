@@ -35,7 +35,7 @@ const LONGEST_KEY = 256
  * @aws-sdk/client-kinesis.
  *
  * @example
- * alerts.sinkTo(kinesisSink({ stream: 'alerts', partitionKey: ({ user }) => user }))
+ * counts.sinkTo(kinesisSink({ stream: 'counts', partitionKey: ({ user }) => user }))
  */
 export function kinesisSink<T>(options: KinesisSinkOptions<T>): Sink<T, never> {
   const { stream, delivery = 'onCommit', order = 'by-key' } = options
