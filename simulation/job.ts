@@ -9,7 +9,7 @@ import type { SourcePosition } from '../runtime/checkpoint/stage-ack.js'
 import { MillraceError, type SinkMarker } from '../runtime/core/index.js'
 import { type CompiledJob, type JobGraph, vertexOf } from '../runtime/plan/index.js'
 import type { Channel, ControlItem, PokeTarget } from '../runtime/ports/index.js'
-import { type DecodedSegment, decodeSegment } from '../runtime/state/index.js'
+import { type DecodedSegment, decodeSegment, type KeyGroupRange, keyGroupRange } from '../runtime/state/index.js'
 import { type BaseState, decodeBase, EMPTY_BASE } from '../runtime/task/base-state.js'
 import { type CleanedUp, cleanUp } from '../runtime/task/clean-up.js'
 import type { CommitRecord } from '../runtime/task/commit-record.js'
@@ -500,7 +500,7 @@ export class Job {
       if (record === undefined || newest !== version + 1 || record.base.version !== newest || record.kind === 'RESET') continue
       const { keyed } = this.#baseOf(record)
       for (const uid of new Set([...states.keys(), ...keyed.keys()])) {
-        const warm = rowsOf((keyed.get(uid) ?? []).map((ref) => this.#segment(ref)))
+        const warm = rowsOf((keyed.get(uid) ?? []).map((ref) => this.#segment(ref, this.#ownKeyGroups(log))))
         this.world.checks.hold(
           '10',
           warm === (states.get(uid) ?? ''),
@@ -515,8 +515,15 @@ export class Job {
     return decodeBase(state instanceof Uint8Array ? state : (this.world.blobs.look(state.name) as Uint8Array))
   }
 
-  #segment({ name, inline, keyGroups }: SegmentRef): DecodedSegment {
-    return restricted(decodeSegment(inline ?? (this.checkpoints.look(name) as Uint8Array), name), keyGroups)
+  /** Segments from before a rescaling hold the key groups of other subtasks too, which nobody reads from here. */
+  #ownKeyGroups(log: string): KeyGroupRange {
+    const [stage, subtask] = log.split('/').slice(-2) as [string, string]
+    const { maxParallelism, parallelism } = vertexOf(this.revision.graph, stage)
+    return keyGroupRange(Number(subtask), maxParallelism, parallelism)
+  }
+
+  #segment({ name, inline, keyGroups }: SegmentRef, own: KeyGroupRange): DecodedSegment {
+    return restricted(restricted(decodeSegment(inline ?? (this.checkpoints.look(name) as Uint8Array), name), keyGroups), own)
   }
 
   /** What stands of everything that the sinks have taken, in the order in which they took it. */
