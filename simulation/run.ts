@@ -152,8 +152,11 @@ class Run {
     // What sinks hold back until a checkpoint has completed.
     await this.#checkpoints('behind the end')
     await this.#rest('behind the last checkpoint')
-    await this.#cleaned()
-    await this.#rest('behind clean-up')
+    // It takes hours, in which much is ticked.
+    if (profile.patient === true || world.chance.happens(0.2)) {
+      await this.#cleaned()
+      await this.#rest('behind clean-up')
+    }
     for (const { stream, shards } of world.sources.values()) {
       for (const { id } of shards.values()) if (stream.records(id).length === 0) world.faults.happened('silent-split')
     }
