@@ -6,6 +6,7 @@ import { CheckpointStore, readKeyedState } from '../../runtime/checkpoint/index.
 import { planRestore } from '../../runtime/checkpoint/restore-plan.js'
 import { type CommitRecord, decodeCommit } from '../../runtime/task/commit-record.js'
 import { exampleFile } from '../examples/run-example.js'
+import { writeTo } from '../write-to.js'
 import { Deployed } from './deployed.js'
 import { AwsImitation } from './imitation.js'
 
@@ -37,14 +38,6 @@ afterEach(() => {
   aws.restore()
   vi.restoreAllMocks()
 })
-
-function writeTo(take: (text: string) => void) {
-  return ((chunk: string | Uint8Array, done?: unknown) => {
-    take(String(chunk))
-    if (typeof done === 'function') done()
-    return true
-  }) as typeof process.stdout.write
-}
 
 /** Windows as they were printed, without the number of the subtask that print() puts before them. */
 function windows(): string[] {

@@ -176,6 +176,12 @@ async function halfEmbedded(world: StageWorld, outside: Outside, parallelism: nu
   return { store, from: { checkpointId, savepoint: true } }
 }
 
+/** Runs the job in one process from the checkpoint to its end. */
+async function finishEmbedded(world: StageWorld, outside: Outside, restoreFrom: string, parallelism = 1): Promise<void> {
+  const handle = await run(defineJob('job', job(world, outside)), { threads: 0, parallelism, maxParallelism: MAX_PARALLELISM, restoreFrom })
+  await handle.result()
+}
+
 /** Lets the stages end: whoever was read to its end hears of it at a poke. */
 async function finish(stages: Stages): Promise<void> {
   await stages.comeToRest()
@@ -201,13 +207,7 @@ describe('from stages to one process', () => {
     const { checkpointId } = await stages.checkpoint('stop')
     put(world, HALF, TOTAL)
     end(world)
-    const handle = await run(defineJob('job', job(world, outside)), {
-      threads: 0,
-      parallelism: after,
-      maxParallelism: MAX_PARALLELISM,
-      restoreFrom: `${root}/chk-${checkpointId}`,
-    })
-    await handle.result()
+    await finishEmbedded(world, outside, `${root}/chk-${checkpointId}`, after)
     expect(sortedJson(outside.values)).toEqual(undisturbed)
   })
 
@@ -226,12 +226,7 @@ describe('from stages to one process', () => {
     const { checkpointId } = await stages.checkpoint('stop')
     const manifest = await world.checkpoints.load(checkpointId)
     expect(manifest.operators.find(({ uid }) => uid === 'readings')?.subtasks.map(({ ended }) => ended === true)).toEqual([true, false])
-    const handle = await run(defineJob('job', job(world, outside)), {
-      threads: 0,
-      maxParallelism: MAX_PARALLELISM,
-      restoreFrom: `${root}/chk-${checkpointId}`,
-    })
-    await handle.result()
+    await finishEmbedded(world, outside, `${root}/chk-${checkpointId}`)
     expect(sortedJson(outside.values)).toEqual(undisturbed)
   })
 })
@@ -282,12 +277,7 @@ describe('from one process to stages', () => {
     expect(checkpointId).toBeGreaterThan(from.checkpointId)
     put(world, 60, TOTAL)
     end(world)
-    const handle = await run(defineJob('job', job(world, outside)), {
-      threads: 0,
-      maxParallelism: MAX_PARALLELISM,
-      restoreFrom: `${root}/chk-${checkpointId}`,
-    })
-    await handle.result()
+    await finishEmbedded(world, outside, `${root}/chk-${checkpointId}`)
     expect(sortedJson(outside.values)).toEqual(undisturbed)
   })
 })

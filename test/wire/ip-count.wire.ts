@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import ipCount from '../../examples/ip-count/job.js'
 import { exampleFile } from '../examples/run-example.js'
+import { writeTo } from '../write-to.js'
 import { WiredJob } from './wired-job.js'
 
 const linesOf = (file: string) =>
@@ -22,14 +23,6 @@ beforeEach(() => {
 afterEach(() => {
   vi.restoreAllMocks()
 })
-
-function writeTo(take: (text: string) => void) {
-  return ((chunk: string | Uint8Array, done?: unknown) => {
-    take(String(chunk))
-    if (typeof done === 'function') done()
-    return true
-  }) as typeof process.stdout.write
-}
 
 /** What was printed, each window once, without the number of the subtask that print() puts before them. */
 function windows(): string[] {
