@@ -76,11 +76,18 @@ function decideUnderWay(
   }
 }
 
+/** A restore that somebody asks for. */
+export interface RestoreWish {
+  readonly request: string
+  readonly checkpointId: number
+  readonly savepoint: boolean
+}
+
 /** The job goes back, or on, to a checkpoint of its own; its revision stays. */
 export function decideRestoreTo(
   record: DeploymentRecord,
   job: JobRecord | undefined,
-  { request, checkpointId }: { readonly request: string; readonly checkpointId: number },
+  { request, checkpointId, savepoint }: RestoreWish,
   now: number,
 ): DeploymentDecision {
   const { active, transition, last } = record
@@ -94,7 +101,7 @@ export function decideRestoreTo(
     to: active,
     phase: 'restoring',
     phaseAtMs: now,
-    begin: { checkpointId, savepoint: false },
+    begin: { checkpointId, savepoint },
     expected: job.attempt,
     replace: true,
     request,

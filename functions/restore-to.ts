@@ -1,3 +1,4 @@
+import { MillraceError } from '../runtime/core/index.js'
 import type { DeployedControl } from './deployed-control.js'
 import { lambdaApi } from './lambda-api.js'
 import { type TransitionProgress, Transitions } from './transitions.js'
@@ -17,6 +18,18 @@ export interface RestoreRequest {
  *
  * What the job wrote to sinks that deliver at each commit, behind the checkpoint, is written again.
  */
-export function restoreTo({ environment, ports }: DeployedControl, request: RestoreRequest): Promise<TransitionProgress> {
-  return new Transitions(environment.job, { clock: ports.clock, log: ports.log, nonce: ports.nonce, lambda: lambdaApi() }).restore(request)
+export async function restoreTo({ environment, ports }: DeployedControl, request: RestoreRequest): Promise<TransitionProgress> {
+  const transitions = new Transitions(environment.job, { clock: ports.clock, log: ports.log, nonce: ports.nonce, lambda: lambdaApi() })
+  return transitions.restore({ ...request, savepoint: await isSavepoint(ports, request.checkpointId) })
+}
+
+/** Savepoints stay when checkpoints of their age have been cleaned up. */
+async function isSavepoint({ checkpoints }: DeployedControl['ports'], id: number): Promise<boolean> {
+  try {
+    return (await checkpoints.load(id)).kind === 'savepoint'
+  } catch (error) {
+    // That it is not there, or is damaged, is found out where it would be needed.
+    if (error instanceof MillraceError && error.code.startsWith('CHECKPOINT_')) return false
+    throw error
+  }
 }

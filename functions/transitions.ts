@@ -3,7 +3,15 @@ import { MillraceError } from '../runtime/core/index.js'
 import type { Clock, CommitLog } from '../runtime/ports/index.js'
 import { readJob } from '../runtime/task/job-log.js'
 import type { CheckpointStep, CheckpointStepResult } from './checkpoint-handler.js'
-import { type DeploymentDecision, type DeploymentRequest, decideDeployment, decideRestoreTo, finished, isRestore } from './deployment-decisions.js'
+import {
+  type DeploymentDecision,
+  type DeploymentRequest,
+  decideDeployment,
+  decideRestoreTo,
+  finished,
+  isRestore,
+  type RestoreWish,
+} from './deployment-decisions.js'
 import {
   type DeployedRevision,
   type DeploymentRecord,
@@ -75,7 +83,7 @@ export class Transitions {
   }
 
   /** The job goes back to one of its own checkpoints. `request` tells one wish from another that names the same checkpoint. */
-  restore(request: { readonly request: string; readonly checkpointId: number }): Promise<TransitionProgress> {
+  restore(request: RestoreWish): Promise<TransitionProgress> {
     return this.#slice((record, job) => decideRestoreTo(record, job, request, this.ports.clock.now()))
   }
 

@@ -48,6 +48,7 @@ export const FAULTS = {
   'restore-with-zombies': 'invocations of the former attempt live on over a restore',
   rescale: 'the job goes on as another revision with another parallelism',
   rollback: 'a new revision fails while it is activated, and the old one goes on from the savepoint',
+  'rollback-after-reading': 'a new revision fails when it has begun to read, and the sources go back to where the old one stopped',
   'stop-and-resume': 'the job is stopped with a savepoint and goes on from it',
   fork: 'another job begins with a checkpoint of this one',
   split: 'a shard of a source is split',

@@ -6,6 +6,9 @@ import type { ActionWeights } from './profiles.js'
 import { checkpointsOf } from './stage-ports.js'
 import type { World } from './world.js'
 
+/** Of the numbers drawn for how far an activation comes, those from which on it comes to its end. */
+const READS_FROM = 28
+
 /** Who operates the job while things go wrong: takes checkpoints, restores, rescales, stops, forks, and reshards the sources. */
 export class Operator {
   readonly #world: World
@@ -235,9 +238,13 @@ export class Operator {
     if (savepoint === undefined) return
     faults.happened('rollback')
     const revision = job.deploy(chance.between(1, Math.min(4, this.#world.simulated.maxParallelism)))
-    await this.activate(revision, savepoint, { anew: false, retire: old, lives: chance.between(1, 40) })
-    await this.#sleep(10_000)
-    await this.activate(old, savepoint, { anew: false, retire: revision })
+    const lives = chance.between(1, 40)
+    // Now and then it fails only after it has begun to read: then records are acknowledged for it, and the sources go back to the savepoint.
+    const reads = lives > READS_FROM
+    if (reads) faults.happened('rollback-after-reading')
+    await this.activate(revision, savepoint, { anew: false, retire: old, ...(reads ? {} : { lives }) })
+    await this.#sleep(reads ? 60_000 : 10_000)
+    await this.activate(old, savepoint, { anew: reads, retire: revision })
   }
 
   async #fork(): Promise<void> {
