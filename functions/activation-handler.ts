@@ -47,13 +47,30 @@ export function activationHandler(job: unknown, options: HandlerOptions = {}): (
       const transitions = new Transitions(name, { clock: ports.clock, log: ports.log, nonce: ports.nonce, lambda: lambdaApi() })
       const to = JSON.parse(event.ResourceProperties.deployment) as DeployedRevision
       const allowStateLoss = JSON.parse(event.ResourceProperties.allowStateLoss) as readonly string[]
-      const progress =
-        event.RequestType === 'Delete' ? await transitions.remove(to) : await transitions.deploy({ request: event.RequestId, to, allowStateLoss })
+      const deploy = () => transitions.deploy({ request: event.RequestId, to, allowStateLoss })
+      const progress = await inTime(event.RequestType === 'Delete' ? transitions.remove(to) : deploy())
       tell(progress, { job: name, revision: to.revision }, options.log)
       return answerOf(progress, name, to.revision)
     } finally {
       metrics.flush()
     }
+  }
+}
+
+/** The function has two minutes (CONTROL_TIMEOUT in cdk/job-functions.ts), and one that is cut off fails the deployment. */
+const ANSWER_MS = 100_000
+
+/** What goes on meanwhile, in this instance or until it is gone, keeps others out by its lease. */
+async function inTime(work: Promise<TransitionProgress>): Promise<TransitionProgress> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<TransitionProgress>((resolve) => {
+    timer = setTimeout(() => resolve({ status: 'under-way', why: 'a step takes its time' }), ANSWER_MS)
+  })
+  work.catch(() => {}) // when nobody waits for it any more
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
   }
 }
 

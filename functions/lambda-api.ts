@@ -52,21 +52,21 @@ type Sdk = typeof import('@aws-sdk/client-lambda')
 
 /** They all mean: look again. */
 const RACES = ['ResourceConflictException', 'ResourceInUseException', 'ResourceNotFoundException', 'PreconditionFailedException']
-/** Longer than the control function has for a step. */
-const INVOKE_TIMEOUT_MS = 50_000
+/** With all its tries. A function that takes longer goes on all the same, and is found to have come further when it is called again. */
+const CALL_MS = 45_000
 
 /** {@link LambdaApi} by the SDK, whose client is loaded when it is first needed. */
 export function lambdaApi(): LambdaApi {
   let loading: Promise<readonly [LambdaClient, Sdk]> | undefined
   const load = async (): Promise<readonly [LambdaClient, Sdk]> => {
     const sdk = await import('@aws-sdk/client-lambda')
-    // One try: a step that was not answered is asked for again by whoever asks for this one.
-    return [new sdk.LambdaClient({ ...callSettings(INVOKE_TIMEOUT_MS) }), sdk]
+    return [new sdk.LambdaClient(callSettings(CALL_MS)), sdk]
   }
-  const call = async <T>(what: string, where: string, send: (client: LambdaClient, sdk: Sdk) => Promise<T>): Promise<T> => {
+  const call = async <T>(what: string, where: string, send: (client: Pick<LambdaClient, 'send'>, sdk: Sdk) => Promise<T>): Promise<T> => {
     loading ??= load()
     const [client, sdk] = await loading
-    return awsCall(what, where, () => send(client, sdk))
+    const timely = { send: (command: never) => client.send(command, { abortSignal: AbortSignal.timeout(CALL_MS) }) } as Pick<LambdaClient, 'send'>
+    return awsCall(what, where, () => send(timely, sdk))
   }
   const unless = async (work: Promise<unknown>): Promise<void> => {
     await work.catch(ignoreRace)

@@ -2,6 +2,9 @@ import type { Manifest } from '../runtime/checkpoint/index.js'
 import type { SplitState } from '../runtime/checkpoint/split-restore.js'
 import type { DeployedControl } from './deployed-control.js'
 
+/** Splits that are asked about at the same time. */
+const AT_ONCE = 20
+
 /**
  * By stage of a source that the checkpoint knows: since when the oldest record has been in its stream that the checkpoint does not count, epoch ms; now, if there is
  * none. A mapping that begins there, less a margin, delivers all of them again. A split that the checkpoint does not know continues one that it knows, so nothing
@@ -16,11 +19,13 @@ export async function arrivalsBehind({ graph, control, ports }: DeployedControl,
     const known = new Map((states as readonly SplitState[]).map((state) => [state.splitId, state]))
     const now = ports.clock.now()
     oldest[id] = now
-    for (const { splitId } of await ports.streams.splits(stream)) {
-      const { ended = false, position = null } = known.get(splitId) ?? {}
-      if (ended) continue
-      const arrival = await ports.streams.nextArrivalMs(stream, splitId, position === null ? undefined : BigInt(position), now)
-      if (arrival !== undefined) oldest[id] = Math.min(oldest[id], arrival)
+    const splits = (await ports.streams.splits(stream)).filter(({ splitId }) => known.get(splitId)?.ended !== true)
+    for (let from = 0; from < splits.length; from += AT_ONCE) {
+      const arrivals = splits.slice(from, from + AT_ONCE).map(({ splitId }) => {
+        const position = known.get(splitId)?.position ?? null
+        return ports.streams.nextArrivalMs(stream, splitId, position === null ? undefined : BigInt(position), now)
+      })
+      for (const arrival of await Promise.all(arrivals)) oldest[id] = Math.min(oldest[id], arrival ?? now)
     }
   }
   return oldest
