@@ -38,7 +38,7 @@ function fixture({ checked = false, allowStateLoss = [] as string[] } = {}) {
   return { app, stack, activation }
 }
 
-describe('Activation', () => {
+describe('Activation', { timeout: 120_000 }, () => {
   it('says all that the control function must know, as texts', () => {
     const template = Template.fromStack(fixture({ allowStateLoss: ['count'] }).stack)
     const [resource] = Object.values(template.findResources('Custom::MillraceActivation'))
