@@ -9,7 +9,7 @@ import { type Example, examplesOfMarkdown, examplesOfSources, root } from './doc
 import { SURROUNDINGS } from './surroundings.js'
 
 const exported = publicExports()
-const examples = [...examplesOfSources('runtime'), ...examplesOfMarkdown('README.md')]
+const examples = [...examplesOfSources('runtime'), ...examplesOfMarkdown('README.md'), ...examplesOfMarkdown('docs/connectors.md')]
 
 test('there are examples in doc comments and in the README', () => {
   expect(examples.filter((e) => e.where.startsWith('runtime/')).length).toBeGreaterThan(20)

@@ -1,6 +1,7 @@
 import { type KinesisSourceOptions, type KinesisSplit, kinesisSource, utf8Line } from 'millrace'
 import { SourceHarness } from 'millrace/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { restoredSplits, splitsToRegister } from '../../../runtime/checkpoint/split-restore.js'
 import { AwsImitation } from '../../aws/imitation.js'
 
 process.env.AWS_REGION = 'eu-central-1'
@@ -160,6 +161,29 @@ describe('a Kinesis source in one process', () => {
     expect(splitsOf(harness).map(({ splitId }) => splitId)).toEqual([id(1)])
     const unread = { enumerator: { sinceMs: null }, readers: [[split(0)]] }
     await expect(SourceHarness.start(source(), { restored: unread })).rejects.toThrow(/shardId-000000000000.*is older than the stream keeps records/s)
+  })
+
+  it('keeps what stages on AWS can go on from', async () => {
+    aws.createStream('words', 2)
+    aws.produce('words', 0, ['a', 'b'])
+    aws.reshard('words', [0], 2)
+    const harness = await start({ parallelism: 2 })
+    await harness.take(2)
+    await new Promise((resolve) => setTimeout(resolve, 500))
+    harness.poll(0)
+    const { readers } = harness.snapshot()
+    const subtasks = readers.map((operatorState, subtask) => ({ subtask, operatorState, keyed: [] }))
+    const manifest = { operators: [{ uid: 'words', subtasks }] } as unknown as Parameters<typeof restoredSplits>[0]
+    const splits = [0, 1, 2, 3].map((index) => ({ splitId: id(index), parents: index > 1 ? [id(0)] : [], closed: index === 0 }))
+    const [registered] = Object.values(splitsToRegister(manifest, [{ stage: 'words', uid: 'words', stream: 'words', splits }]))
+    const ordinals = Object.fromEntries(registered.map(({ splitId }, ordinal) => [splitId, { ordinal, epoch: 0, parents: [] }]))
+    const restored = restoredSplits(manifest, 'words', ordinals).map(({ splitId, position: at, ended }) => ({ splitId, at, ended }))
+    expect(restored.sort((a, b) => (a.splitId < b.splitId ? -1 : 1))).toEqual([
+      { splitId: id(0), at: position(0, 1), ended: true },
+      { splitId: id(1), at: null, ended: false },
+      { splitId: id(2), at: null, ended: false },
+      { splitId: id(3), at: null, ended: false },
+    ])
   })
 
   it('deals the shards of a checkpoint out evenly', async () => {
