@@ -1,13 +1,14 @@
-import type { CheckpointSummary } from '../runtime/checkpoint/index.js'
+import { type CheckpointSummary, listCheckpoints } from '../runtime/checkpoint/index.js'
 import { checkpointsIn } from './checkpoint-listing.js'
+import { printJson, printLines } from './print.js'
 import { bytes } from './progress.js'
+import { isS3, s3Stores } from './s3-stores.js'
 
-/** `millrace checkpoints`: what can be restored from a folder, newest last. */
+/** `millrace checkpoints`: what can be restored from a folder (or an `s3://` address), newest last, with every file read and verified. */
 export async function checkpointsCommand(directory: string, flags: { readonly json?: boolean }): Promise<void> {
-  const found = await checkpointsIn(directory)
-  const text =
-    flags.json === true ? JSON.stringify(found, undefined, 2) : found.map(describe).join('\n') || `no checkpoints or savepoints in ${directory}`
-  process.stdout.write(`${text}\n`)
+  const found = isS3(directory) ? await listCheckpoints((await s3Stores())(directory), directory.replace(/\/+$/, '')) : await checkpointsIn(directory)
+  if (flags.json === true) printJson(found)
+  else printLines(found.length === 0 ? [`no checkpoints or savepoints in ${directory}`] : found.map(describe))
 }
 
 function describe(summary: CheckpointSummary): string {

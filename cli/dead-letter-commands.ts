@@ -7,6 +7,7 @@ import type { DeployedFlags } from './deployed-target.js'
 import { withPackages } from './optional-package.js'
 import { printJson, printLines } from './print.js'
 import { count, isoTime } from './progress.js'
+import { s3Stores } from './s3-stores.js'
 import { table } from './table.js'
 
 export interface LettersFlags extends DeployedFlags {
@@ -112,9 +113,9 @@ async function putRecord(stream: string, partitionKey: string, data: Uint8Array)
  */
 async function open(flags: LettersFlags): Promise<{ readonly box: DeadLetterBox; readonly where: string; readonly places: PlacesAnswer }> {
   const places = await (await DeployedJob.find(flags)).ask<PlacesAnswer>({ command: 'places' })
-  const { s3Blobs } = await withPackages('Reading S3', () => import('../runtime/backends/aws/s3-address.js'))
+  const openStore = await s3Stores()
   const where = `s3://${places.bucket}/${places.deadLetters}${places.job}`
-  return { box: new DeadLetterBox(s3Blobs(where), Date.now), where, places }
+  return { box: new DeadLetterBox(openStore(where), Date.now), where, places }
 }
 
 function invalid(what: string, todo: string): MillraceError {

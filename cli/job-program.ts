@@ -12,7 +12,10 @@ export function addJobs(program: Command, commands: Commands): void {
     commands.status(dir, flags),
   )
   onJob(
-    program.command('checkpoints').description('list the checkpoints and savepoints of a job, or in a folder').argument('[dir]', 'checkpoint folder'),
+    program
+      .command('checkpoints')
+      .description('list the checkpoints and savepoints of a job, or in a folder')
+      .argument('[dir]', 'checkpoint folder, or s3://…'),
   ).action((dir: string | undefined, flags: JobFlags) => commands.checkpoints(dir, flags))
   waiting(
     onJob(

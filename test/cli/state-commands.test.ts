@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { deployedSavepoint } from '../../cli/deployed-checkpoints.js'
+import { checkpoints } from '../../cli/job-commands.js'
 import { stateGet, stateList } from '../../cli/state-commands.js'
 import { stateDiff } from '../../cli/state-diff.js'
 import { keysNamed, namespaceTest } from '../../cli/state-rows.js'
@@ -183,6 +184,18 @@ describe('state of a deployed job', () => {
     expect(world.said()).toContain('window 1970-01-01T00:01:40.000Z')
     await expect(stateGet(undefined, { ...SHOP, uid: 'count', key: 'a', checkpoint: 9 })).rejects.toMatchObject({ code: 'CHECKPOINT_NOT_FOUND' })
     await expect(stateGet('s3://', { uid: 'count', key: 'a' })).rejects.toThrow(/no address of S3/)
+  })
+
+  it('is verified where its checkpoints stand', async () => {
+    await saved('a 100')
+    await checkpoints('s3://bucket/checkpoints/tally/', {})
+    expect(world.said()).toMatch(
+      /^savepoint 1 {2}2026-03-01T12:00:00.000Z {2}tally {2}\d+ B in 1 file {2}valid\n {2}s3:\/\/bucket\/checkpoints\/tally\/chk-1\/manifest.json\n/,
+    )
+    const manifest = 'checkpoints/tally/chk-1/manifest.json'
+    world.aws.objects.set(manifest, (world.aws.objects.get(manifest) as Uint8Array).slice(0, -9))
+    await checkpoints('s3://bucket/checkpoints/tally', { json: true })
+    expect(world.json<unknown[]>()).toMatchObject([{ id: 1, status: 'damaged', reason: expect.stringContaining('damaged') }])
   })
 
   it('is compared by ids', async () => {
