@@ -178,6 +178,35 @@ describe('the functions of a job', () => {
     expect(await deployed.control({ step: 'tick', subtasks: 'all' })).toEqual({ status: 'ticked', poked: 0 })
   })
 
+  it('forget old checkpoints at the hourly tick, and an hour later what only these needed', async () => {
+    const deployed = await Deployed.active(aws, counting, [], 1)
+    const standing = (part: string) => [...aws.objects.keys()].filter((key) => key.startsWith(`checkpoints/count/${part}`))
+    // Enough that the state does not stand in the log.
+    const words = Array.from({ length: 400 }, (_, n) => `a word that is long enough, of which this is the ${n}th`)
+    for (const kind of ['checkpoint', 'checkpoint', 'savepoint', 'checkpoint', 'checkpoint', 'checkpoint', 'checkpoint'] as const) {
+      aws.produce(deployed.stream('words'), 0, words)
+      await deployed.run(500)
+      await deployed.control({ step: 'begin', input: { kind } })
+      await deployed.run(10)
+      await deployed.control({ step: 'tick', subtasks: 'sources' })
+    }
+    const manifests = (...ids: number[]) => ids.map((id) => `checkpoints/count/chk-${id}/manifest.json`)
+    expect(standing('chk-')).toEqual(manifests(1, 2, 3, 4, 5, 6, 7))
+    const segments = standing('shared/')
+    await deployed.control({ step: 'tick', subtasks: 'all' })
+    expect(standing('chk-')).toEqual(manifests(3, 5, 6, 7))
+    expect(standing('shared/')).toEqual(segments)
+    vi.setSystemTime(Date.now() + 3_600_000)
+    await deployed.control({ step: 'tick', subtasks: 'all' })
+    // A savepoint stands alone, and so does what comes behind it.
+    expect(standing('shared/')).toEqual(segments.slice(2))
+    deployed.forgetInstances()
+    delivered = []
+    aws.produce(deployed.stream('words'), 0, words.slice(0, 1))
+    await deployed.run(10)
+    expect(delivered.map(({ n }) => n)).toEqual([8])
+  })
+
   it('wake up at a time that is further away than a message may wait', async () => {
     vi.useFakeTimers({ toFake: ['Date'], now: 1_700_000_400_000 - (1_700_000_400_000 % 1_200_000) + 1_000 })
     const deployed = await Deployed.active(aws, windowing)
