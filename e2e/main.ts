@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -24,6 +24,8 @@ export async function main(args: readonly string[], root: string, pollerProgram:
   mkdirSync(join(folder, 'aws'), { recursive: true })
   const began = Date.now()
   const cloud = await Cloud.start(root, folder, pollerProgram)
+  const interrupted = () => void cloud.stop().finally(() => process.exit(1))
+  process.once('SIGINT', interrupted).once('SIGTERM', interrupted)
   let failed = 0
   try {
     const log = await accessLog(root, folder)
@@ -49,8 +51,9 @@ export async function main(args: readonly string[], root: string, pollerProgram:
       }
     }
   } finally {
-    if (!values.keep) await cloud.stop()
+    await cloud.stop()
   }
+  if (failed === 0 && !values.keep) rmSync(folder, { recursive: true, force: true })
   console.log(`${wanted.length - failed} of ${wanted.length} scenarios hold, ${seconds(began)}`)
   return failed === 0 ? 0 : 1
 }

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type EventSourceMappingConfiguration, type LambdaClient, ListEventSourceMappingsCommand } from '@aws-sdk/client-lambda'
+import { checkMappingFaults } from '../runtime/testing/mapping-options.js'
 import { FollowedMapping, NO_POLLER_FAULTS, type PollerFaults, type PollerSurroundings } from './followed-mapping.js'
 import type { MappingProgress, PositionFile } from './position-file.js'
 
@@ -31,9 +32,11 @@ export class Poller {
     this.#note()
   }
 
-  /** From the next delivery of any mapping on; those left out are 0. */
+  /** From the next delivery of any mapping on; those left out are 0. Throws OPTION_INVALID. */
   setFaults(faults: Partial<PollerFaults>): void {
     const all = { ...NO_POLLER_FAULTS, ...faults }
+    const { slowMs: _, ...probabilities } = all
+    checkMappingFaults(probabilities)
     for (const mapping of this.#followed.values()) mapping.setFaults(all)
     this.#faults = all
   }

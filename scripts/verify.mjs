@@ -9,6 +9,7 @@ const suites = [
   ['the construct in a project of cdk init, CommonJS and ES modules', ['scripts/cdk-package-test.mjs']],
   ['kill -9 at random moments', ['scripts/kill-test/main.mjs', '--kills', '5', '--parallelism', 'mixed']],
   ['the ports and deployed jobs on real servers', ['scripts/wire-tests.mjs']],
+  ['what happens to a deployed job, on an emulator of AWS', ['scripts/e2e.mjs']],
   ['the protocol on AWS, simulated', ['scripts/simulate.mjs', '--seeds', '50000-51599']],
   ['hashes of the benchmarks', ['scripts/bench-hashes.mjs']],
   ['memory of a counter for each of a million keys', ['--expose-gc', 'scripts/memory-per-key.mjs']],
