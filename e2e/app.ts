@@ -28,6 +28,8 @@ const job = new StreamJob(stack, 'IpCount', {
   parameters: ['--kinesis', 'accessLog', '--table', 'counts'],
   parallelism,
   bindings: { accessLog, counts },
+  // The example's own lock is that of the app in cdk/.
+  planLock: false,
   removalPolicy: RemovalPolicy.DESTROY,
 })
 new CfnOutput(stack, 'AccessLogStream', { value: accessLog.streamName })
