@@ -1,4 +1,4 @@
-import { defineJob, kinesisSource, type Sink, utf8Line, WatermarkStrategy } from 'millrace'
+import { type DataStream, defineJob, kinesisSource, run, type Sink, utf8Line, WatermarkStrategy } from 'millrace'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { DeployedStack, type DeployOutcome, type StackRevision } from './deployed-stack.js'
 import { AwsImitation } from './imitation.js'
@@ -41,6 +41,28 @@ const sink: Sink<Tally, never> = {
 
 let poisoned = false
 
+function tallies(words: DataStream<string>): DataStream<Tally> {
+  return words
+    .map((key): Tally => ({ key, n: 1 }))
+    .keyBy(({ key }) => key)
+    .reduce((a, b) => ({ key: a.key, n: a.n + b.n }))
+    .uid('sum')
+}
+
+/** What the job comes to in one process, where nothing is deployed. */
+async function embedded(): Promise<Record<string, number>> {
+  const words = Object.entries(produced).flatMap(([word, n]) => Array.from({ length: n }, () => word))
+  const deployed = delivered
+  delivered = []
+  try {
+    const counting = defineJob('count', (env) => void tallies(env.fromElements(...words)).sinkTo(sink))
+    await (await run(counting, { threads: 0 })).result()
+    return most()
+  } finally {
+    delivered = deployed
+  }
+}
+
 const nowhere: Sink<Tally, never> = {
   name: 'nowhere',
   createWriter: () => ({ write: () => {}, prepareCommit: () => [], close: () => {} }),
@@ -49,13 +71,8 @@ const nowhere: Sink<Tally, never> = {
 /** Counts words; with another operator behind it, when `marked`, and one with state, when `more`. */
 function counting(marked: boolean, more?: string, fails = () => false) {
   return defineJob('count', (env) => {
-    const counted = env
-      .fromSource(kinesisSource({ stream: 'words', deserialize: utf8Line }), WatermarkStrategy.noWatermarks<string>())
-      .uid('words')
-      .map((key): Tally => ({ key, n: 1 }))
-      .keyBy(({ key }) => key)
-      .reduce((a, b) => ({ key: a.key, n: a.n + b.n }))
-      .uid('sum')
+    const words = env.fromSource(kinesisSource({ stream: 'words', deserialize: utf8Line }), WatermarkStrategy.noWatermarks<string>()).uid('words')
+    const counted = tallies(words)
       .filter(() => {
         if (fails()) throw new Error('poison')
         return true
@@ -151,6 +168,7 @@ describe('a deployed job', () => {
     await underLoad()
     await stack.rest()
     expect(most()).toEqual(produced)
+    expect(await embedded()).toEqual(produced)
     expect(delivered).toHaveLength(total())
   })
   it.each([false, true])('is upgraded though any call fails once, after it was done: %s', { timeout: 600_000 }, async (afterwards) => {
