@@ -1,6 +1,6 @@
 import { MillraceError, NO_TIMESTAMP } from '../core/index.js'
+import { type ColumnarBatch, fromColumns, isSmall, toColumns } from '../state/columns.js'
 import { createPacker, structuralFault } from '../state/structural.js'
-import { type ColumnarBatch, fromColumns, isSmall, toColumns } from './columns.js'
 import { RecordBatch } from './record-batch.js'
 
 const packer = createPacker()

@@ -1,8 +1,8 @@
 import { crc32, MillraceError } from '../core/index.js'
 import type { Compression, Successor } from '../ports/index.js'
+import { isDense, type PackedColumns, packColumns, unpackColumns } from '../state/packed-columns.js'
+import { packNumbers, unpackNumbers } from '../state/packed-numbers.js'
 import { createPacker, structuralFault } from '../state/structural.js'
-import { isDense, type PackedColumns, packColumns, unpackColumns } from './packed-columns.js'
-import { packNumbers, unpackNumbers } from './packed-numbers.js'
 import { RecordBatch } from './record-batch.js'
 
 /** What stands in a frame, in the order in which it was emitted: which records are late depends on the watermarks between them. */

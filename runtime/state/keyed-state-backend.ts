@@ -1,4 +1,5 @@
 import { type AnyStateDescriptor, assert, MillraceError, type Window } from '../core/index.js'
+import { encodeDelta } from './delta-segment.js'
 import type { KeyGroupRange } from './key-groups.js'
 import { fromInternalKey, type InternalKey, toInternalKey } from './keys.js'
 import { RestoredRows } from './restored-rows.js'
@@ -153,6 +154,16 @@ export class KeyedStateBackend {
     )
   }
 
+  /** What changed since the last snapshot, in fewer bytes: for a log, where it is read as a whole or merged with what comes behind it. */
+  takeDelta(): Uint8Array | undefined {
+    return this.#encode(
+      'delta',
+      (table) => table.takeChanges(),
+      (timers) => timers.takeChanges(),
+      true,
+    )
+  }
+
   /** What changed since the last snapshot, as a delta segment. Undefined when nothing did. */
   snapshotChanges(): Uint8Array | undefined {
     return this.#encode(
@@ -166,9 +177,10 @@ export class KeyedStateBackend {
     kind: 'base' | 'delta',
     takeRows: (table: StateTable<unknown>) => ReturnType<StateTable<unknown>['takeChanges']>,
     takeTimers: (timers: TimerQueue) => ReturnType<TimerQueue['takeChanges']>,
+    forLog = false,
   ): Uint8Array | undefined {
     const states: StateInfo[] = []
-    const groups = new Groups(this.maxParallelism)
+    const groups = new Groups(forLog ? 1 : this.maxParallelism)
     const namespaces = new NamespaceData(this.namespaceCodec)
     for (const [name, { table, codec }] of this.#tables) {
       const state = states.push({ name, kind: codec.kind, serde: codec.serdeId }) - 1
@@ -194,6 +206,7 @@ export class KeyedStateBackend {
       for (const t of rows) groups.put(state, t.key, namespaces.ofTimer(t.time, t.namespace), null)
     }
     if (groups.rows === 0) return undefined
+    if (forLog) return encodeDelta({ maxParallelism: this.maxParallelism, states }, groups.blocks.get(0) ?? [])
     return encodeSegment({ kind, maxParallelism: this.maxParallelism, states, rows: groups.rows }, groups.blocks)
   }
 

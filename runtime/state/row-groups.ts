@@ -36,7 +36,7 @@ export class NamespaceData {
   }
 }
 
-/** Sorts rows into key groups for a segment. */
+/** Sorts rows into key groups for a segment; with a `maxParallelism` of 1 all stand together. */
 export class Groups {
   readonly blocks = new Map<number, RowBlock[]>()
   rows = 0
@@ -67,7 +67,7 @@ export class Groups {
   }
 
   #block(state: number, key: InternalKey): RowBlock {
-    const keyGroup = keyGroupOf(key, this.maxParallelism)
+    const keyGroup = this.maxParallelism === 1 ? 0 : keyGroupOf(key, this.maxParallelism)
     let blocks = this.blocks.get(keyGroup)
     if (blocks === undefined) {
       blocks = []

@@ -1,4 +1,6 @@
 import { assert, crc32, MillraceError } from '../core/index.js'
+import { DELTA_MAGIC, decodeDelta } from './delta-segment.js'
+import { NamespaceIndex } from './namespace-index.js'
 import { createPacker } from './structural.js'
 
 /** Rows of one state in one key group, column by column. Namespaces are null or plain data (the window, and a timer's time). */
@@ -105,10 +107,10 @@ export function decodeSegment(bytes: Uint8Array, name: string): DecodedSegment {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (bytes.length < PREFIX_BYTES + CRC_BYTES) throw corrupt(name, `it has only ${bytes.length} bytes`)
   const magic = view.getUint32(0)
-  const known = magic === MAGIC || magic === MAGIC_WITH_CHANGES
+  const known = magic === MAGIC || magic === MAGIC_WITH_CHANGES || magic === DELTA_MAGIC
   if (magic >>> 8 === MAGIC >>> 8 && !known) {
     throw new MillraceError('CHECKPOINT_VERSION', {
-      what: `segment format ${String.fromCharCode(magic & 255)} is none of the formats 1 and 2 that this version reads`,
+      what: `segment format ${String.fromCharCode(magic & 255)} is none of the formats 1 to 3 that this version reads`,
       where: name,
       todo: 'Restore it with the version of Millrace that wrote it.',
     })
@@ -116,6 +118,7 @@ export function decodeSegment(bytes: Uint8Array, name: string): DecodedSegment {
   if (!known) throw corrupt(name, 'it does not begin as a segment')
   const end = bytes.length - CRC_BYTES
   if (view.getUint32(end, true) !== crc32(bytes.subarray(0, end))) throw corrupt(name, 'its checksum does not match')
+  if (magic === DELTA_MAGIC) return decodeDelta(bytes)
   const packer = createPacker()
   const headerLength = view.getUint32(4, true)
   const header = packer.unpack(bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + headerLength)) as SegmentHeader
@@ -138,23 +141,6 @@ export function decodeSegment(bytes: Uint8Array, name: string): DecodedSegment {
 
 function changedRows([keys, namespaces, changes]: ChangedColumns, named: (numbers: readonly number[]) => unknown[]): ChangedRows {
   return { keys, namespaces: named(namespaces), changes }
-}
-
-/** Numbers namespaces in order of appearance; equal ones are one object (or null). */
-class NamespaceIndex {
-  readonly list: unknown[] = []
-  readonly #numbers = new Map<unknown, number>()
-
-  of(namespaces: readonly unknown[]): number[] {
-    return namespaces.map((namespace) => {
-      let number = this.#numbers.get(namespace)
-      if (number === undefined) {
-        number = this.list.push(namespace) - 1
-        this.#numbers.set(namespace, number)
-      }
-      return number
-    })
-  }
 }
 
 function corrupt(name: string, why: string): MillraceError {

@@ -309,7 +309,7 @@ export class LiveStage {
   takeDeltas(): (readonly [string, Uint8Array])[] {
     const opening = this.#openingDeltas
     this.#openingDeltas = []
-    return [...opening, ...this.#segments((backend) => backend.snapshotChanges())]
+    return [...opening, ...this.#segments((backend) => backend.takeDelta())]
   }
 
   #segments(take: (backend: KeyedStateBackend) => Uint8Array | undefined): (readonly [string, Uint8Array])[] {

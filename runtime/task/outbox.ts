@@ -1,9 +1,9 @@
 import { MillraceError, type SinkMarker } from '../core/index.js'
-import { type PackedColumns, packColumns, unpackColumns } from '../exchange/packed-columns.js'
-import { packNumbers, unpackNumbers } from '../exchange/packed-numbers.js'
 import type { SinkBatch } from '../operators/sink-batch.js'
 import type { Channel, ChannelEntry } from '../ports/index.js'
 import { pack, structuralFault, unpack } from '../state/index.js'
+import { type PackedColumns, packColumns, unpackColumns } from '../state/packed-columns.js'
+import { packNumbers, unpackNumbers } from '../state/packed-numbers.js'
 import type { AckHead } from './stage-acks.js'
 import type { DeadLetter } from './stage-ports.js'
 

@@ -222,13 +222,13 @@ const operation = fc.oneof(
 describe('applyChanges', () => {
   it('an instance that takes what others commit is as they are, and as one restored from the log', () => {
     fc.assert(
-      fc.property(fc.array(operation, { minLength: 20, maxLength: 160, size: 'max' }), (operations) => {
+      fc.property(fc.array(operation, { minLength: 20, maxLength: 160, size: 'max' }), fc.boolean(), (operations, forLog) => {
         let time = 0
         const now = () => time
         let log: Uint8Array[] = []
         let [writer, reader] = [new Instance(now, []), new Instance(now, [])]
         const commit = () => {
-          const delta = writer.backend.snapshotChanges()
+          const delta = forLog ? writer.backend.takeDelta() : writer.backend.snapshotChanges()
           expect(writer.backend.changed).toBe(false)
           if (delta === undefined) return
           log.push(delta)

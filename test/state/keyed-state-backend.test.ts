@@ -166,7 +166,9 @@ class Job {
 
   snapshot(base: boolean): void {
     this.backends.forEach((backend, subtask) => {
-      const segment = base ? backend.snapshotAll() : backend.snapshotChanges()
+      // Both forms of a delta, also behind one another.
+      const byColumns = (this.chains[subtask].length + subtask) % 2 === 0
+      const segment = base ? backend.snapshotAll() : byColumns ? backend.takeDelta() : backend.snapshotChanges()
       if (base) this.chains[subtask] = []
       if (segment !== undefined) this.chains[subtask].push(segment)
     })

@@ -38,7 +38,8 @@ describe('segment', () => {
         const damaged = bytes.slice()
         damaged[at] ^= 1 << bit
         expect(() => decodeSegment(damaged, 'x.seg')).toThrow(
-          expect.objectContaining({ code: at === 3 ? 'CHECKPOINT_VERSION' : 'CHECKPOINT_CORRUPT' }),
+          // The format's number may become that of another, whose checksum the bytes do not have.
+          expect.objectContaining({ code: at === 3 && bit !== 1 ? 'CHECKPOINT_VERSION' : 'CHECKPOINT_CORRUPT' }),
         )
       }
     }

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { packColumns, unpackColumns } from '../../runtime/exchange/packed-columns.js'
-import { packNumbers, unpackNumbers } from '../../runtime/exchange/packed-numbers.js'
+import { packColumns, unpackColumns } from '../../runtime/state/packed-columns.js'
+import { packNumbers, unpackNumbers } from '../../runtime/state/packed-numbers.js'
 
 const EDGES = [0, -0, 1, -1, 0.1, 0.25, 12.34, -12.34, 2 ** 31, 2 ** 49, -(2 ** 49), 2 ** 50, 2 ** 53, -(2 ** 53), 1e300, 5e-324, Number.NaN]
 const number = fc.oneof(

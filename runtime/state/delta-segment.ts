@@ -1,0 +1,141 @@
+import { crc32 } from '../core/index.js'
+import { keyGroupOf } from './key-groups.js'
+import type { InternalKey } from './keys.js'
+import { NamespaceIndex } from './namespace-index.js'
+import { type PackedColumns, packColumns, unpackColumns } from './packed-columns.js'
+import { packNumbers, unpackNumbers } from './packed-numbers.js'
+import type { ChangedRows, DecodedSegment, RowBlock, SegmentHeader, StateInfo } from './segment.js'
+import { createPacker } from './structural.js'
+
+/** MRS3: a delta by columns. */
+export const DELTA_MAGIC = 0x4d525333
+const PREFIX_BYTES = 4
+const CRC_BYTES = 4
+
+/** Keys or values: by columns where they have one shape; as they are; or how many they are, when all are null. */
+type PackedValues = PackedColumns | { readonly rows: readonly unknown[] } | number
+type PackedRows = readonly [keys: PackedValues, namespaces: Uint8Array, size: number]
+
+type PackedState = readonly [
+  info: readonly [name: string, kind: string, serde: string],
+  removed: PackedRows | null,
+  put: readonly [...PackedRows, values: PackedValues] | null,
+  changed: readonly [...PackedRows, changes: PackedValues] | null,
+]
+
+type Body = readonly [maxParallelism: number, namespaces: readonly unknown[], states: readonly PackedState[]]
+
+/**
+ * What a commit changed, for a log that only the subtask itself reads: `blocks` hold the rows of all key groups, and so the columns of a state are long
+ * ones, in few bytes. Magic, body as MessagePack, CRC-32 of all before it.
+ */
+export function encodeDelta({ maxParallelism, states }: Pick<SegmentHeader, 'maxParallelism' | 'states'>, blocks: readonly RowBlock[]): Uint8Array {
+  const namespaces = new NamespaceIndex()
+  const packedStates = blocks.map((block) => packState(states[block.state], block, namespaces))
+  const body: Body = [maxParallelism, namespaces.list, packedStates]
+  const packed = createPacker().pack(body)
+  const bytes = new Uint8Array(PREFIX_BYTES + packed.length + CRC_BYTES)
+  const view = new DataView(bytes.buffer)
+  view.setUint32(0, DELTA_MAGIC)
+  bytes.set(packed, PREFIX_BYTES)
+  const end = PREFIX_BYTES + packed.length
+  view.setUint32(end, crc32(bytes.subarray(0, end)), true)
+  return bytes
+}
+
+function packState({ name, kind, serde }: StateInfo, block: RowBlock, namespaces: NamespaceIndex): PackedState {
+  const { removedKeys, removedNamespaces, keys, changed } = block
+  return [
+    [name, kind, serde],
+    removedKeys.length === 0 ? null : packRows(removedKeys, removedNamespaces, namespaces),
+    keys.length === 0 ? null : [...packRows(keys, block.namespaces, namespaces), packValues(block.values)],
+    changed === undefined ? null : [...packRows(changed.keys, changed.namespaces, namespaces), packValues(changed.changes)],
+  ]
+}
+
+function packRows(keys: readonly unknown[], ofRows: readonly unknown[], namespaces: NamespaceIndex): PackedRows {
+  return [packValues(keys), packNumbers(namespaces.of(ofRows), keys.length), keys.length]
+}
+
+function packValues(values: readonly unknown[]): PackedValues {
+  if (values.every((value) => value === null)) return values.length
+  return packColumns(values, values.length) ?? { rows: values }
+}
+
+function unpackValues(values: PackedValues, size: number): unknown[] {
+  if (typeof values === 'number') return new Array(size).fill(null)
+  return 'rows' in values ? [...values.rows] : unpackColumns(values, size)
+}
+
+/** `bytes` have been checked against their CRC. */
+export function decodeDelta(bytes: Uint8Array): DecodedSegment {
+  const [maxParallelism, namespaces, packed] = createPacker().unpack(bytes.subarray(PREFIX_BYTES, bytes.length - CRC_BYTES)) as Body
+  const groups = new RowsByGroup(maxParallelism)
+  for (const [state, [, removed, put, changed]] of packed.entries()) {
+    eachRow(removed, namespaces, (key, namespace) => {
+      const block = groups.block(state, key)
+      block.removedKeys.push(key)
+      block.removedNamespaces.push(namespace)
+    })
+    const values = put === null ? [] : unpackValues(put[3], put[2])
+    eachRow(put, namespaces, (key, namespace, row) => {
+      const block = groups.block(state, key)
+      block.keys.push(key)
+      block.namespaces.push(namespace)
+      block.values.push(values[row])
+    })
+    const changes = changed === null ? [] : unpackValues(changed[3], changed[2])
+    eachRow(changed, namespaces, (key, namespace, row) => {
+      const block = groups.block(state, key)
+      block.changed ??= { keys: [], namespaces: [], changes: [] }
+      block.changed.keys.push(key)
+      block.changed.namespaces.push(namespace)
+      block.changed.changes.push(changes[row])
+    })
+  }
+  const keyGroups = [...groups.blocks.keys()].sort((a, b) => a - b)
+  const rows = packed.reduce((sum, [, ...parts]) => sum + parts.reduce((ofState, part) => ofState + (part?.[2] ?? 0), 0), 0)
+  const states = packed.map(([[name, kind, serde]]) => ({ name, kind, serde }))
+  return {
+    header: { kind: 'delta', maxParallelism, states, rows, namespaces, groups: keyGroups.map((keyGroup) => [keyGroup, 0, 0] as const) },
+    *blocks(first, last) {
+      for (const keyGroup of keyGroups) {
+        if (keyGroup < first || keyGroup > last) continue
+        for (const block of groups.blocks.get(keyGroup) as RowBlock[]) yield { keyGroup, block }
+      }
+    },
+  }
+}
+
+function eachRow(
+  rows: readonly [...PackedRows, ...unknown[]] | null,
+  namespaces: readonly unknown[],
+  visit: (key: unknown, namespace: unknown, row: number) => void,
+): void {
+  if (rows === null) return
+  const [packedKeys, packedNamespaces, size] = rows
+  const keys = unpackValues(packedKeys, size)
+  const numbers = unpackNumbers(packedNamespaces, size)
+  for (let row = 0; row < size; row++) visit(keys[row], namespaces[numbers[row]], row)
+}
+
+class RowsByGroup {
+  readonly blocks = new Map<number, (RowBlock & { changed?: ChangedRows })[]>()
+
+  constructor(readonly maxParallelism: number) {}
+
+  block(state: number, key: unknown): RowBlock & { changed?: ChangedRows } {
+    const keyGroup = keyGroupOf(key as InternalKey, this.maxParallelism)
+    let blocks = this.blocks.get(keyGroup)
+    if (blocks === undefined) {
+      blocks = []
+      this.blocks.set(keyGroup, blocks)
+    }
+    let block = blocks.at(-1)
+    if (block?.state !== state) {
+      block = { state, removedKeys: [], removedNamespaces: [], keys: [], namespaces: [], values: [] }
+      blocks.push(block)
+    }
+    return block
+  }
+}
