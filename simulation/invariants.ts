@@ -4,11 +4,10 @@ import { decodeFrame, type Frame } from '../runtime/exchange/frame.js'
 import type { Compression, LogItem } from '../runtime/ports/index.js'
 import { unpack } from '../runtime/state/index.js'
 import { type BaseState, decodeBase } from '../runtime/task/base-state.js'
-import { type CommitRecord, decodeCommit, type Part } from '../runtime/task/commit-record.js'
+import { type CommitRecord, decodeCommit, type Part, partOf } from '../runtime/task/commit-record.js'
 import { decodeOutbox, type Outbox } from '../runtime/task/outbox.js'
 import type { AckHead } from '../runtime/task/stage-acks.js'
 import { namesIn } from './folder.js'
-import { hashBytes } from './trace.js'
 
 /** Of docs/protocol.md, by number; then what else must not be. */
 export const INVARIANTS = {
@@ -122,7 +121,7 @@ export class JobObserver {
     const rest = log.slice(this.job.length + 1).split('/')
     if (rest[1]?.startsWith('#') === true) {
       const [part, state] = unpack(item.payload) as [Part, Part | null]
-      const bytes = part instanceof Uint8Array ? part : this.blob(part.name)
+      const bytes = this.#bytes(part)
       if (bytes === undefined) return
       const ack = unpack(bytes) as AckHead
       if (won) this.#acknowledged(log, [part, state, this.#baseOf(state)])
@@ -306,9 +305,10 @@ export class JobObserver {
 
   #bytes(part: Part): Uint8Array | undefined {
     if (part instanceof Uint8Array) return part
-    const bytes = this.blob(part.name)
-    const there = bytes !== undefined && bytes.length === part.bytes && hashBytes(bytes) === part.crc32
-    return this.checks.hold('10', there, () => `the blob ${part.name} of a commit is not there as it was written`) ? bytes : undefined
+    const blob = this.blob(part.name)
+    const bytes = blob && partOf(blob, part)
+    this.checks.hold('10', bytes !== undefined, () => `the blob ${part.name} of a commit is not there as it was written`)
+    return bytes
   }
 
   // --- deliveries --------------------------------------------------------------------------------------------------------

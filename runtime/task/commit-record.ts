@@ -6,11 +6,13 @@ import { type Outlook, type PackedOutlook, packedOutlook, unpackedOutlook } from
 import type { WatermarkProgress } from './rising-output.js'
 import type { StagePorts } from './stage-ports.js'
 
-/** Bytes of a commit: in the item itself, or in a blob of its own when they are many. */
+/** Bytes of a commit: in the item itself, or in the commit's blob when they are many. */
 export type Part = Uint8Array | PartRef
 
 export interface PartRef {
   readonly name: string
+  /** Where it begins in the blob, which it may share with others of its commit. */
+  readonly from: number
   readonly bytes: number
   readonly crc32: number
 }
@@ -235,21 +237,62 @@ export function partPlace(ports: Pick<StagePorts, 'parts' | 'nonce'>, log: strin
   return { blobs: ports.parts, log, version, inlineBytes, nonce: () => ports.nonce() }
 }
 
-/** Stores `bytes` aside if they are many. The name has a nonce: two writers of one version never touch each other's parts. */
-export async function storePart({ blobs, log, version, inlineBytes, nonce }: PartPlace, bytes: Uint8Array): Promise<Part> {
-  if (bytes.length <= inlineBytes) return bytes
+/** Parts up to this size stay in the item whatever becomes of the others: a reference is hardly shorter, and a blob is to be fetched. */
+const SMALL_PART = 256
+
+/** A part on its own. */
+export async function storePart(place: PartPlace, bytes: Uint8Array): Promise<Part> {
+  return (await storeParts(place, [bytes]))[0] as Part
+}
+
+/** What one item holds: all of it inline when that is little together, else in one blob, but for small parts. Null stays null. */
+export async function storeParts(place: PartPlace, parts: readonly (Uint8Array | null)[]): Promise<(Part | null)[]> {
+  const sum = parts.reduce((bytes, part) => bytes + (part?.length ?? 0), 0)
+  if (sum <= place.inlineBytes) return [...parts]
+  const aside = parts.filter((part) => part !== null && part.length > Math.min(SMALL_PART, place.inlineBytes)) as Uint8Array[]
+  if (aside.length === 0) return [...parts]
+  const name = await storeBlob(place, joined(aside))
+  let at = 0
+  return parts.map((part) => {
+    if (part === null || !aside.includes(part)) return part
+    const from = at
+    at += part.length
+    return { name, from, bytes: part.length, crc32: crc32(part) }
+  })
+}
+
+/** The name has a nonce: two writers of one version never touch each other's blobs. */
+async function storeBlob({ blobs, log, version, nonce }: PartPlace, bytes: Uint8Array): Promise<string> {
   for (;;) {
     const name = `${log}/${version}-${nonce()}`
-    if ((await blobs.put(name, bytes)) === 'stored') return { name, bytes: bytes.length, crc32: crc32(bytes) }
+    if ((await blobs.put(name, bytes)) === 'stored') return name
   }
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  if (parts.length === 1) return parts[0]
+  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
 }
 
 /** Throws LOG_CORRUPT when the blob is missing or not what was written. */
 export async function loadPart(blobs: BlobStore, log: string, version: number, part: Part): Promise<Uint8Array> {
   if (part instanceof Uint8Array) return part
-  const bytes = await blobs.get(part.name)
-  if (bytes !== undefined && bytes.length === part.bytes && crc32(bytes) === part.crc32) return bytes
-  throw corruptLog(log, version, `its part ${part.name} is ${bytes === undefined ? 'missing' : 'damaged'}`)
+  const blob = await blobs.get(part.name)
+  const bytes = blob && partOf(blob, part)
+  if (bytes !== undefined) return bytes
+  throw corruptLog(log, version, `its part ${part.name} is ${blob === undefined ? 'missing' : 'damaged'}`)
+}
+
+/** The part's bytes within its blob; undefined when they are not what was written. */
+export function partOf(blob: Uint8Array, { from, bytes, crc32: sum }: PartRef): Uint8Array | undefined {
+  const part = blob.subarray(from, from + bytes)
+  return part.length === bytes && crc32(part) === sum ? part : undefined
 }
 
 export function corruptLog(log: string, version: number, why: string, cause?: unknown): MillraceError {

@@ -108,6 +108,8 @@ export interface Recipients {
   wakeUp(atMs: number): Promise<void>
   acknowledge(ack: AckHead): Promise<void>
   pause(ms: number): Promise<void>
+  /** Uniform in [0, 1). */
+  random(): number
 }
 
 /** Sends everything; resolves only when all of it has arrived. Throws AWS_CALL when entries of a stream fail again and again. */
@@ -140,7 +142,8 @@ async function sendAll(stage: string, entries: readonly ChannelEntry[], recipien
         todo: 'The batch is delivered again and sends them again. If this goes on, the stream has too few shards.',
       })
     }
-    await recipients.pause(FIRST_PAUSE_MS * 2 ** (attempt - 1))
+    // By chance, so that senders that a full shard has refused together do not come back together.
+    await recipients.pause(FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + recipients.random()))
     left = await channel.send(left)
   }
 }

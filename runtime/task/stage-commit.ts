@@ -3,7 +3,7 @@ import type { SourcePosition } from '../checkpoint/stage-ack.js'
 import type { Successor } from '../ports/index.js'
 import { keyGroupRange, pack } from '../state/index.js'
 import { type BaseState, encodeBase } from './base-state.js'
-import { type CommitBase, type CommitRecord, type Part, partPlace, storePart } from './commit-record.js'
+import { type CommitRecord, type Part, partPlace, storeParts } from './commit-record.js'
 import { nextKeyedBase } from './keyed-base.js'
 import type { LiveStage } from './live-stage.js'
 import type { LoggedState } from './logged-state.js'
@@ -84,6 +84,13 @@ export async function prepareCommit(place: CommitPlace, step: Step): Promise<Pre
     : null
   const outbox: Outbox = { frames, sinks, letters, wakeAt: asked, ack }
   const stash = live.input?.takeStashed(rebased) ?? []
+  const [basePart, operatorPart, stashPart, outboxPart, ...deltaParts] = await store(place, [
+    base === undefined || base.keyed.size + base.operatorStates.size === 0 ? null : encodeBase(base),
+    operatorChanges ?? null,
+    stash.length === 0 ? null : pack(stash),
+    isEmpty(outbox) ? null : encodeOutbox(outbox),
+    ...deltas.map(([, bytes]) => bytes),
+  ])
   const record: CommitRecord = {
     format: 3,
     plan: place.plan,
@@ -97,11 +104,11 @@ export async function prepareCommit(place: CommitPlace, step: Step): Promise<Pre
     ...live.progress,
     wakeAt,
     successors: end?.successors ?? head.successors,
-    base: base === undefined ? { ...head.base, state: null } : await storedBase(place, base),
-    deltas: await Promise.all(deltas.map(async ([uid, bytes]) => [uid, await store(place, bytes)] as const)),
-    operatorChanges: operatorChanges === undefined ? null : await store(place, operatorChanges),
-    stash: stash.length === 0 ? null : await store(place, pack(stash)),
-    outbox: isEmpty(outbox) ? null : await store(place, encodeOutbox(outbox)),
+    base: base === undefined ? { ...head.base, state: null } : { version, atMs: place.ports.clock.now(), state: basePart },
+    deltas: deltas.map(([uid], index) => [uid, deltaParts[index] as Part] as const),
+    operatorChanges: operatorPart,
+    stash: stashPart,
+    outbox: outboxPart,
     outlook: live.outlook(cut !== undefined || (silent && head.outlook?.asOfCut === true)),
   }
   return { record, outbox, operatorChanges, deltas, base }
@@ -113,10 +120,11 @@ function framesOf({ live, head, settings }: CommitPlace, { cut, end }: Step): Ou
   return head.life === 'ended' ? [] : live.takeFrames(cut === undefined ? settings.watermarkIntervalMs : 0)
 }
 
-async function store({ ports, log, version, settings }: CommitPlace, bytes: Uint8Array): Promise<Part> {
-  const part = await storePart(partPlace(ports, log, version, settings.inlineBytes), bytes)
-  if (!(part instanceof Uint8Array)) ports.count('part-in-blob')
-  return part
+/** All that the commit holds, judged together. */
+async function store({ ports, log, version, settings }: CommitPlace, parts: readonly (Uint8Array | null)[]): Promise<(Part | null)[]> {
+  const stored = await storeParts(partPlace(ports, log, version, settings.inlineBytes), parts)
+  if (stored.some((part) => part !== null && !(part instanceof Uint8Array))) ports.count('part-in-blob')
+  return stored
 }
 
 function lifeAfter(life: CommitRecord['life'], { cut, end, resumed }: Step): CommitRecord['life'] {
@@ -154,9 +162,4 @@ async function nextBase(place: CommitPlace, deltas: readonly (readonly [string, 
     count: (event) => ports.count(event),
   })
   return { keyed, operatorStates: new Map(await live.operatorStates()) }
-}
-
-async function storedBase(place: CommitPlace, base: BaseState): Promise<CommitBase> {
-  const nothing = base.keyed.size + base.operatorStates.size === 0
-  return { version: place.version, atMs: place.ports.clock.now(), state: nothing ? null : await store(place, encodeBase(base)) }
 }

@@ -45,6 +45,7 @@ export class StageDelivery {
       wakeUp: (atMs) => ports.pokes.poke({ stage, subtask }, atMs),
       acknowledge: (ack) => this.#acknowledge(memory, ack),
       pause: (ms) => ports.pause(ms),
+      random: () => ports.random(),
     })
     memory.sent = true
   }
