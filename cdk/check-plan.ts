@@ -1,9 +1,6 @@
 import type { DeploymentPlan } from '../functions/deployment-plan.js'
 import { MillraceError } from '../runtime/core/index.js'
-import type { OperatorPlan } from '../runtime/plan/index.js'
-
-/** Operators without a key that have state of their own. */
-const STATEFUL_KINDS: ReadonlySet<string> = new Set(['window-all', 'broadcast-process'])
+import { type OperatorPlan, suggestedUid, unnamedState } from '../runtime/plan/index.js'
 
 /** They stand in names of logs and objects, and in the patterns of permissions, where these characters would mean something else. */
 const MISTAKABLE = /[/#*?$"\\\p{Cc}]/u
@@ -11,10 +8,9 @@ const MISTAKABLE = /[/#*?$"\\\p{Cc}]/u
 /** Throws PLAN_INVALID for a job that can run on stages but cannot be deployed so that it can be kept running. */
 export function checkPlan(plan: DeploymentPlan): void {
   checkName('the job name', plan.job)
-  for (const { id, operators } of plan.graph.vertices) {
-    checkName('the uid', id)
-    for (const operator of operators) checkUid(plan.job, operator)
-  }
+  for (const { id } of plan.graph.vertices) checkName('the uid', id)
+  const [operator] = unnamedState(plan.graph)
+  if (operator !== undefined) throw unnamed(plan.job, operator)
 }
 
 function checkName(what: string, name: string): void {
@@ -27,21 +23,12 @@ function checkName(what: string, name: string): void {
   })
 }
 
-/** Embedded, state is lost when an unnamed operator's place in the graph changes; what is deployed will change. */
-function checkUid(job: string, { uid, uidGiven, name, kind, keyed, isSource, isSink }: OperatorPlan): void {
-  if (uidGiven || isSource || isSink || !(keyed || STATEFUL_KINDS.has(kind))) return
-  throw new MillraceError('PLAN_INVALID', {
-    what: `the ${kind} operator "${name}" has state and no uid`,
-    where: `job "${job}", operator ${uid}`,
-    todo: `Name it, for example .uid('${suggestion(name)}'): by its uid a changed job finds the state it had.`,
-    uid,
+/** In one process it is a warning; what is deployed will change one day. */
+function unnamed(job: string, operator: OperatorPlan): MillraceError {
+  return new MillraceError('PLAN_INVALID', {
+    what: `the ${operator.kind} operator "${operator.name}" has state and no uid`,
+    where: `job "${job}", operator ${operator.uid}`,
+    todo: `Name it, for example .uid('${suggestedUid(operator)}'): by its uid a changed job finds the state it had.`,
+    uid: operator.uid,
   })
-}
-
-function suggestion(name: string): string {
-  return name
-    .replace(/\(.*$/, '')
-    .replace(/[^A-Za-z0-9]+/g, '-')
-    .replace(/^-|-$/g, '')
-    .toLowerCase()
 }

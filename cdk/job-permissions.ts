@@ -1,7 +1,10 @@
+import { Stack } from 'aws-cdk-lib'
 import type { ITable } from 'aws-cdk-lib/aws-dynamodb'
-import { type IRole, PolicyStatement } from 'aws-cdk-lib/aws-iam'
+import { type IRole, PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import type { IStream } from 'aws-cdk-lib/aws-kinesis'
+import type { IKey } from 'aws-cdk-lib/aws-kms'
 import type { IBucket } from 'aws-cdk-lib/aws-s3'
+import type { Construct } from 'constructs'
 import { checkpointsPrefix, LETTERS_PREFIX, PARTS_PREFIX } from '../functions/job-prefixes.js'
 import { acknowledgeWildcard } from './acknowledge.js'
 import { isStream, isTable, type JobBindings } from './job-bindings.js'
@@ -22,6 +25,19 @@ export function allow(role: IRole, actions: readonly string[], resources: readon
   if (resources.length === 0) return
   role.addToPrincipalPolicy(
     new PolicyStatement({ actions: [...actions], resources: [...resources], ...(conditions === undefined ? {} : { conditions }) }),
+  )
+}
+
+/** Log groups of this account may use the key. One that was imported has a policy of its own, which has to say so. */
+export function grantLogGroups(scope: Construct, key: IKey): void {
+  const { partition, region, account } = Stack.of(scope)
+  key.addToResourcePolicy(
+    new PolicyStatement({
+      principals: [new ServicePrincipal(`logs.${region}.amazonaws.com`)],
+      actions: KEY_ACTIONS,
+      resources: ['*'],
+      conditions: { ArnLike: { 'kms:EncryptionContext:aws:logs:arn': `arn:${partition}:logs:${region}:${account}:log-group:*` } },
+    }),
   )
 }
 
@@ -98,7 +114,7 @@ export function grantSinks(role: IRole, bindings: JobBindings, stages: readonly 
 function grantWrite(role: IRole, bound: JobBinding): void {
   if (isStream(bound)) allow(role, ['kinesis:PutRecords'], [bound.streamArn])
   else if (isTable(bound)) allow(role, ['dynamodb:PutItem'], [bound.tableArn])
-  else allowObjects(role, bound, '*', ['s3:GetObject', 's3:PutObject'], 'The bucket is bound to a sink of the job, which names its objects.')
+  else allowObjects(role, bound, '*', ['s3:PutObject'], 'The bucket is bound to a sink of the job, which names its objects.')
   bound.encryptionKey?.grant(role, ...KEY_ACTIONS)
 }
 

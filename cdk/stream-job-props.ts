@@ -101,7 +101,7 @@ export interface StreamJobProps {
   readonly logRetention?: RetentionDays
   /** What becomes of the table and the bucket, which hold the job's state, when they leave the stack. Default `RemovalPolicy.RETAIN`. */
   readonly removalPolicy?: RemovalPolicy
-  /** Key for streams, table, bucket, queues and logs. Default: keys that AWS owns or manages, which cost nothing. */
+  /** Key for streams, table, bucket, queues and logs. Of one that is imported the policy must let CloudWatch Logs use it. Default: keys that AWS owns or manages, which cost nothing. */
   readonly encryptionKey?: IKey
   /** Default: none. */
   readonly serverAccessLogs?: AccessLogs

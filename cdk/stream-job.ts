@@ -23,6 +23,7 @@ import { JobBindings } from './job-bindings.js'
 import { createDashboard } from './job-dashboard.js'
 import { createControlFunction, createStageFunction, type JobDeployment } from './job-functions.js'
 import { iteratorAge, type JobMetricName, jobMetric, type StageMetricName, stageMetric } from './job-metrics.js'
+import { grantLogGroups } from './job-permissions.js'
 import { revisionOf } from './job-revision.js'
 import { scheduleCheckpoints, scheduleTick } from './job-schedules.js'
 import { secretVariables } from './job-secrets.js'
@@ -105,6 +106,7 @@ export class StreamJob extends Construct {
     this.#checkPlanLock(path)
     this.#bindings = new JobBindings(path, this.plan, this.#settings.bindings)
     this.revision = this.#revisionOf(bundle)
+    if (this.#settings.encryptionKey !== undefined) grantLogGroups(this, this.#settings.encryptionKey)
     this.table = createTable(this, props)
     this.bucket = createBucket(this, props)
     const deployment = this.#deployment(bundle)
@@ -218,8 +220,7 @@ export class StreamJob extends Construct {
 
   #codeOf({ folder, hash }: JobBundle): Code {
     // By the end the assembly has its copy, unless the app was told to refer to assets where they are.
-    const staged = this.node.tryGetContext('aws:cdk:disable-asset-staging') === undefined
-    if (staged) process.once('exit', () => rmSync(dirname(folder), { recursive: true, force: true }))
+    if (this.node.tryGetContext('aws:cdk:disable-asset-staging') === undefined) removeAtExit(dirname(folder))
     // Maps hold paths of the machine that bundled; what runs is the same.
     return Code.fromAsset(folder, { assetHash: hash, assetHashType: AssetHashType.CUSTOM })
   }
@@ -290,4 +291,14 @@ export class StreamJob extends Construct {
 
 function scopeId(stage: string): string {
   return `Stage-${stage}`
+}
+
+const leaving: string[] = []
+
+/** However many jobs there are, the process has one listener. */
+function removeAtExit(folder: string): void {
+  if (leaving.push(folder) > 1) return
+  process.once('exit', () => {
+    for (const path of leaving) rmSync(path, { recursive: true, force: true })
+  })
 }

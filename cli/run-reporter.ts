@@ -35,6 +35,8 @@ export class RunReporter {
       if (event.restartInMs !== undefined) this.say(`${event.error}\nmillrace: restarting in ${seconds(event.restartInMs)}`)
     } else if (event.kind === 'checkpoint-failed') {
       this.say(`millrace: checkpoint ${event.checkpointId} failed: ${event.error}`)
+    } else if (event.kind === 'warning' && !this.options.quiet) {
+      this.say(`millrace: ${event.message}`)
     } else if (event.kind === 'restored' && !this.options.quiet) {
       this.say(`millrace: restored checkpoint ${event.checkpointId} from ${event.path}`)
     }

@@ -11,7 +11,7 @@ import {
 } from '../checkpoint/index.js'
 import { MillraceError, mergeAccumulators, type SourceSplit } from '../core/index.js'
 import type { SnapshotTarget } from '../exchange/index.js'
-import type { CompiledJob, StreamNode } from '../plan/index.js'
+import { type CompiledJob, type StreamNode, suggestedUid, unnamedState } from '../plan/index.js'
 import { checkBindings, physicalName } from '../task/job-resources.js'
 import { AttemptThreads, workerPlan } from './attempt-threads.js'
 import { CheckpointDriver } from './checkpoint-driver.js'
@@ -100,6 +100,7 @@ export class JobRun implements JobHandle {
     if (checkpointDir !== undefined) {
       this.#store = new CheckpointStore(this.#openStore(checkpointDir), { root: checkpointDir })
       nextId = ((await this.#store.ids()).at(-1) ?? 0) + 1
+      this.#warnOfUnnamedState()
     }
     if (restoreFrom !== undefined) {
       const opened = await openCheckpoint(restoreFrom, this.#openStore, checkpointDir)
@@ -480,6 +481,14 @@ export class JobRun implements JobHandle {
     if (status === this.#status) return
     this.#status = status
     this.#emit({ kind: 'status', status })
+  }
+
+  #warnOfUnnamedState(): void {
+    const operators = unnamedState(this.#compiled.graph)
+    if (operators.length === 0) return
+    const names = operators.map((operator) => `"${operator.name}" (.uid('${suggestedUid(operator)}'))`).join(', ')
+    const message = `operators with state have no uid, so a changed job may not find it in these checkpoints: ${names}`
+    this.#emit({ kind: 'warning', message })
   }
 
   #emit(event: JobEvent): void {

@@ -61,6 +61,7 @@ export type JobStatus = 'starting' | 'running' | 'restarting' | 'stopping' | 'fi
 /** What happens to a running job, as told to its observer. */
 export type JobEvent =
   | { readonly kind: 'status'; readonly status: JobStatus }
+  | { readonly kind: 'warning'; readonly message: string }
   | { readonly kind: 'restored'; readonly checkpointId: number; readonly path: string }
   | { readonly kind: 'checkpoint-started'; readonly checkpointId: number }
   | {

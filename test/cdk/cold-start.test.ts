@@ -36,7 +36,7 @@ describe('a stage’s function that starts cold', () => {
   })
   afterEach(() => aws.restore())
 
-  it('has loaded its bundle and taken its first batch within 600 ms of CPU', { timeout: 120_000 }, async () => {
+  it('has loaded its bundle and taken its first batch within 600 ms of CPU', { timeout: 300_000 }, async () => {
     const { folder } = bundleJob(IP_COUNT)
     onTestFinished(() => rmSync(dirname(folder), { recursive: true, force: true }))
     const deployed = await Deployed.active(aws, ipCount, ['--kinesis', 'accessLog'], 2)

@@ -41,7 +41,7 @@ class Watched extends Deployed {
   }
 }
 
-describe('what the functions call', { timeout: 120_000 }, () => {
+describe('what the functions call', { timeout: 300_000 }, () => {
   let aws: AwsImitation
 
   beforeEach(() => {

@@ -6,7 +6,7 @@ import type { StreamJob } from '../../cdk/index.js'
 import { PolicyEvaluator } from './policy-evaluator.js'
 import { fiveStages, ipCount } from './stacks.js'
 
-describe('the permissions of two jobs in one stack', { timeout: 120_000 }, () => {
+describe('the permissions of two jobs in one stack', { timeout: 300_000 }, () => {
   let stack: Stack
   let job: StreamJob
   let other: StreamJob
@@ -17,7 +17,7 @@ describe('the permissions of two jobs in one stack', { timeout: 120_000 }, () =>
     job = fiveStages({}, stack).job
     other = ipCount({}, stack).job
     policies = new PolicyEvaluator(Template.fromStack(stack))
-  }, 120_000)
+  }, 300_000)
 
   const idOf = (resource: IResource): string => stack.getLogicalId(resource.node.defaultChild as CfnElement)
   const arn = (resource: IResource): string => `<${idOf(resource)}.Arn>`

@@ -18,6 +18,7 @@ export function ipCount(props: Partial<StreamJobProps> = {}, stack = new Stack(n
   const accessLog = new Stream(stack, 'AccessLog')
   const job = new StreamJob(stack, 'IpCount', {
     entry: IP_COUNT,
+    planLock: false,
     parameters: ['--kinesis', 'accessLog'],
     parallelism: 2,
     bindings: { accessLog },
@@ -29,13 +30,15 @@ export function ipCount(props: Partial<StreamJobProps> = {}, stack = new Stack(n
 export function fiveStages(props: Partial<StreamJobProps> = {}, stack = new Stack(new App(), 'test')): { stack: Stack; job: StreamJob } {
   const words = new Stream(stack, 'Words')
   const results = new Table(stack, 'Results', { partitionKey: { name: 'key', type: AttributeType.STRING } })
-  return { stack, job: new StreamJob(stack, 'FiveStages', { entry: FIVE_STAGES, bindings: { words, results }, ...props }) }
+  return { stack, job: new StreamJob(stack, 'FiveStages', { entry: FIVE_STAGES, planLock: false, bindings: { words, results }, ...props }) }
 }
 
 /** A job whose functions make every kind of call. */
 export function everyWayJob(stack: Stack): { job: StreamJob } {
   const words = new Stream(stack, 'Words')
-  return { job: new StreamJob(stack, 'EveryWay', { entry: EVERY_WAY, bindings: { words }, parallelism: 2, failingRecords: 'dead-letter' }) }
+  return {
+    job: new StreamJob(stack, 'EveryWay', { entry: EVERY_WAY, planLock: false, bindings: { words }, parallelism: 2, failingRecords: 'dead-letter' }),
+  }
 }
 
 /** A module that is gone after the test. */

@@ -18,11 +18,11 @@ function construct(entry: string, props: Partial<StreamJobProps> | ((stack: Stac
   const stack = new Stack(new App(), 'test')
   return () => {
     const own = typeof props === 'function' ? props(stack) : props
-    return new StreamJob(stack, 'Wrong', { entry, ...own, bindings: own.bindings ?? { words: new Stream(stack, 'Words') } })
+    return new StreamJob(stack, 'Wrong', { entry, planLock: false, ...own, bindings: own.bindings ?? { words: new Stream(stack, 'Words') } })
   }
 }
 
-describe('a job that cannot be deployed is refused at synth', { timeout: 120_000 }, () => {
+describe('a job that cannot be deployed is refused at synth', { timeout: 300_000 }, () => {
   it('when there is no module', () => {
     expect(construct('no/such/job.ts')).toThrow(/JOB_NOT_FOUND: there is no job module .*no\/such\/job\.ts/)
   })
@@ -76,7 +76,7 @@ describe('a job that cannot be deployed is refused at synth', { timeout: 120_000
   })
 })
 
-describe('bindings are refused at synth', { timeout: 120_000 }, () => {
+describe('bindings are refused at synth', { timeout: 300_000 }, () => {
   const bound = (propsOf: (stack: Stack) => StreamJobProps['bindings']) => construct(FIVE_STAGES, (stack) => ({ bindings: propsOf(stack) }))
 
   it('when a name is not bound', () => {

@@ -161,6 +161,36 @@ describe('periodic checkpoints', () => {
   })
 })
 
+describe('operators with state and no uid', () => {
+  const job: Define = (env) => {
+    env
+      .fromElements(1, 2, 3)
+      .keyBy((i) => i)
+      .reduce((a, b) => a + b)
+      .name('Sum up')
+      .collect('out')
+  }
+  const warnings = (events: readonly JobEvent[]) => events.flatMap((event) => (event.kind === 'warning' ? [event.message] : []))
+
+  test('are warned of where checkpoints are kept, with a uid that they might have', async () => {
+    const { handle, events } = await start(job, { checkpointDir: await tempFolder() })
+    await handle.result()
+    expect(warnings(events)).toEqual([
+      `operators with state have no uid, so a changed job may not find it in these checkpoints: "Sum up" (.uid('sum-up'))`,
+    ])
+  })
+
+  test('are not, where nothing is kept or all is named', async () => {
+    const unkept = await start(job)
+    await unkept.handle.result()
+    expect(warnings(unkept.events)).toEqual([])
+    const gate = new Gate()
+    const named = await start(keeping(gate), { checkpointDir: await tempFolder(), checkpointIntervalMs: 0 })
+    await named.handle.cancel()
+    expect(warnings(named.events)).toEqual([])
+  })
+})
+
 describe('restoring', () => {
   test('latest in an empty folder is a fresh start', async () => {
     const gate = new Gate()
