@@ -19,7 +19,7 @@ const ROOMS = {
 /** Rooms that a simulation must be able to run whole: no way to the outside world except through ports. */
 const PURE = ['core', 'ports', 'state', 'operators', 'plan', 'api', 'exchange', 'checkpoint', 'task']
 
-const SKIN = ['functions', 'cdk', 'cli', 'console', 'examples', 'bench', 'oracle', 'simulation', 'cost', 'test']
+const SKIN = ['functions', 'cdk', 'cli', 'console', 'examples', 'bench', 'oracle', 'simulation', 'cost', 'local-aws', 'e2e', 'test']
 
 const either = (names) => `(?:${names.join('|')})`
 

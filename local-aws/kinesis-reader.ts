@@ -24,8 +24,6 @@ export interface KinesisReaderOptions {
 interface ReadShard {
   readonly id: string
   readonly parents: readonly string[]
-  /** Digits of its sequence numbers, with leading zeros. */
-  readonly digits: number
   /** The sequence number range has an end: nothing will be added. */
   closed: boolean
   /** Closed, and read to that end. */
@@ -110,8 +108,7 @@ export class KinesisReader implements RecordLists {
     const parents = [rest.ParentShardId, rest.AdjacentParentShardId].filter((parent) => parent !== undefined)
     const behind = this.#from.behind.get(id)
     const iterator = behind === undefined && first ? await this.#firstIterator(id) : undefined
-    const digits = SequenceNumberRange?.StartingSequenceNumber?.length ?? 0
-    this.#shards.set(id, { id, parents, digits, closed, ended: false, iterator, records: [], released: 0, bytesAhead: 0, last: behind })
+    this.#shards.set(id, { id, parents, closed, ended: false, iterator, records: [], released: 0, bytesAhead: 0, last: behind })
   }
 
   async #firstIterator(id: string): Promise<string | undefined> {
@@ -158,9 +155,8 @@ export class KinesisReader implements RecordLists {
   }
 }
 
-function behind({ last, digits }: ReadShard) {
-  if (last === undefined) return {}
-  return { ShardIteratorType: 'AFTER_SEQUENCE_NUMBER', StartingSequenceNumber: String(last).padStart(digits, '0') } as const
+function behind({ last }: ReadShard) {
+  return last === undefined ? {} : ({ ShardIteratorType: 'AFTER_SEQUENCE_NUMBER', StartingSequenceNumber: String(last) } as const)
 }
 
 /** In the order of their numbers. */

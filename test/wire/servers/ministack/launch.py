@@ -5,6 +5,7 @@ Changed in it, because they are not as on AWS (docs/local-aws.md says how this s
 - it does not poll Kinesis for event source mappings: local-aws/ does
 - it waits 2 ms, not 50, for what a silent function may have printed
 - a mapping keeps the timestamp that it was made with
+- sequence numbers have 56 digits and no leading zeros, so that they stay what they are as numbers
 - a template may have alarms over expressions, which then never go off
 """
 
@@ -41,6 +42,16 @@ def keep_timestamps_of_mappings(lambda_svc):
     lambda_svc._create_esm = create_with_timestamp
 
 
+def count_without_leading_zeros(kinesis):
+    number = kinesis._next_sequence_number
+
+    def next_sequence_number():
+        # Twenty digits of milliseconds and ten that count, which rise.
+        return f"{'49':0<26}{number()}"
+
+    kinesis._next_sequence_number = next_sequence_number
+
+
 def accept_alarms_over_expressions(provisioners):
     record = provisioners._cw_metric_alarm_record
 
@@ -59,13 +70,14 @@ if __name__ == "__main__":
     sys.argv = ["ministack"]
 
     from ministack.core import lambda_runtime
-    from ministack.services import lambda_svc
+    from ministack.services import kinesis, lambda_svc
     from ministack.services.cloudformation import provisioners
 
     leave_kinesis_to_us(lambda_svc)
     wait_less_for_output(lambda_runtime)
     keep_timestamps_of_mappings(lambda_svc)
     accept_alarms_over_expressions(provisioners)
+    count_without_leading_zeros(kinesis)
 
     from ministack.app import main
 
