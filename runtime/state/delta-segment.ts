@@ -99,6 +99,10 @@ export function decodeDelta(bytes: Uint8Array): DecodedSegment {
   return {
     header: { kind: 'delta', maxParallelism, states, rows, namespaces, groups: keyGroups.map((keyGroup) => [keyGroup, 0, 0] as const) },
     *blocks(first, last) {
+      if (first === last) {
+        for (const block of groups.blocks.get(first) ?? []) yield { keyGroup: first, block }
+        return
+      }
       for (const keyGroup of keyGroups) {
         if (keyGroup < first || keyGroup > last) continue
         for (const block of groups.blocks.get(keyGroup) as RowBlock[]) yield { keyGroup, block }
