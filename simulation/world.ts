@@ -104,7 +104,8 @@ export class World implements LogWatcher {
       stashLimitBytes: chance.pick([1_500, 1_000_000]),
       watermarkIntervalMs: chance.pick([0, 0, 500]),
       settleMs: chance.pick([1_000, 600_000]),
-      inlineBytes: chance.pick([150, 600, 8192]),
+      // Where blobs matter, there are to be many.
+      inlineBytes: chance.pick(this.options.profile.patient === true ? [20, 60, 150] : [150, 600, 8192]),
       failingRecords: this.options.profile.poison === true && this.simulated.poison?.policy !== 'repair' ? 'dead-letter' : 'fail',
     }
   }

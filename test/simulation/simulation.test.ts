@@ -69,6 +69,15 @@ describe('mutants', () => {
   })
 })
 
+describe('the command', () => {
+  it('says of each mutant which seed is the first to find it', { timeout: 120_000 }, () => {
+    const args = ['scripts/simulate.mjs', '--mutants', '--within', '5', '--only', 'send-before-commit-of-checkpoint']
+    const { status, stdout } = spawnSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' })
+    expect(status, stdout).toBe(0)
+    expect(JSON.parse(stdout)).toMatchObject({ mutant: 'send-before-commit-of-checkpoint', seed: expect.any(Number), invariant: '2' })
+  })
+})
+
 describe('scheduler', () => {
   it('runs events in order of time, each when the one before has settled', async () => {
     const scheduler = new Scheduler(1_000)
