@@ -12,7 +12,7 @@ import type { Channel, ControlItem, PokeTarget } from '../runtime/ports/index.js
 import { type DecodedSegment, decodeSegment, type KeyGroupRange, keyGroupRange } from '../runtime/state/index.js'
 import { type BaseState, decodeBase, EMPTY_BASE } from '../runtime/task/base-state.js'
 import { type CleanedUp, cleanUp } from '../runtime/task/clean-up.js'
-import type { CommitRecord } from '../runtime/task/commit-record.js'
+import { type CommitRecord, partOf } from '../runtime/task/commit-record.js'
 import { JobControl } from '../runtime/task/job-control.js'
 import { fenceSinks } from '../runtime/task/sink-fence.js'
 import { type Deployment, hasSource, jobLogName, subtaskLogName } from '../runtime/task/stage-names.js'
@@ -512,7 +512,7 @@ export class Job {
 
   #baseOf({ base: { state } }: CommitRecord): BaseState {
     if (state === null) return EMPTY_BASE
-    return decodeBase(state instanceof Uint8Array ? state : (this.world.blobs.look(state.name) as Uint8Array))
+    return decodeBase(state instanceof Uint8Array ? state : (partOf(this.world.blobs.look(state.name) as Uint8Array, state) as Uint8Array))
   }
 
   /** Segments from before a rescaling hold the key groups of other subtasks too, which nobody reads from here. */
