@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { AccessLog } from './access-log.js'
+import type { DeployedExample } from './app.js'
 import type { Cloud } from './cloud.js'
 import { Deployment } from './deployment.js'
 
@@ -16,10 +17,10 @@ export class Stage {
   ) {}
 
   /** The example, deployed anew for this scenario. */
-  async deployed(): Promise<Deployment> {
+  async deployed(changes: Partial<DeployedExample> = {}): Promise<Deployment> {
     const deployment = new Deployment(this.cloud, `e2e-${this.name}`)
     this.#deployments.push(deployment)
-    await deployment.deploy()
+    await deployment.deploy(changes)
     return deployment
   }
 
