@@ -21,6 +21,7 @@ const CHANNELS = 'runtime/task/input-channels.ts'
 const STEP = 'runtime/task/stage-step.ts'
 const DELIVERY = 'runtime/task/stage-delivery.ts'
 const FENCE = 'runtime/task/stage-fence.ts'
+const COMPACTION = 'runtime/task/stage-compaction.ts'
 const SPLITS = 'runtime/task/split-start.ts'
 const OUTLOOK = 'runtime/task/outlook.ts'
 const ACTIVATION = 'runtime/task/job-activation.ts'
@@ -113,7 +114,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'send-before-commit-of-tick',
     what: 'what a poke makes is sent before it is committed',
-    edits: [sendFirst("work.kind === 'poke' && step?.cut === undefined")],
+    edits: [sendFirst("prepared.record.kind === 'CTL' && step.cut === undefined")],
   },
   {
     name: 'send-before-commit-of-checkpoint',
@@ -329,6 +330,43 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'what stood inline in the base before is not in the next one',
     edits: [
       { file: 'runtime/task/keyed-base.ts', find: 'readKeyedState(before.slice(kept.length),', replace: 'readKeyedState(whole ? before : [],' },
+    ],
+  },
+  {
+    name: 'compaction-over-newer-segments',
+    what: 'a compaction that is swapped in takes the place of what came behind it, too',
+    edits: [{ file: COMPACTION, find: '...refs.slice(from + replaced.length)]', replace: ']' }],
+  },
+  {
+    name: 'compaction-drops-tombstones',
+    what: 'a compaction drops removals of what older segments still hold',
+    edits: [
+      { file: COMPACTION, find: 'live.options.vertex\n', replace: 'live.options.vertex\n  const bottom = true\n' },
+      { file: COMPACTION, find: 'parallelism), atBottom)', replace: 'parallelism), bottom)' },
+    ],
+  },
+  {
+    name: 'compaction-deletes-at-once',
+    what: 'what a compaction has replaced is deleted as soon as it is swapped in',
+    edits: [
+      {
+        file: SUBTASK,
+        find: "!== 'lost') return ports.count('compaction')",
+        replace:
+          "!== 'lost') {\n        for (const { name } of compaction.replaced) await ports.checkpoints.blobs.delete(name)\n        return ports.count('compaction')\n      }",
+      },
+    ],
+  },
+  {
+    name: 'compaction-not-looked-at-again',
+    what: 'a compaction whose commit was lost is swapped into the base that it began with',
+    edits: [
+      {
+        file: SUBTASK,
+        find: '    const compaction = await compact(due,',
+        replace: '    const begunWith = memory.logged.base\n    const compaction = await compact(due,',
+      },
+      { file: SUBTASK, find: 'const base = compacted(current.logged.base, compaction)', replace: 'const base = compacted(begunWith, compaction)' },
     ],
   },
   {

@@ -93,6 +93,8 @@ export class World implements LogWatcher {
     return {
       longestTail: chance.pick([3, 8, 30]),
       tailBytes: chance.pick([200, 1_000_000]),
+      mostSegments: chance.pick([1, 2, 3, 8]),
+      mergedAtCutBytes: chance.pick([0, 0, 300, 1_000_000]),
       commitRecords: chance.pick([3, 1000, 1000, 1000]),
       commitBytes: chance.pick([300, 1_000_000, 1_000_000, 1_000_000]),
       commitMs: chance.pick([20, 20_000]),

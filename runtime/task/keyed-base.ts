@@ -3,6 +3,7 @@ import { readKeyedState } from '../checkpoint/keyed-restore.js'
 import type { SegmentRef } from '../checkpoint/manifest.js'
 import { inlineSegment } from '../checkpoint/segment-blobs.js'
 import { decodeSegment, type KeyGroupRange, mergeSegments } from '../state/index.js'
+import { chooseCompaction } from './compaction-choice.js'
 import type { LoggedState } from './logged-state.js'
 import type { StageEvent } from './stage-ports.js'
 
@@ -14,6 +15,9 @@ export interface KeyedBasePlace {
   readonly epoch: number
   /** A segment that is larger gets a blob of its own. */
   readonly inlineBytes: number
+  /** More segments than so many are merged, if those to be merged have no more bytes than so. */
+  readonly mostSegments: number
+  readonly mergedBytes: number
   /** The segments are to stand alone: nothing of the base before is among them. */
   readonly whole: boolean
   count(event: StageEvent): void
@@ -42,11 +46,12 @@ async function nextSegments(
   uid: string,
   before: readonly SegmentRef[],
   changes: readonly Uint8Array[],
-  { checkpoints, range, subtask, epoch, inlineBytes, whole, count }: KeyedBasePlace,
+  place: KeyedBasePlace,
 ): Promise<readonly SegmentRef[]> {
+  const { checkpoints, range, subtask, epoch, inlineBytes, whole, count } = place
   const standsAlone = before.length === 0 || (before.length === 1 && before[0].keyGroups === undefined)
   if (changes.length === 0 && (!whole || standsAlone)) return before
-  const kept = whole ? [] : before.at(-1)?.inline === undefined ? before : before.slice(0, -1)
+  const kept = whole ? [] : keptBefore(before, changes, place)
   const merged = await readKeyedState(before.slice(kept.length), (ref) => checkpoints.readSegment(ref))
   for (const bytes of changes) merged.push(decodeSegment(bytes, `a commit of operator ${uid}`))
   const bytes = mergeSegments(merged, range, kept.length === 0)
@@ -57,4 +62,18 @@ async function nextSegments(
     return [...kept, inlineSegment(bytes)]
   }
   return [...kept, await checkpoints.writeSegment(uid, subtask, epoch, bytes)]
+}
+
+/** What goes on into the next base: not what stood inline, and not what is merged with the changes because there are too many segments. */
+function keptBefore(
+  before: readonly SegmentRef[],
+  changes: readonly Uint8Array[],
+  { mostSegments, mergedBytes, count }: KeyedBasePlace,
+): readonly SegmentRef[] {
+  const settled = before.at(-1)?.inline === undefined ? before : before.slice(0, -1)
+  const changed = changes.reduce((sum, { length }) => sum + length, 0)
+  const run = chooseCompaction([...settled.map(({ bytes }) => bytes), changed], mostSegments)
+  if (run === undefined || settled.slice(run.from).reduce((sum, { bytes }) => sum + bytes, 0) > mergedBytes) return settled
+  count('compacted-at-cut')
+  return settled.slice(0, run.from)
 }

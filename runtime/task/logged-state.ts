@@ -17,6 +17,13 @@ export class LoggedState {
     return this.#tailBytes
   }
 
+  /** The same with a base that says the same in other segments. */
+  withBase(base: BaseState): LoggedState {
+    const logged = new LoggedState(base)
+    for (const [uid, deltas] of this.#tail) logged.append(deltas.map((bytes) => [uid, bytes] as const))
+    return logged
+  }
+
   append(deltas: Iterable<readonly [uid: string, bytes: Uint8Array]>): void {
     for (const [uid, bytes] of deltas) {
       this.#tailBytes += bytes.length

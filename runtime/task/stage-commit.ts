@@ -22,6 +22,8 @@ export interface Step {
   readonly cut?: { readonly epoch: number; readonly stop: boolean }
   /** All input is processed; these go on in the place of a source's split. */
   readonly end?: { readonly successors: readonly Successor[] }
+  /** The base goes on in other segments: it is to be written again, and nothing else is to be said. */
+  readonly compacted?: boolean
   /** A stop is undone. */
   readonly resumed?: boolean
   /** There is more to do at once. */
@@ -69,13 +71,14 @@ export async function prepareCommit(place: CommitPlace, step: Step): Promise<Pre
   const tail = version - head.base.version
   const stale = place.ports.clock.now() - head.base.atMs > settings.logRetentionMs / 2
   const tailBytes = deltas.reduce((sum, [, bytes]) => sum + bytes.length, place.logged.tailBytes)
-  const rebased = acknowledged || tail >= settings.longestTail || tailBytes > settings.tailBytes || stale
+  const rebased = acknowledged || step.compacted === true || tail >= settings.longestTail || tailBytes > settings.tailBytes || stale
   const wakeAt = nextWakeUp(place, step)
   const asked = wakeAt !== null && wakeAt !== head.wakeAt ? wakeAt : null
   const made = frames.length + sinks.length + deltas.length + letters.length > 0 || operatorChanges !== undefined
   const silent = !step.progressed && !made && !live.idlenessChanged(head.origins)
-  if (silent && asked === null && !stale && !isUnsettled(head, place.ports.clock.now(), settings.settleMs)) return undefined
-  if (silent && asked === null && !stale) place.ports.count('settled')
+  const only = silent && asked === null && !stale && step.compacted !== true
+  if (only && !isUnsettled(head, place.ports.clock.now(), settings.settleMs)) return undefined
+  if (only) place.ports.count('settled')
   if (cut !== undefined) frames.push(...live.enterEpoch(cut.epoch, cut.stop))
   if (asked !== null) place.ports.count('wake-up-asked')
   const base = rebased ? await nextBase(place, deltas, step) : undefined
@@ -158,6 +161,8 @@ async function nextBase(place: CommitPlace, deltas: readonly (readonly [string, 
     epoch: live.epoch,
     // It stands in the commit and in the acknowledgement.
     inlineBytes: settings.inlineBytes / 2,
+    mostSegments: settings.mostSegments,
+    mergedBytes: settings.mergedAtCutBytes,
     whole,
     count: (event) => ports.count(event),
   })

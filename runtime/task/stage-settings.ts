@@ -6,6 +6,9 @@ export interface StageSettings {
   readonly longestTail: number
   /** Changed bytes of keyed state after which they go into a new base, for the same reason. */
   readonly tailBytes: number
+  /** Segments of a base beyond which neighbours are merged into one: at the next base when they are small, else in a step of its own. */
+  readonly mostSegments: number
+  readonly mergedAtCutBytes: number
   /** A commit takes no further record or frame beyond so many records, bytes of input or ms. */
   readonly commitRecords: number
   readonly commitBytes: number
@@ -32,6 +35,8 @@ export const DEFAULT_STAGE_SETTINGS: StageSettings = {
   inlineBytes: 8 * 1024,
   longestTail: 256,
   tailBytes: 8 * 1024 * 1024,
+  mostSegments: 8,
+  mergedAtCutBytes: 1024 * 1024,
   commitRecords: 20_000,
   commitBytes: 4 * 1024 * 1024,
   commitMs: 20_000,

@@ -10,6 +10,7 @@ import type { Failure } from './record-failures.js'
 import type { StreamRecord } from './record-stream-source.js'
 import { SplitStart } from './split-start.js'
 import { type PreparedCommit, prepareCommit, type Step } from './stage-commit.js'
+import { compact, compacted, dueCompaction } from './stage-compaction.js'
 import { StageDelivery } from './stage-delivery.js'
 import { notActivated, onHold, tooManyLosses } from './stage-errors.js'
 import { admits, mayStartAnew } from './stage-fence.js'
@@ -146,10 +147,29 @@ export class StageSubtask {
   }
 
   /** A source's split that has ended sees to it that those that continue it begin: whoever ended it may not have come that far. */
-  async #atRest({ head, live }: Memory, work: Work): Promise<void> {
-    if (head.life !== 'ended' || work.kind !== 'poke') return
+  async #atRest(memory: Memory, work: Work): Promise<void> {
+    const { head, live } = memory
+    if (work.kind !== 'poke') return
+    if (head.life === 'running') return this.#compact(memory)
+    if (head.life !== 'ended') return
     this.#place.ports.count('ended-poked')
     if (live.source !== undefined) await this.#splits.startSuccessors(head)
+  }
+
+  /** Merges segments of the base where there are too many, and swaps them in by a commit like any other. If one is lost, what was merged still counts. */
+  async #compact(memory: Memory): Promise<void> {
+    const { ports, settings } = this.#place
+    const due = dueCompaction(memory.logged.base, settings)
+    if (due === undefined) return
+    const compaction = await compact(due, memory.logged.base, memory.live, ports)
+    for (let current: Memory | undefined = memory, losses = 0; current?.head.life === 'running' && losses < MOST_LOSSES; losses++) {
+      const base = compacted(current.logged.base, compaction)
+      if (base === undefined) return ports.count('compaction-superseded')
+      await this.#delivery.ensureSent(current, { kind: 'poke' })
+      current.logged = current.logged.withBase(base)
+      if ((await this.#append(current, { progressed: false, kind: 'CTL', compacted: true, more: false })) !== 'lost') return ports.count('compaction')
+      current = await this.#memory.load()
+    }
   }
 
   // --- committing --------------------------------------------------------------------------------------------------------
@@ -168,7 +188,15 @@ export class StageSubtask {
       await this.#memory.drop()
       return 'again'
     }
-    const prepared = await this.#prepare(memory, step ?? { progressed: false, kind: 'CTL', more: false })
+    const outcome = await this.#append(memory, step ?? { progressed: false, kind: 'CTL', more: false })
+    if (outcome !== 'committed') return outcome
+    return step?.more === true || (live.input?.stashed ?? 0) > 0 ? 'more' : 'rest'
+  }
+
+  /** Commits what the step did. `rest`: it did nothing. */
+  async #append(memory: Memory, step: Step): Promise<'rest' | 'lost' | 'committed'> {
+    const { ports, settings } = this.#place
+    const prepared = await this.#prepare(memory, step)
     if (prepared === undefined) return 'rest'
     const version = memory.version + 1
     const expiresAtMs = ports.clock.now() + settings.logRetentionMs
@@ -179,7 +207,7 @@ export class StageSubtask {
     }
     ports.count('commit')
     await this.#committed(memory, version, prepared)
-    return step?.more === true || (live.input?.stashed ?? 0) > 0 ? 'more' : 'rest'
+    return 'committed'
   }
 
   #prepare({ version, head, control, live, logged }: Memory, step: Step): Promise<PreparedCommit | undefined> {
@@ -200,6 +228,13 @@ export class StageSubtask {
       this.#watchStash(memory)
     }
     await this.#delivery.send(memory, outbox)
+    if (base !== undefined && dueCompaction(base, this.#place.settings) !== undefined) await this.#askToBePoked()
+  }
+
+  /** Compaction is not to keep a batch waiting. A poke that is lost comes with the next base. */
+  async #askToBePoked(): Promise<void> {
+    const { stage, subtask, ports } = this.#place
+    await ports.pokes.poke({ stage, subtask }, ports.clock.now())
   }
 
   #watchStash({ live: { input } }: Memory): void {

@@ -368,8 +368,8 @@ export class Stages {
     return instance
   }
 
-  anotherInstance(stage: string, subtask: string): StageSubtask {
-    const { deployment, ports } = this
+  anotherInstance(stage: string, subtask: string, ports = this.ports): StageSubtask {
+    const { deployment } = this
     const { settings = {} } = this.options
     return new StageSubtask({ deployment, describe: () => this.#describe(), stage, subtask, parameters: NO_PARAMETERS, ports, settings })
   }
