@@ -48,7 +48,7 @@ export interface LambdaApi {
   invoke(functionArn: string, payload: unknown): Promise<unknown>
 }
 
-type Sdk = typeof import('@aws-sdk/client-lambda')
+type Sdk = typeof import('./lambda-sdk.js')
 
 /** They all mean: look again. */
 const RACES = ['ResourceConflictException', 'ResourceInUseException', 'ResourceNotFoundException', 'PreconditionFailedException']
@@ -59,7 +59,7 @@ const CALL_MS = 45_000
 export function lambdaApi(): LambdaApi {
   let loading: Promise<readonly [LambdaClient, Sdk]> | undefined
   const load = async (): Promise<readonly [LambdaClient, Sdk]> => {
-    const sdk = await import('@aws-sdk/client-lambda')
+    const sdk = await import('./lambda-sdk.js')
     return [new sdk.LambdaClient(callSettings(CALL_MS)), sdk]
   }
   const call = async <T>(what: string, where: string, send: (client: Pick<LambdaClient, 'send'>, sdk: Sdk) => Promise<T>): Promise<T> => {

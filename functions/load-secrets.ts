@@ -41,7 +41,7 @@ function fieldOf(text: string, field: string): unknown {
 
 function secretsManager(): ReadSecret {
   return async (arn) => {
-    const { GetSecretValueCommand, SecretsManagerClient } = await import('@aws-sdk/client-secrets-manager')
+    const { GetSecretValueCommand, SecretsManagerClient } = await import('./secrets-sdk.js')
     return (await new SecretsManagerClient({}).send(new GetSecretValueCommand({ SecretId: arn }))).SecretString
   }
 }

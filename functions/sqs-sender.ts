@@ -7,7 +7,7 @@ export type SendMessage = (queueUrl: string, body: string, delaySeconds: number)
 export function sqsSender(): SendMessage {
   let loading: Promise<SendMessage> | undefined
   const load = async (): Promise<SendMessage> => {
-    const { SendMessageCommand, SQSClient } = await import('@aws-sdk/client-sqs')
+    const { SendMessageCommand, SQSClient } = await import('./sqs-sdk.js')
     const client = new SQSClient(callSettings())
     return (QueueUrl, MessageBody, DelaySeconds) => client.send(new SendMessageCommand({ QueueUrl, MessageBody, DelaySeconds }))
   }

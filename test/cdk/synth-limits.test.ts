@@ -9,7 +9,7 @@ import { builtFile } from '../examples/run-example.js'
 import { FIVE_STAGES, IP_COUNT, moduleOf } from './stacks.js'
 
 const MOST_SYNTH_MS = 20_000
-const MOST_BUNDLE_BYTES = 2 ** 20
+const MOST_BUNDLE_BYTES = 1_000_000
 const CWD = fileURLToPath(new URL('../../', import.meta.url))
 
 function bundled(entry: string): JobBundle {
@@ -58,7 +58,7 @@ describe('synth', { timeout: 300_000 }, () => {
     expect(cpuMs ?? ms).toBeLessThan(MOST_SYNTH_MS)
   })
 
-  it('makes a bundle under 1 MiB for a stage, with the SDK', () => {
+  it('makes a bundle under 1 MB for a stage, with the SDK', () => {
     const [five, ip] = [FIVE_STAGES, IP_COUNT].map((entry) => {
       const { folder } = bundled(entry)
       const [ever, atOnce, control] = [
@@ -73,8 +73,8 @@ describe('synth', { timeout: 300_000 }, () => {
     })
     expect(five.atOnce).toBeGreaterThan(300_000)
     expect(five.ever).toBeLessThan(MOST_BUNDLE_BYTES)
-    // It has a source and a sink of every kind to choose from, whose clients come whole, and when they are used.
-    expect(ip.atOnce).toBeLessThan(MOST_BUNDLE_BYTES)
+    // It has a source and a sink of every kind to choose from.
+    expect(ip.ever).toBeLessThan(MOST_BUNDLE_BYTES)
   })
 
   it('gives the same bundle for the same sources, and no path of this machine in it', () => {

@@ -6,7 +6,7 @@ import { clientSettings, loadSdk } from '../base/aws-sdk.js'
 import { backOff, patiently } from '../base/patience.js'
 import type { AttributeValue } from './attribute-value.js'
 
-type Sdk = typeof import('@aws-sdk/client-dynamodb')
+type Sdk = typeof import('./dynamodb-sdk.js')
 
 /** An item by the text of its key: later ones of a batch replace earlier ones, so each is written once. */
 export type Items = ReadonlyMap<string, Record<string, AttributeValue>>
@@ -35,7 +35,7 @@ export class TableWrites {
 
   /** Throws AWS_SDK_MISSING. */
   static async open(settings: TableSettings): Promise<TableWrites> {
-    const sdk = await loadSdk('@aws-sdk/client-dynamodb', () => import('@aws-sdk/client-dynamodb'))
+    const sdk = await loadSdk('@aws-sdk/client-dynamodb', () => import('./dynamodb-sdk.js'))
     return new TableWrites(sdk, new sdk.DynamoDBClient(await clientSettings()), settings)
   }
 

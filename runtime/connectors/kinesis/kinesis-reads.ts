@@ -7,7 +7,7 @@ import { clientSettings, loadSdk } from '../base/aws-sdk.js'
 import { patiently } from '../base/patience.js'
 import type { KinesisSplit } from './kinesis-split.js'
 
-type Sdk = typeof import('@aws-sdk/client-kinesis')
+type Sdk = typeof import('./kinesis-sdk.js')
 
 export interface ShardInfo extends SplitInfo {
   readonly keys: KeyRange | undefined
@@ -39,7 +39,7 @@ export class KinesisReads {
 
   /** Throws AWS_SDK_MISSING. */
   static async open(stream: string): Promise<KinesisReads> {
-    const sdk = await loadSdk('@aws-sdk/client-kinesis', () => import('@aws-sdk/client-kinesis'))
+    const sdk = await loadSdk('@aws-sdk/client-kinesis', () => import('./kinesis-sdk.js'))
     return new KinesisReads(sdk, new sdk.KinesisClient(await clientSettings()), stream)
   }
 

@@ -3,7 +3,7 @@ import { MillraceError } from '../../core/index.js'
 import { clientSettings, loadSdk } from '../base/aws-sdk.js'
 import { backOff, patiently } from '../base/patience.js'
 
-type Sdk = typeof import('@aws-sdk/client-kinesis')
+type Sdk = typeof import('./kinesis-sdk.js')
 
 export interface OutgoingRecord {
   readonly data: Uint8Array
@@ -30,7 +30,7 @@ export class KinesisWrites {
 
   /** Throws AWS_SDK_MISSING. */
   static async open(stream: string): Promise<KinesisWrites> {
-    const sdk = await loadSdk('@aws-sdk/client-kinesis', () => import('@aws-sdk/client-kinesis'))
+    const sdk = await loadSdk('@aws-sdk/client-kinesis', () => import('./kinesis-sdk.js'))
     return new KinesisWrites(sdk, new sdk.KinesisClient(await clientSettings()), stream)
   }
 

@@ -4,7 +4,7 @@ import { MillraceError } from '../../core/index.js'
 import { clientSettings, loadSdk } from '../base/aws-sdk.js'
 import { patiently } from '../base/patience.js'
 
-type Sdk = typeof import('@aws-sdk/client-s3')
+type Sdk = typeof import('./s3-sdk.js')
 
 /** An object that has been uploaded and is not seen before it is completed. */
 export interface S3Committable {
@@ -24,7 +24,7 @@ export class BucketWrites {
 
   /** Throws AWS_SDK_MISSING. */
   static async open(bucket: string): Promise<BucketWrites> {
-    const sdk = await loadSdk('@aws-sdk/client-s3', () => import('@aws-sdk/client-s3'))
+    const sdk = await loadSdk('@aws-sdk/client-s3', () => import('./s3-sdk.js'))
     const client = new sdk.S3Client({ ...(await clientSettings()), ...addressStyle() })
     return new BucketWrites(sdk, client, bucket)
   }
