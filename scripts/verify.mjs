@@ -9,7 +9,8 @@ const suites = [
   ['the construct in a project of cdk init, CommonJS and ES modules', ['scripts/cdk-package-test.mjs']],
   ['kill -9 at random moments', ['scripts/kill-test/main.mjs', '--kills', '5', '--parallelism', 'mixed']],
   ['the ports and deployed jobs on real servers', ['scripts/wire-tests.mjs']],
-  ['what happens to a deployed job, on an emulator of AWS', ['scripts/e2e.mjs']],
+  ['a deployed job under faults, on an emulator of AWS', e2e('plain', 'kill', 'poller', 'restart', 'checkpoint')],
+  ['a deployed job that changes, on an emulator of AWS', e2e('upgrade', 'rescale', 'rollback', 'savepoint', 'init')],
   ['the protocol on AWS, simulated', ['scripts/simulate.mjs', '--seeds', '50000-51599']],
   ['hashes of the benchmarks', ['scripts/bench-hashes.mjs']],
   ['memory of a counter for each of a million keys', ['--expose-gc', 'scripts/memory-per-key.mjs']],
@@ -25,3 +26,8 @@ for (const [name, args] of suites) {
 for (const name of failed) console.error(`FAILED: ${name}`)
 console.log(`${passed} passed, ${failed.length} failed`)
 process.exit(failed.length === 0 ? 0 : 1)
+
+/** Each part of the scenarios has the time of a suite. */
+function e2e(...names) {
+  return ['scripts/e2e.mjs', ...names.flatMap((name) => ['--only', name])]
+}
