@@ -183,7 +183,12 @@ class Run {
         world.scheduler.after(10_000, tick)
       }
       world.scheduler.after(4_000, tick)
-      const id = await operator.checkpoint('checkpoint')
+      let id = await operator.checkpoint('checkpoint')
+      if (id === undefined) {
+        // A step that came late has stopped the job meanwhile.
+        await this.#resumeAll()
+        id = await operator.checkpoint('checkpoint')
+      }
       over = true
       job.compareWithMemory(cold)
       // Mostly nothing has happened since.
