@@ -91,7 +91,8 @@ describe('ip-count in stages', () => {
     expect(aws.count('PutObject')).toBeGreaterThan(0)
     for (const [key, bytes] of aws.objects) {
       expect(key).toMatch(/^log\/ip-count\/1\//)
-      expect(bytes.length).toBeGreaterThan(8 * 1024)
+      // A commit's parts are judged together, and its small ones (256 bytes at most) stay in the item all the same.
+      expect(bytes.length).toBeGreaterThan(8 * 1024 - 4 * 256)
     }
     for (const { payload } of aws.items.values()) expect(payload.length).toBeLessThan(40 * 1024)
   })
