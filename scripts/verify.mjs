@@ -11,7 +11,7 @@ const suites = [
   ['the ports and deployed jobs on real servers', ['scripts/wire-tests.mjs']],
   ['a deployed job under faults, on an emulator of AWS', e2e('plain', 'kill', 'poller', 'restart', 'checkpoint')],
   ['a deployed job that changes, on an emulator of AWS', e2e('upgrade', 'rescale', 'rollback', 'savepoint', 'init')],
-  ['the protocol on AWS, simulated', ['scripts/simulate.mjs', '--seeds', '50000-51599']],
+  ['the protocol on AWS, simulated', ['scripts/simulate.mjs', '--seeds', '50000-51599', '--minutes', '7']],
   ['hashes of the benchmarks', ['scripts/bench-hashes.mjs']],
   ['memory of a counter for each of a million keys', ['--expose-gc', 'scripts/memory-per-key.mjs']],
 ]
