@@ -115,7 +115,9 @@ class StageRun {
   }
 
   async #cut(): Promise<void> {
-    await this.#control.begin('checkpoint')
+    const begun = await this.#control.begin('checkpoint')
+    // A step that changed nothing: the checkpoint before says the same.
+    if (begun.status === 'unchanged') return
     await this.#comeToRest()
     const { status } = await this.#control.poll()
     if (status !== 'completed') throw new Error(`the checkpoint is ${status}`)
