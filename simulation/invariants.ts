@@ -67,8 +67,6 @@ interface LogFacts {
   watermarks: Map<string, number>
   /** Channels that have ended. */
   ended: Set<string>
-  /** Attempts in which a channel into the subtask has been idle. */
-  readonly wereIdle: Map<number, boolean>
   /** When the first commit behind the last cut had anything in it; Infinity: none has. */
   changedAtMs: number
 }
@@ -102,6 +100,8 @@ export class JobObserver {
   readonly #committed = new Map<string, string>()
   /** seq of the first frame of an epoch or a later one, by channel. */
   readonly #barriers = new Map<string, { readonly epoch: number; readonly seq: number; readonly bare: boolean }[]>()
+  /** Where in its frames a channel first said that it is idle. */
+  readonly #idle = new Map<string, { readonly seq: number; readonly element: number }>()
 
   constructor(
     readonly job: string,
@@ -158,7 +158,6 @@ export class JobObserver {
         nextSeq: new Map(),
         watermarks: new Map(),
         ended: new Set(),
-        wereIdle: new Map(),
         changedAtMs: 0,
       }
       this.logs.set(log, facts)
@@ -205,11 +204,9 @@ export class JobObserver {
   }
 
   /** A channel that goes on for others begins when all of them have ended, and event time has not passed where they ended. */
-  #begunChannels(log: string, { record: before, ...facts }: LogFacts, record: CommitRecord): void {
+  #begunChannels(log: string, { record: before }: LogFacts, record: CommitRecord): void {
     const channels = Object.entries(record.channels)
     if (before === undefined || channels.length === 0) return
-    const wereIdle = facts.wereIdle.get(record.attempt) === true || channels.some(([, { idle }]) => idle)
-    if (wereIdle) facts.wereIdle.set(record.attempt, true)
     for (const [name, { watermark }] of channels) {
       if (before.channels[name] !== undefined) continue
       const edge = name.slice(0, name.indexOf(':'))
@@ -220,14 +217,30 @@ export class JobObserver {
         parents.length > 0 && living.length === 0,
         () => `${log}: channel ${name} begins while ${living.join(', ')} of ${parents.join(', ')} go on`,
       )
+      const ends = parents.flatMap((parent) => record.channels[`${edge}:${parent}`] ?? [])
+      const active = ends.filter(({ idle }) => !idle)
+      const least = Math.min(...(active.length === 0 ? ends : active).map((end) => end.watermark))
+      this.checks.hold('9', watermark >= least, () => `${log}: channel ${name} begins at ${watermark}, those before it ended at ${least}`)
       // What was idle is not waited for, so event time may be ahead of it.
       const ahead = Math.min(...before.inputs.map((input) => input.watermark))
       this.checks.hold(
         '9',
-        wereIdle || before.inputs.length > 1 || ahead <= watermark,
+        before.inputs.length > 1 || ahead <= watermark || parents.some((parent) => this.#wasIdle(log, before, `${edge}:${parent}`)),
         () => `${log}: channel ${name} begins at ${watermark}, event time is at ${ahead}`,
       )
     }
+  }
+
+  /**
+   * Whether the subtask had, as of the commit, heard from the channel, or from one that it goes on for, that it is idle. The frames say so, and not the
+   * commits: within one commit a channel may become idle, which lets event time pass it, and be active again.
+   */
+  #wasIdle(log: string, commit: CommitRecord, name: string): boolean {
+    const edge = name.slice(0, name.indexOf(':'))
+    const said = this.#idle.get(`${commit.attempt}|${name}:${log.slice(log.lastIndexOf('/') + 1)}`)
+    const { next, at = 0 } = commit.channels[name] ?? { next: 1 }
+    if (said !== undefined && (said.seq < next || (said.seq === next && said.element < at))) return true
+    return (this.#parents.get(name) ?? []).some((parent) => this.#wasIdle(log, commit, `${edge}:${parent}`))
   }
 
   #outbox(log: string, facts: LogFacts, record: CommitRecord, outbox: Outbox, epochBefore: number): void {
@@ -246,6 +259,7 @@ export class JobObserver {
       }
       this.#watermark(facts, channel, frame)
       this.#barrier(channel, frame)
+      this.#idleness(channel, frame)
       const name = `${channel}#${frame.seq}`
       const other = this.#frames.get(name)
       checks.hold('2', other === undefined, () => `${log}: frame ${name} was committed twice`)
@@ -280,6 +294,12 @@ export class JobObserver {
     this.#barriers.set(channel, barriers)
     const last = barriers.at(-1)
     if (last === undefined || epoch > last.epoch) barriers.push({ epoch, seq, bare: elements.length === 0 && end === null })
+  }
+
+  #idleness(channel: string, { seq, elements, idle }: Frame): void {
+    const element = elements.findIndex((one) => 'kind' in one && one.kind === 'status' && one.idle)
+    if ((element === -1 && !idle) || this.#idle.has(channel)) return
+    this.#idle.set(channel, { seq, element: element === -1 ? elements.length : element })
   }
 
   /** The snapshot of checkpoint n holds, of each channel, what was sent before the barrier of n, and nothing else. */
