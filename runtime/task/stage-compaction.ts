@@ -52,7 +52,9 @@ export function compacted({ keyed, operatorStates }: BaseState, { uid, replaced,
   const from = refs.findIndex((ref) => isSame(ref, replaced[0]))
   if (from < 0 || (atBottom && from > 0) || !replaced.every((ref, i) => refs[from + i] !== undefined && isSame(refs[from + i], ref))) return undefined
   const left = [...refs.slice(0, from), ...by, ...refs.slice(from + replaced.length)]
-  return { keyed: new Map([...keyed, [uid, left] as const].filter(([, some]) => some.length > 0)), operatorStates }
+  const next = new Map(keyed).set(uid, left)
+  if (left.length === 0) next.delete(uid)
+  return { keyed: next, operatorStates }
 }
 
 /** The same blob may stand in a base several times, each time for other key groups. */
