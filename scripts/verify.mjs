@@ -1,5 +1,5 @@
 // The heavier suites, after `npm test`: the packed package on three Node versions, the kill test, real servers, the benchmarks' hashes, memory.
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -15,17 +15,42 @@ const suites = [
   ['hashes of the benchmarks', ['scripts/bench-hashes.mjs']],
   ['memory of a counter for each of a million keys', ['--expose-gc', 'scripts/memory-per-key.mjs']],
 ]
+const LONGEST_MS = 15 * 60_000
+/** Of a suite that fails these last characters are printed once more at the end, where they are found. */
+const LAST_WORDS = 6_000
+
 let passed = 0
 const failed = []
 for (const [name, args] of suites) {
   console.log(`\n=== ${name}`)
-  const { status, signal } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit', timeout: 15 * 60_000 })
-  if (status === 0) passed++
-  else failed.push(`${name} (${signal ?? `exit code ${status}`})`)
+  const began = Date.now()
+  const { how, lastWords } = await run(args)
+  console.log(`=== ${how ?? 'passed'} after ${Math.round((Date.now() - began) / 1_000)} s`)
+  if (how === undefined) passed++
+  else failed.push({ name, how, lastWords })
 }
-for (const name of failed) console.error(`FAILED: ${name}`)
-console.log(`${passed} passed, ${failed.length} failed`)
+for (const { name, how, lastWords } of failed) console.error(`\n=== once more, the end of: ${name}\n${lastWords}\nFAILED: ${name} (${how})`)
+console.log(`${passed} passed, ${failed.length} failed${failed.map(({ name, how }) => `; ${name} (${how})`).join('')}`)
 process.exit(failed.length === 0 ? 0 : 1)
+
+/** Runs a suite, and tells how it failed. */
+function run(args) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ['ignore', 'pipe', 'pipe'], timeout: LONGEST_MS })
+    let lastWords = ''
+    for (const [from, to] of [
+      [child.stdout, process.stdout],
+      [child.stderr, process.stderr],
+    ]) {
+      from.setEncoding('utf8').on('data', (text) => {
+        to.write(text)
+        lastWords = `${lastWords}${text}`.slice(-LAST_WORDS)
+      })
+    }
+    child.on('error', ({ message }) => resolve({ how: message, lastWords }))
+    child.on('close', (code, signal) => resolve({ how: code === 0 ? undefined : (signal ?? `exit code ${code}`), lastWords }))
+  })
+}
 
 /** Each part of the scenarios has the time of a suite. */
 function e2e(...names) {
