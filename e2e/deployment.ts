@@ -6,7 +6,7 @@ import { type AttributeValue, DeleteItemCommand, ScanCommand, type ScanCommandOu
 import { PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import { DescribeExecutionCommand, StartExecutionCommand } from '@aws-sdk/client-sfn'
 import type { JobStatusAnswer } from '../functions/control-status.js'
-import { shardsOf } from '../local-aws/kinesis-reader.js'
+import { listShards } from '../runtime/backends/aws/kinesis-shards.js'
 import { LAST_WORD, LAST_WORD_MS, windowText } from './access-log.js'
 import type { DeployedExample } from './app.js'
 import type { Cloud } from './cloud.js'
@@ -107,7 +107,8 @@ export class Deployment {
 
   /** A hash key in each shard. */
   async #shardKeys(): Promise<readonly string[]> {
-    const shards = await shardsOf(this.cloud.clients().kinesis, this.outputs.AccessLogStream)
+    const { kinesis } = this.cloud.clients()
+    const shards = await listShards(this.outputs.AccessLogStream, (command) => kinesis.send(command))
     return shards.map(({ HashKeyRange }) => HashKeyRange?.StartingHashKey as string)
   }
 

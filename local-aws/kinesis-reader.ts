@@ -1,4 +1,5 @@
-import { GetRecordsCommand, GetShardIteratorCommand, type KinesisClient, ListShardsCommand, type Shard } from '@aws-sdk/client-kinesis'
+import { GetRecordsCommand, GetShardIteratorCommand, type KinesisClient } from '@aws-sdk/client-kinesis'
+import { listShards, splitsOf } from '../runtime/backends/aws/kinesis-shards.js'
 import type { SplitInfo } from '../runtime/ports/index.js'
 import type { StreamRecord } from '../runtime/task/record-stream-source.js'
 import type { RecordLists } from '../runtime/testing/event-source-mapping.js'
@@ -88,24 +89,21 @@ export class KinesisReader implements RecordLists {
   async #list(): Promise<boolean> {
     if (this.#now() - this.#listedMs < LIST_MS) return false
     const first = this.#listedMs === Number.NEGATIVE_INFINITY
-    const shards = await shardsOf(this.kinesis, this.name)
+    const splits = splitsOf(await listShards(this.name, (command) => this.kinesis.send(command)))
     this.#listedMs = this.#now()
     const known = this.#shards.size
-    for (const shard of shards) await this.#heardOf(shard, first)
-    const listed = new Set(shards.map(({ ShardId }) => ShardId))
+    for (const split of splits) await this.#heardOf(split, first)
+    const listed = new Set(splits.map(({ splitId }) => splitId))
     for (const id of this.#shards.keys()) if (!listed.has(id)) this.#shards.delete(id)
     return this.#shards.size !== known || first
   }
 
-  async #heardOf({ ShardId, SequenceNumberRange, ...rest }: Shard, first: boolean): Promise<void> {
-    const id = ShardId as string
-    const closed = SequenceNumberRange?.EndingSequenceNumber !== undefined
+  async #heardOf({ splitId: id, parents, closed }: SplitInfo, first: boolean): Promise<void> {
     const known = this.#shards.get(id)
     if (known !== undefined) {
       known.closed = closed
       return
     }
-    const parents = [rest.ParentShardId, rest.AdjacentParentShardId].filter((parent) => parent !== undefined)
     const behind = this.#from.behind.get(id)
     const iterator = behind === undefined && first ? await this.#firstIterator(id) : undefined
     this.#shards.set(id, { id, parents, closed, ended: false, iterator, records: [], released: 0, bytesAhead: 0, last: behind })
@@ -157,19 +155,4 @@ export class KinesisReader implements RecordLists {
 
 function behind({ last }: ReadShard) {
   return last === undefined ? {} : ({ ShardIteratorType: 'AFTER_SEQUENCE_NUMBER', StartingSequenceNumber: String(last) } as const)
-}
-
-/** In the order of their numbers. */
-export async function shardsOf(kinesis: KinesisClient, StreamName: string): Promise<readonly Shard[]> {
-  const shards: Shard[] = []
-  let NextToken: string | undefined
-  do {
-    // A continued listing is named by its token alone.
-    const answer: { Shards?: Shard[]; NextToken?: string } = await kinesis.send(
-      new ListShardsCommand(NextToken === undefined ? { StreamName } : { NextToken }),
-    )
-    shards.push(...(answer.Shards ?? []))
-    NextToken = answer.NextToken
-  } while (NextToken !== undefined)
-  return shards.sort((a, b) => ((a.ShardId as string) < (b.ShardId as string) ? -1 : 1))
 }

@@ -1,15 +1,8 @@
-import {
-  GetRecordsCommand,
-  type GetRecordsCommandOutput,
-  GetShardIteratorCommand,
-  type KinesisClient,
-  ListShardsCommand,
-  type ListShardsCommandOutput,
-  type Shard,
-} from '@aws-sdk/client-kinesis'
+import { GetRecordsCommand, type GetRecordsCommandOutput, GetShardIteratorCommand, type KinesisClient, type Shard } from '@aws-sdk/client-kinesis'
 import { assert, MillraceError } from '../../core/index.js'
 import type { KeyRange, SourceStreams, SplitInfo } from '../../ports/index.js'
 import { awsCall } from './aws-call.js'
+import { isClosed, keyRangeOf, listShards, splitsOf } from './kinesis-shards.js'
 
 /** Reads of a stretch of a shard without records, before the question waits for the next time. A shard takes five reads a second. */
 const MOST_READS = 5
@@ -23,13 +16,7 @@ export class KinesisSourceStreams implements SourceStreams {
   ) {}
 
   async splits(stream: string): Promise<readonly SplitInfo[]> {
-    const shards = await this.#shards(this.#nameOf(stream))
-    const known = new Set(shards.map(({ ShardId }) => ShardId))
-    return shards.map((shard) => ({
-      splitId: shard.ShardId as string,
-      parents: [shard.ParentShardId, shard.AdjacentParentShardId].filter((parent) => parent !== undefined && known.has(parent)).sort() as string[],
-      closed: isClosed(shard),
-    }))
+    return splitsOf(await this.#shards(this.#nameOf(stream)))
   }
 
   /**
@@ -74,9 +61,8 @@ export class KinesisSourceStreams implements SourceStreams {
 
   async keyRange(stream: string, splitId: string): Promise<KeyRange | undefined> {
     const shards = await this.#shards(this.#nameOf(stream))
-    const { StartingHashKey, EndingHashKey } = shards.find(({ ShardId }) => ShardId === splitId)?.HashKeyRange ?? {}
-    if (StartingHashKey === undefined || EndingHashKey === undefined) return undefined
-    return { first: BigInt(StartingHashKey), last: BigInt(EndingHashKey) }
+    const shard = shards.find(({ ShardId }) => ShardId === splitId)
+    return shard && keyRangeOf(shard)
   }
 
   async #iteratorAfter(name: string, splitId: string, position: bigint | undefined): Promise<string> {
@@ -92,18 +78,8 @@ export class KinesisSourceStreams implements SourceStreams {
     return ShardIterator
   }
 
-  /** In the order of their numbers: a child's is greater than those of its parents. */
-  async #shards(name: string): Promise<Shard[]> {
-    const shards: Shard[] = []
-    let NextToken: string | undefined
-    do {
-      // A token stands for the stream's name, too.
-      const command = new ListShardsCommand(NextToken === undefined ? { StreamName: name } : { NextToken })
-      const page: ListShardsCommandOutput = await awsCall('ListShards', `stream ${name}`, () => this.client.send(command))
-      shards.push(...(page.Shards ?? []))
-      NextToken = page.NextToken
-    } while (NextToken !== undefined)
-    return shards.sort((a, b) => ((a.ShardId as string) < (b.ShardId as string) ? -1 : 1))
+  #shards(name: string): Promise<readonly Shard[]> {
+    return listShards(name, (command) => awsCall('ListShards', `stream ${name}`, () => this.client.send(command)))
   }
 
   #nameOf(stream: string): string {
@@ -114,8 +90,4 @@ export class KinesisSourceStreams implements SourceStreams {
       todo: 'Deploy the job with the construct StreamJob, which says it.',
     })
   }
-}
-
-function isClosed({ SequenceNumberRange }: Shard): boolean {
-  return SequenceNumberRange?.EndingSequenceNumber !== undefined
 }
