@@ -1,9 +1,9 @@
 import type { ControlError } from '../functions/control-handler.js'
 import type { ControlRequest } from '../functions/control-requests.js'
+import { withPackages } from '../runtime/backends/aws/optional-package.js'
 import { ERROR_CODES, MillraceError } from '../runtime/core/index.js'
 import { awsFailure } from './aws-failure.js'
 import { controlFunction, type DeployedFlags } from './deployed-target.js'
-import { withPackages } from './optional-package.js'
 
 /** A deployed job as the commands speak to it: requests to its control function. */
 export class DeployedJob {

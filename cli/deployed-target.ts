@@ -1,7 +1,7 @@
+import { withPackages } from '../runtime/backends/aws/optional-package.js'
 import type { StackOutput } from '../runtime/backends/aws/stack-outputs.js'
 import { MillraceError } from '../runtime/core/index.js'
 import { awsFailure } from './aws-failure.js'
-import { withPackages } from './optional-package.js'
 
 /** How a command is told of a deployed job. */
 export interface DeployedFlags {

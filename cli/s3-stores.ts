@@ -1,5 +1,5 @@
+import { withPackages } from '../runtime/backends/aws/optional-package.js'
 import type { OpenStore } from '../runtime/checkpoint/index.js'
-import { withPackages } from './optional-package.js'
 
 export function isS3(address: string): boolean {
   return address.startsWith('s3://')

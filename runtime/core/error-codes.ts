@@ -51,13 +51,12 @@ export const ERROR_CODES = {
   CONTROL_REFUSED: external('A deployed job does not do what it was asked, in the state that it is in.', false),
   CONTROL_TIMEOUT: external('What a job was asked to do was not done in time; it may still be.'),
   DEPLOYMENT_NOT_FOUND: user('The stack, the control function or the job in it that was named is not there.'),
-  PACKAGE_MISSING: user('A package that is only needed for this is not installed.'),
+  PACKAGE_MISSING: user('A package that only this needs is not installed, such as a client of the AWS SDK.'),
   FRAME_CORRUPT: external('A frame that arrived from another stage is damaged.', false),
   LOG_CORRUPT: external('A commit-log item is damaged or missing.', false),
   BATCH_REFUSED: external('A stage cannot take a batch now; it must be delivered again.'),
   ASYNC_TIMEOUT: external('An asynchronous call took longer than its time-out.'),
   AWS_CALL: external('A call to an AWS service failed.'),
-  AWS_SDK_MISSING: user('A connector needs a client of the AWS SDK that is not installed.'),
 } as const satisfies Record<string, ErrorCodeInfo>
 
 /** The codes of the table of errors. */

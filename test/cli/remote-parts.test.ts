@@ -1,10 +1,10 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { EXIT, exitCodeOf } from '../../cli/exit-codes.js'
-import { withPackages } from '../../cli/optional-package.js'
 import { plainValue } from '../../cli/plain-value.js'
 import { seconds } from '../../cli/progress.js'
 import { table } from '../../cli/table.js'
 import { WaitingLine } from '../../cli/waiting-line.js'
+import { withPackages } from '../../runtime/backends/aws/optional-package.js'
 import { WrittenOutput } from './written-output.js'
 
 describe('an optional package', () => {
@@ -13,6 +13,17 @@ describe('an optional package', () => {
     await expect(withPackages('Calling a deployed job', () => Promise.reject(missing))).rejects.toThrow(
       'PACKAGE_MISSING: Calling a deployed job needs the package @aws-sdk/client-lambda, which is not installed\n  what to do: Run: npm install --save-dev @aws-sdk/client-lambda',
     )
+  })
+
+  it('may be needed where a job runs, and is told from a file that is not there', async () => {
+    const failing = (code: string, message: string) => () => Promise.reject(Object.assign(new Error(message), { code }))
+    await expect(
+      withPackages('A connector', failing('MODULE_NOT_FOUND', "Cannot find module '@aws-sdk/client-s3/x'\nRequire stack:"), 'npm install'),
+    ).rejects.toMatchObject({ code: 'PACKAGE_MISSING', detail: { todo: 'Run: npm install @aws-sdk/client-s3' } })
+    for (const path of ['/x/y.js', './y.js', 'C:\\x\\y.js'])
+      await expect(withPackages('x', failing('ERR_MODULE_NOT_FOUND', `Cannot find module '${path}' imported from z`))).rejects.not.toHaveProperty(
+        'detail',
+      )
   })
 
   it('that is there is loaded, and what else goes wrong stays as it is', async () => {

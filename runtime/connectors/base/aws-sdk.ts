@@ -1,22 +1,12 @@
 import { callSettings } from '../../backends/aws/call-settings.js'
-import { MillraceError } from '../../core/index.js'
+import { withPackages } from '../../backends/aws/optional-package.js'
 
 /**
  * Loads a client of the AWS SDK when it is needed: the SDK is an optional dependency, and most jobs in one process have no use for it.
- * Throws AWS_SDK_MISSING.
+ * Throws PACKAGE_MISSING.
  */
-export async function loadSdk<Sdk>(name: string, load: () => Promise<Sdk>): Promise<Sdk> {
-  try {
-    return await load()
-  } catch (cause) {
-    if (!isMissing(cause, name)) throw cause
-    throw new MillraceError('AWS_SDK_MISSING', { what: `${name} is not installed`, todo: `Run: npm install ${name}`, cause })
-  }
-}
-
-function isMissing(thrown: unknown, name: string): boolean {
-  const { code, message } = (thrown ?? {}) as { readonly code?: unknown; readonly message?: unknown }
-  return (code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND') && String(message).includes(name)
+export function loadSdk<Sdk>(load: () => Promise<Sdk>): Promise<Sdk> {
+  return withPackages('A connector to AWS', load, 'npm install')
 }
 
 /**

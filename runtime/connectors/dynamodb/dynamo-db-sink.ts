@@ -42,7 +42,7 @@ export interface DynamoDbCommittable {
  * One PutItem an item: one write unit a KB, as without the guarantee ($0.625 a million in us-east-1; a transaction would cost twice that).
  * Delivered with `onCommit` in one process, items go 25 a request, unguarded, and at least once: what is written again after a failure is the same, if the job computes the same.
  *
- * Errors: RECORD_UNSERIALISABLE for what DynamoDB cannot hold, AWS_CALL when the table refuses, AWS_SDK_MISSING without @aws-sdk/client-dynamodb.
+ * Errors: RECORD_UNSERIALISABLE for what DynamoDB cannot hold, AWS_CALL when the table refuses, PACKAGE_MISSING without @aws-sdk/client-dynamodb.
  *
  * @example
  * counts.sinkTo(dynamoDbSink({ table: 'counts', key: ['user'], item: ({ user, n }) => ({ user, count: n }) }))

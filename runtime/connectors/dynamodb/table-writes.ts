@@ -33,9 +33,9 @@ export class TableWrites {
     readonly settings: TableSettings,
   ) {}
 
-  /** Throws AWS_SDK_MISSING. */
+  /** Throws PACKAGE_MISSING. */
   static async open(settings: TableSettings): Promise<TableWrites> {
-    const sdk = await loadSdk('@aws-sdk/client-dynamodb', () => import('./dynamodb-sdk.js'))
+    const sdk = await loadSdk(() => import('./dynamodb-sdk.js'))
     return new TableWrites(sdk, new sdk.DynamoDBClient(await clientSettings()), settings)
   }
 

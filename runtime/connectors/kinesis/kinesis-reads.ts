@@ -37,9 +37,9 @@ export class KinesisReads {
     readonly stream: string,
   ) {}
 
-  /** Throws AWS_SDK_MISSING. */
+  /** Throws PACKAGE_MISSING. */
   static async open(stream: string): Promise<KinesisReads> {
-    const sdk = await loadSdk('@aws-sdk/client-kinesis', () => import('./kinesis-sdk.js'))
+    const sdk = await loadSdk(() => import('./kinesis-sdk.js'))
     return new KinesisReads(sdk, new sdk.KinesisClient(await clientSettings()), stream)
   }
 

@@ -31,7 +31,7 @@ const LONGEST_KEY = 256
  * a failure is there twice. Give values an id that a repetition shares (a key and its window, the position of what it was made of), by which
  * readers drop what they have seen. Records that the stream has no room for are put again.
  *
- * Errors: RECORD_UNSERIALISABLE for records and keys beyond Kinesis's limits, AWS_CALL when the stream refuses, AWS_SDK_MISSING without
+ * Errors: RECORD_UNSERIALISABLE for records and keys beyond Kinesis's limits, AWS_CALL when the stream refuses, PACKAGE_MISSING without
  * @aws-sdk/client-kinesis.
  *
  * @example

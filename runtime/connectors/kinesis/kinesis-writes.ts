@@ -28,9 +28,9 @@ export class KinesisWrites {
     readonly stream: string,
   ) {}
 
-  /** Throws AWS_SDK_MISSING. */
+  /** Throws PACKAGE_MISSING. */
   static async open(stream: string): Promise<KinesisWrites> {
-    const sdk = await loadSdk('@aws-sdk/client-kinesis', () => import('./kinesis-sdk.js'))
+    const sdk = await loadSdk(() => import('./kinesis-sdk.js'))
     return new KinesisWrites(sdk, new sdk.KinesisClient(await clientSettings()), stream)
   }
 

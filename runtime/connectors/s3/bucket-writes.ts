@@ -22,9 +22,9 @@ export class BucketWrites {
     readonly bucket: string,
   ) {}
 
-  /** Throws AWS_SDK_MISSING. */
+  /** Throws PACKAGE_MISSING. */
   static async open(bucket: string): Promise<BucketWrites> {
-    const sdk = await loadSdk('@aws-sdk/client-s3', () => import('./s3-sdk.js'))
+    const sdk = await loadSdk(() => import('./s3-sdk.js'))
     const client = new sdk.S3Client({ ...(await clientSettings()), ...addressStyle() })
     return new BucketWrites(sdk, client, bucket)
   }

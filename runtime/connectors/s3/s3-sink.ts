@@ -42,7 +42,7 @@ const CONCURRENCY = 8
  * One PUT an object ($5 a million in us-east-1), three in one process. There the bucket should have a lifecycle rule that aborts incomplete uploads
  * after some days: a failure leaves some.
  *
- * Errors: AWS_CALL when the bucket refuses, CHECKPOINT_CORRUPT when uploads that a checkpoint names are gone, AWS_SDK_MISSING without @aws-sdk/client-s3.
+ * Errors: AWS_CALL when the bucket refuses, CHECKPOINT_CORRUPT when uploads that a checkpoint names are gone, PACKAGE_MISSING without @aws-sdk/client-s3.
  *
  * @example
  * counts.sinkTo(s3Sink({ bucket: 'results', prefix: 'counts/', format: ndjsonFormat(), gzip: true }))
