@@ -1,7 +1,9 @@
 import type { Readable, Writable } from 'node:stream'
 import { setTimeout as pause } from 'node:timers/promises'
+import { withPackages } from '../runtime/backends/aws/optional-package.js'
 import { aggregateRecords } from '../runtime/connectors/kinesis/aggregate-records.js'
-import { KinesisWrites, type OutgoingRecord } from '../runtime/connectors/kinesis/kinesis-writes.js'
+import type { KinesisWrites } from '../runtime/connectors/kinesis/kinesis-writes.js'
+import type { OutgoingRecord } from '../runtime/connectors/kinesis/outgoing-record.js'
 import { MillraceError } from '../runtime/core/index.js'
 import { EXIT } from './exit-codes.js'
 import { linesOf, openInput, type PipeInputFlags } from './pipe-input.js'
@@ -50,6 +52,7 @@ export async function pipeCommand(flags: PipeFlags, { stdin, stderr }: PipeStrea
     },
     (code) => process.exit(code),
   )
+  const { KinesisWrites } = await withPackages('Writing to a stream', () => import('../runtime/connectors/kinesis/kinesis-writes.js'))
   const writes = await KinesisWrites.open(flags.stream)
   const carrier = new LineCarrier(writes, flags)
   const report = setInterval(() => say(carrier.progress), REPORT_MS)

@@ -7,8 +7,10 @@ import {
   type SinkWriter,
   type SinkWriterContext,
 } from '../../core/index.js'
+import { loadClient } from '../base/aws-client.js'
+import { OpenedOnce } from '../base/opened-once.js'
 import { attributesOf } from './attribute-value.js'
-import { type Items, type TableSettings, TableWrites } from './table-writes.js'
+import type { Items, TableSettings, TableWrites } from './table-writes.js'
 
 /** Options of {@link dynamoDbSink}. */
 export interface DynamoDbSinkOptions<T> {
@@ -51,21 +53,25 @@ export function dynamoDbSink<T>(options: DynamoDbSinkOptions<T>): Sink<T, Dynamo
   const { table, key, delivery = 'onCommit', markerAttribute = '_millrace' } = options
   const itemOf = options.item ?? ((value: T) => value as Readonly<Record<string, unknown>>)
   checkOptions(options, markerAttribute)
-  const open = ({ runtime }: SinkWriterContext) =>
-    TableWrites.open({ table: runtime.physicalName(table), key: key.filter((name) => name !== undefined), markerAttribute })
+  const tableOf = ({ runtime }: SinkWriterContext): Table =>
+    new OpenedOnce(async () => {
+      const { TableWrites } = await loadClient(() => import('./table-writes.js'))
+      return TableWrites.open({ table: runtime.physicalName(table), key: key.filter((name) => name !== undefined), markerAttribute })
+    })
   return {
     name: 'dynamodb-sink',
     delivery,
     resources: [{ name: table, kind: 'table', access: 'write' }],
-    createWriter: (context) => (delivery === 'onCommit' ? new ThroughWriter(itemOf, () => open(context)) : new HoldingWriter(itemOf, context)),
-    ...(delivery === 'onCommit' ? {} : { createCommitter: (context: SinkWriterContext) => new ItemCommitter(() => open(context)) }),
-    createTransactor: (context) => new ItemTransactor(itemOf, delivery, () => open(context)),
+    createWriter: (context) => (delivery === 'onCommit' ? new ThroughWriter(itemOf, tableOf(context)) : new HoldingWriter(itemOf, context)),
+    ...(delivery === 'onCommit' ? {} : { createCommitter: (context: SinkWriterContext) => new ItemCommitter(tableOf(context)) }),
+    createTransactor: (context) => new ItemTransactor(itemOf, delivery, tableOf(context)),
   }
 }
 
 type ItemOf<T> = (value: T) => Readonly<Record<string, unknown>> | undefined
 type Attributes = ReturnType<typeof attributesOf>
-type Open = () => Promise<TableWrites>
+/** Opened when there is something to write. */
+type Table = OpenedOnce<TableWrites>
 
 function attributesOfAll<T>(values: readonly T[], itemOf: ItemOf<T>): Attributes[] {
   return values.flatMap((value) => {
@@ -84,37 +90,16 @@ function attemptOf({ writer, attempt }: SinkMarker): number {
   return attempt === 0 ? Number(/@(\d+)$/.exec(writer)?.[1] ?? 0) : attempt
 }
 
-/** Opens the table when there is something to write. */
-class Table {
-  #writes: Promise<TableWrites> | undefined
-
-  constructor(readonly open: Open) {}
-
-  get writes(): Promise<TableWrites> {
-    this.#writes ??= this.open()
-    return this.#writes
-  }
-
-  async close(): Promise<void> {
-    const writes = await this.#writes?.catch(() => undefined)
-    writes?.close()
-  }
-}
-
 /** Each item has the marker of the commit that wrote it, so no marker of the writer is needed beside them. */
 class ItemTransactor<T> implements SinkTransactor<T> {
-  readonly #table: Table
-
   constructor(
     readonly itemOf: ItemOf<T>,
     readonly delivery: 'onCommit' | 'onCheckpoint',
-    open: Open,
-  ) {
-    this.#table = new Table(open)
-  }
+    readonly table: Table,
+  ) {}
 
   async apply(marker: SinkMarker, records: readonly { readonly value: T }[]): Promise<void> {
-    const writes = await this.#table.writes
+    const writes = await this.table.get()
     const values = records.map(({ value }) => value)
     const items = byKey(attributesOfAll(values, this.itemOf), writes)
     if (this.delivery === 'onCommit') await writes.putGuarded(items, marker, 'by-writer')
@@ -125,23 +110,20 @@ class ItemTransactor<T> implements SinkTransactor<T> {
   async fence(): Promise<void> {}
 
   close(): Promise<void> {
-    return this.#table.close()
+    return this.table.close()
   }
 }
 
 /** Writes as the job goes. A checkpoint waits until all is there. */
 class ThroughWriter<T> implements SinkWriter<T, never> {
-  readonly #table: Table
   #values: T[] = []
   #writing: Promise<void> | undefined
   #failure: { readonly thrown: unknown } | undefined
 
   constructor(
     readonly itemOf: ItemOf<T>,
-    open: Open,
-  ) {
-    this.#table = new Table(open)
-  }
+    readonly table: Table,
+  ) {}
 
   write(value: T): void {
     if (this.#failure !== undefined) throw this.#failure.thrown
@@ -153,7 +135,7 @@ class ThroughWriter<T> implements SinkWriter<T, never> {
   async #writeAll(): Promise<void> {
     try {
       // What is written in the same turn of the event loop goes together.
-      const writes = await this.#table.writes
+      const writes = await this.table.get()
       while (this.#values.length > 0) await writes.putAll(byKey(attributesOfAll(this.#values.splice(0), this.itemOf), writes))
     } catch (thrown) {
       this.#failure ??= { thrown }
@@ -169,7 +151,7 @@ class ThroughWriter<T> implements SinkWriter<T, never> {
 
   async close(): Promise<void> {
     await this.#writing
-    await this.#table.close()
+    await this.table.close()
   }
 }
 
@@ -204,19 +186,15 @@ class HoldingWriter<T> implements SinkWriter<T, DynamoDbCommittable> {
 }
 
 class ItemCommitter implements Committer<DynamoDbCommittable> {
-  readonly #table: Table
-
-  constructor(open: Open) {
-    this.#table = new Table(open)
-  }
+  constructor(readonly table: Table) {}
 
   async commit(committables: readonly DynamoDbCommittable[]): Promise<void> {
-    const writes = await this.#table.writes
+    const writes = await this.table.get()
     for (const { marker, items } of committables) await writes.putGuarded(byKey(items as readonly Attributes[], writes), marker, 'by-checkpoint')
   }
 
   close(): Promise<void> {
-    return this.#table.close()
+    return this.table.close()
   }
 }
 

@@ -1,12 +1,11 @@
 import { createHash } from 'node:crypto'
-import type { DynamoDBClient, WriteRequest } from '@aws-sdk/client-dynamodb'
+import { BatchWriteItemCommand, DynamoDBClient, PutItemCommand, type WriteRequest } from '@aws-sdk/client-dynamodb'
 import { isAwsError } from '../../backends/aws/aws-call.js'
 import { MillraceError, type SinkMarker } from '../../core/index.js'
-import { clientSettings, loadSdk } from '../base/aws-sdk.js'
+import { clientSettings } from '../base/aws-client.js'
+import { callFailed } from '../base/call-failed.js'
 import { backOff, patiently } from '../base/patience.js'
 import type { AttributeValue } from './attribute-value.js'
-
-type Sdk = typeof import('./dynamodb-sdk.js')
 
 /** An item by the text of its key: later ones of a batch replace earlier ones, so each is written once. */
 export type Items = ReadonlyMap<string, Record<string, AttributeValue>>
@@ -25,18 +24,19 @@ const CONCURRENCY = 32
 const MOST_ITEMS = 25
 const UNPROCESSED_TRIES = 10
 
+const OF_AN_INVALID_ITEM = 'Check the names and types of the key against the table, and that no item is larger than 400 KB.'
+const OF_A_SLOW_TABLE =
+  'It is tried again: the batch comes again, or the job goes on from its last checkpoint. If it goes on, the table has too little capacity.'
+
 /** Puts items into one table. */
 export class TableWrites {
   private constructor(
-    readonly sdk: Sdk,
     readonly client: DynamoDBClient,
     readonly settings: TableSettings,
   ) {}
 
-  /** Throws PACKAGE_MISSING. */
   static async open(settings: TableSettings): Promise<TableWrites> {
-    const sdk = await loadSdk(() => import('./dynamodb-sdk.js'))
-    return new TableWrites(sdk, new sdk.DynamoDBClient(await clientSettings()), settings)
+    return new TableWrites(new DynamoDBClient(await clientSettings()), settings)
   }
 
   close(): void {
@@ -55,7 +55,7 @@ export class TableWrites {
   async #putOne(item: Record<string, AttributeValue>, { writer, attempt, version }: SinkMarker, order: 'by-writer' | 'by-checkpoint'): Promise<void> {
     const { table, markerAttribute } = this.settings
     const w = writerId(writer)
-    const command = new this.sdk.PutItemCommand({
+    const command = new PutItemCommand({
       TableName: table,
       Item: { ...item, [markerAttribute]: { M: { w: { S: w }, a: { N: String(attempt) }, v: { N: String(version) } } } },
       ConditionExpression: CONDITIONS[order],
@@ -87,7 +87,7 @@ export class TableWrites {
     const { table } = this.settings
     let left = batch
     for (let tried = 1; ; tried++) {
-      const command = new this.sdk.BatchWriteItemCommand({ RequestItems: { [table]: left } })
+      const command = new BatchWriteItemCommand({ RequestItems: { [table]: left } })
       const { UnprocessedItems } = await patiently(() => this.client.send(command)).catch((thrown) => {
         throw this.#failed('BatchWriteItem', thrown)
       })
@@ -114,13 +114,12 @@ export class TableWrites {
   }
 
   #failed(what: string, cause: unknown, item?: Record<string, AttributeValue>): MillraceError {
-    const { table } = this.settings
-    const name = cause instanceof Error ? cause.name : 'Error'
-    return new MillraceError('AWS_CALL', {
-      what: `${what} failed with ${name}: ${(cause as Partial<Error>)?.message ?? ''}`,
-      where: `DynamoDB table "${table}"${item === undefined ? '' : `, item ${this.keyOf(item)}`}`,
-      todo: todoOf(name),
+    return callFailed('AWS_CALL', {
+      what,
+      where: `DynamoDB table "${this.settings.table}"${item === undefined ? '' : `, item ${this.keyOf(item)}`}`,
       cause,
+      allow: 'dynamodb:PutItem and dynamodb:BatchWriteItem on the table',
+      todo: isAwsError(cause, 'ValidationException') ? OF_AN_INVALID_ITEM : OF_A_SLOW_TABLE,
     })
   }
 }
@@ -137,12 +136,4 @@ const CONDITIONS = {
 /** Short, because it is stored with each item. */
 function writerId(writer: string): string {
   return createHash('sha256').update(writer).digest('base64url').slice(0, 11)
-}
-
-function todoOf(name: string): string {
-  if (name === 'ResourceNotFoundException')
-    return 'Check the name, the region and the account; --bind name=physical says what a logical name is called.'
-  if (name.startsWith('AccessDenied')) return 'Allow dynamodb:PutItem and dynamodb:BatchWriteItem on the table.'
-  if (name === 'ValidationException') return 'Check the names and types of the key against the table, and that no item is larger than 400 KB.'
-  return 'It is tried again: the batch comes again, or the job goes on from its last checkpoint. If it goes on, the table has too little capacity.'
 }

@@ -1,5 +1,6 @@
 import { type EnumeratorContext, MillraceError, type SplitEnumerator } from '../../core/index.js'
-import { KinesisReads, type ShardInfo } from './kinesis-reads.js'
+import { loadClient } from '../base/aws-client.js'
+import type { KinesisReads, ShardInfo } from './kinesis-reads.js'
 import type { KinesisSplit, ShardEnded } from './kinesis-split.js'
 
 /** When the first start was, for shards that have no position yet; null: their whole contents count. */
@@ -42,6 +43,7 @@ export class KinesisEnumerator implements SplitEnumerator<KinesisSplit, KinesisE
   }
 
   async start(): Promise<void> {
+    const { KinesisReads } = await loadClient(() => import('./kinesis-reads.js'))
     this.#reads = await KinesisReads.open(this.context.physicalName(this.stream))
     const shards = await this.#reads.shards().finally(() => this.#reads?.close())
     if (this.#closed) return

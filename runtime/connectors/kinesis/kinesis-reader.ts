@@ -1,7 +1,9 @@
 import { MillraceError, type ReaderContext, type ReaderOutput, type ReadStatus, type SourceReader } from '../../core/index.js'
 import type { KeyRange } from '../../ports/index.js'
+import { loadClient } from '../base/aws-client.js'
+import { OpenedOnce } from '../base/opened-once.js'
 import { Signal } from '../base/signal.js'
-import { KinesisReads, type ReadRecord, type ShardInfo } from './kinesis-reads.js'
+import type { KinesisReads, ReadRecord, ShardInfo } from './kinesis-reads.js'
 import type { KinesisSourceSettings } from './kinesis-source.js'
 import type { KinesisSplit, ShardEnded } from './kinesis-split.js'
 import { ShardFetch } from './shard-fetch.js'
@@ -26,14 +28,19 @@ export class KinesisReader<T> implements SourceReader<T, KinesisSplit> {
   readonly #ended = new Map<string, KinesisSplit>()
   /** Ended shards whose watermark is to hold nobody back any more. */
   readonly #releasing: string[] = []
-  #reads: Promise<KinesisReads> | undefined
+  readonly #reads: OpenedOnce<KinesisReads>
   #listing: Promise<readonly ShardInfo[]> | undefined
   #closed = false
 
   constructor(
     readonly settings: KinesisSourceSettings<T>,
     readonly context: ReaderContext,
-  ) {}
+  ) {
+    this.#reads = new OpenedOnce(async () => {
+      const { KinesisReads } = await loadClient(() => import('./kinesis-reads.js'))
+      return KinesisReads.open(context.runtime.physicalName(settings.stream))
+    })
+  }
 
   start(): void {
     this.context.requestSplit()
@@ -56,9 +63,8 @@ export class KinesisReader<T> implements SourceReader<T, KinesisSplit> {
   }
 
   async #fetch(shard: OpenShard): Promise<void> {
-    const { stream, pollIntervalMs, maxRecordsPerRead, aggregatedRecords } = this.settings
-    this.#reads ??= KinesisReads.open(this.context.runtime.physicalName(stream))
-    const reads = await this.#reads
+    const { pollIntervalMs, maxRecordsPerRead, aggregatedRecords } = this.settings
+    const reads = await this.#reads.get()
     if (aggregatedRecords === 'of-shard') shard.keyRange = await this.#keyRange(reads, shard.split.splitId)
     if (this.#closed) return
     shard.fetch = new ShardFetch(reads, shard.split, { pollIntervalMs, maxRecords: maxRecordsPerRead }, (failure) =>
@@ -147,8 +153,7 @@ export class KinesisReader<T> implements SourceReader<T, KinesisSplit> {
   async close(): Promise<void> {
     this.#closed = true
     for (const { fetch } of this.#open.values()) fetch?.close()
-    const reads = await this.#reads?.catch(() => undefined)
-    reads?.close()
+    await this.#reads.close()
   }
 }
 

@@ -1,13 +1,12 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import type { GetRecordsCommandOutput, KinesisClient, ListShardsCommandOutput, Shard } from '@aws-sdk/client-kinesis'
+import { GetRecordsCommand, type GetRecordsCommandOutput, GetShardIteratorCommand, KinesisClient } from '@aws-sdk/client-kinesis'
 import { isAwsError } from '../../backends/aws/aws-call.js'
-import { MillraceError } from '../../core/index.js'
+import { keyRangeOf, listShards, splitsOf } from '../../backends/aws/kinesis-shards.js'
 import type { KeyRange, SplitInfo } from '../../ports/index.js'
-import { clientSettings, loadSdk } from '../base/aws-sdk.js'
+import { clientSettings } from '../base/aws-client.js'
+import { callFailed } from '../base/call-failed.js'
 import { patiently } from '../base/patience.js'
 import type { KinesisSplit } from './kinesis-split.js'
-
-type Sdk = typeof import('./kinesis-sdk.js')
 
 export interface ShardInfo extends SplitInfo {
   readonly keys: KeyRange | undefined
@@ -32,43 +31,25 @@ export class KinesisReads {
   readonly #closing = new AbortController()
 
   private constructor(
-    readonly sdk: Sdk,
     readonly client: KinesisClient,
     readonly stream: string,
   ) {}
 
-  /** Throws PACKAGE_MISSING. */
   static async open(stream: string): Promise<KinesisReads> {
-    const sdk = await loadSdk(() => import('./kinesis-sdk.js'))
-    return new KinesisReads(sdk, new sdk.KinesisClient(await clientSettings()), stream)
+    return new KinesisReads(new KinesisClient(await clientSettings()), stream)
   }
 
   /** In the order of their numbers: parents before children. */
   async shards(): Promise<readonly ShardInfo[]> {
-    const shards: Shard[] = []
-    let NextToken: string | undefined
-    do {
-      const command = new this.sdk.ListShardsCommand(NextToken === undefined ? { StreamName: this.stream } : { NextToken })
-      const page: ListShardsCommandOutput = await this.#patiently('ListShards', undefined, () => this.client.send(command, this.#abort))
-      shards.push(...(page.Shards ?? []))
-      NextToken = page.NextToken
-    } while (NextToken !== undefined)
-    const known = new Set(shards.map(({ ShardId }) => ShardId))
-    return shards
-      .sort((a, b) => ((a.ShardId as string) < (b.ShardId as string) ? -1 : 1))
-      .map((shard) => ({
-        splitId: shard.ShardId as string,
-        parents: [shard.ParentShardId, shard.AdjacentParentShardId].filter((parent) => parent !== undefined && known.has(parent)).sort() as string[],
-        closed: shard.SequenceNumberRange?.EndingSequenceNumber !== undefined,
-        keys: keyRangeOf(shard),
-      }))
+    const shards = await listShards(this.stream, (command) => this.#patiently('ListShards', undefined, () => this.client.send(command, this.#abort)))
+    return splitsOf(shards).map((split, index) => ({ ...split, keys: keyRangeOf(shards[index]) }))
   }
 
   async iterator({ splitId, position, sinceMs }: Pick<KinesisSplit, 'splitId' | 'position' | 'sinceMs'>): Promise<string> {
     const input = { StreamName: this.stream, ShardId: splitId }
     const get = (from: object, type: 'AFTER_SEQUENCE_NUMBER' | 'AT_TIMESTAMP' | 'TRIM_HORIZON' | 'LATEST') =>
       this.#patiently('GetShardIterator', splitId, async () => {
-        const command = new this.sdk.GetShardIteratorCommand({ ...input, ...from, ShardIteratorType: type })
+        const command = new GetShardIteratorCommand({ ...input, ...from, ShardIteratorType: type })
         return (await this.client.send(command, this.#abort)).ShardIterator as string
       })
     if (position !== null) return get({ StartingSequenceNumber: position }, 'AFTER_SEQUENCE_NUMBER')
@@ -84,7 +65,7 @@ export class KinesisReads {
 
   /** `expired`: the iterator was kept for longer than five minutes. */
   async read(iterator: string, splitId: string, limit: number): Promise<ReadPage | 'expired'> {
-    const command = new this.sdk.GetRecordsCommand({ ShardIterator: iterator, Limit: limit })
+    const command = new GetRecordsCommand({ ShardIterator: iterator, Limit: limit })
     try {
       const page: GetRecordsCommandOutput = await this.#patiently('GetRecords', splitId, () => this.client.send(command, this.#abort))
       return {
@@ -124,31 +105,13 @@ export class KinesisReads {
     try {
       return await patiently(call, { signal: this.#closing.signal })
     } catch (cause) {
-      throw this.#failed(what, shard, cause)
+      throw callFailed('SOURCE_FAILED', {
+        what,
+        where: `Kinesis stream "${this.stream}"${shard === undefined ? '' : `, ${shard}`}`,
+        cause,
+        allow: 'kinesis:ListShards, kinesis:GetShardIterator and kinesis:GetRecords on the stream',
+        todo: 'Check that the stream can be reached; the job goes on from its last checkpoint.',
+      })
     }
   }
-
-  #failed(what: string, shard: string | undefined, cause: unknown): MillraceError {
-    const name = cause instanceof Error ? cause.name : 'Error'
-    return new MillraceError('SOURCE_FAILED', {
-      what: `${what} failed with ${name}: ${(cause as Partial<Error>)?.message ?? ''}`,
-      where: `Kinesis stream "${this.stream}"${shard === undefined ? '' : `, ${shard}`}`,
-      todo: todoOf(name),
-      cause,
-    })
-  }
-}
-
-function todoOf(name: string): string {
-  if (name === 'ResourceNotFoundException')
-    return 'Check the name, the region and the account; --bind name=physical says what a logical name is called.'
-  if (name.startsWith('AccessDenied')) return 'Allow kinesis:ListShards, kinesis:GetShardIterator and kinesis:GetRecords on the stream.'
-  if (/Credential|Region/.test(name)) return 'Set AWS_REGION and credentials (or AWS_PROFILE) as for any program that uses the AWS SDK.'
-  return 'Check that the stream can be reached; the job goes on from its last checkpoint.'
-}
-
-function keyRangeOf({ HashKeyRange }: Shard): KeyRange | undefined {
-  const { StartingHashKey, EndingHashKey } = HashKeyRange ?? {}
-  if (StartingHashKey === undefined || EndingHashKey === undefined) return undefined
-  return { first: BigInt(StartingHashKey), last: BigInt(EndingHashKey) }
 }

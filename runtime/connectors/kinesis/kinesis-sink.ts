@@ -1,5 +1,8 @@
-import { MillraceError, type Sink, type SinkWriter } from '../../core/index.js'
-import { KinesisWrites, type OutgoingRecord, sizeOf } from './kinesis-writes.js'
+import { MillraceError, type Sink, type SinkWriter, type SinkWriterContext } from '../../core/index.js'
+import { loadClient } from '../base/aws-client.js'
+import { OpenedOnce } from '../base/opened-once.js'
+import type { KinesisWrites } from './kinesis-writes.js'
+import { type OutgoingRecord, sizeOf } from './outgoing-record.js'
 
 /** Options of {@link kinesisSink}. */
 export interface KinesisSinkOptions<T> {
@@ -40,11 +43,16 @@ const LONGEST_KEY = 256
 export function kinesisSink<T>(options: KinesisSinkOptions<T>): Sink<T, never> {
   const { stream, delivery = 'onCommit', order = 'by-key' } = options
   checkOptions(options)
+  const streamOf = ({ runtime }: SinkWriterContext) =>
+    new OpenedOnce(async () => {
+      const { KinesisWrites } = await loadClient(() => import('./kinesis-writes.js'))
+      return KinesisWrites.open(runtime.physicalName(stream))
+    })
   return {
     name: 'kinesis-sink',
     delivery,
     resources: [{ name: stream, kind: 'stream', access: 'write' }],
-    createWriter: ({ runtime }) => new KinesisWriter(recordOf(options), order, () => KinesisWrites.open(runtime.physicalName(stream))),
+    createWriter: (context) => new KinesisWriter(recordOf(options), order, streamOf(context)),
   }
 }
 
@@ -76,14 +84,13 @@ function jsonOf(value: unknown): string {
 /** Puts records as they come. Whoever prepares a commit waits until all have been taken. */
 class KinesisWriter<T> implements SinkWriter<T, never> {
   #records: OutgoingRecord[] = []
-  #writes: Promise<KinesisWrites> | undefined
   #putting: Promise<void> | undefined
   #failure: { readonly thrown: unknown } | undefined
 
   constructor(
     readonly recordOf: (value: T) => OutgoingRecord,
     readonly order: 'by-key' | 'none',
-    readonly open: () => Promise<KinesisWrites>,
+    readonly stream: OpenedOnce<KinesisWrites>,
   ) {}
 
   write(value: T): void {
@@ -94,8 +101,7 @@ class KinesisWriter<T> implements SinkWriter<T, never> {
 
   async #putAll(): Promise<void> {
     try {
-      this.#writes ??= this.open()
-      const writes = await this.#writes
+      const writes = await this.stream.get()
       // What came meanwhile goes together, behind what is on its way.
       while (this.#records.length > 0) await writes.put(this.#records.splice(0), this.order)
     } catch (thrown) {
@@ -120,8 +126,7 @@ class KinesisWriter<T> implements SinkWriter<T, never> {
 
   async close(): Promise<void> {
     await this.#putting
-    const writes = await this.#writes?.catch(() => undefined)
-    writes?.close()
+    await this.stream.close()
   }
 }
 

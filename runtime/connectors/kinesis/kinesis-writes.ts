@@ -1,15 +1,9 @@
-import type { KinesisClient } from '@aws-sdk/client-kinesis'
-import { MillraceError } from '../../core/index.js'
-import { clientSettings, loadSdk } from '../base/aws-sdk.js'
+import { KinesisClient, PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import type { MillraceError } from '../../core/index.js'
+import { clientSettings } from '../base/aws-client.js'
+import { callFailed } from '../base/call-failed.js'
 import { backOff, patiently } from '../base/patience.js'
-
-type Sdk = typeof import('./kinesis-sdk.js')
-
-export interface OutgoingRecord {
-  readonly data: Uint8Array
-  readonly partitionKey: string
-  readonly explicitHashKey?: string | undefined
-}
+import { type OutgoingRecord, sizeOf } from './outgoing-record.js'
 
 /** Of a request. */
 const MOST_RECORDS = 500
@@ -23,15 +17,12 @@ export class KinesisWrites {
   retried = 0
 
   private constructor(
-    readonly sdk: Sdk,
     readonly client: KinesisClient,
     readonly stream: string,
   ) {}
 
-  /** Throws PACKAGE_MISSING. */
   static async open(stream: string): Promise<KinesisWrites> {
-    const sdk = await loadSdk(() => import('./kinesis-sdk.js'))
-    return new KinesisWrites(sdk, new sdk.KinesisClient(await clientSettings()), stream)
+    return new KinesisWrites(new KinesisClient(await clientSettings()), stream)
   }
 
   close(): void {
@@ -50,13 +41,13 @@ export class KinesisWrites {
       waiting.giveBack(request, new Set(refused.map(({ record }) => record)))
       this.retried += refused.length
       fruitless = refused.length === request.length ? fruitless + 1 : 0
-      if (fruitless === TRIES) throw this.#failed(refused[0].why, undefined)
+      if (fruitless === TRIES) throw this.#failed({ why: refused[0].why })
       if (refused.length > 0) await backOff(Math.max(1, fruitless))
     }
   }
 
   async #putRequest(records: readonly OutgoingRecord[]): Promise<{ readonly record: OutgoingRecord; readonly why: string }[]> {
-    const command = new this.sdk.PutRecordsCommand({
+    const command = new PutRecordsCommand({
       StreamName: this.stream,
       Records: records.map(({ data, partitionKey, explicitHashKey }) => ({
         Data: data,
@@ -65,7 +56,7 @@ export class KinesisWrites {
       })),
     })
     const { Records = [] } = await patiently(() => this.client.send(command)).catch((thrown) => {
-      throw this.#failed(thrown instanceof Error ? `${thrown.name}: ${thrown.message}` : String(thrown), thrown)
+      throw this.#failed({ cause: thrown })
     })
     return records.flatMap((record, index) => {
       const { ErrorCode, ErrorMessage, SequenceNumber } = Records[index] ?? {}
@@ -74,18 +65,15 @@ export class KinesisWrites {
     })
   }
 
-  #failed(why: string, cause: unknown): MillraceError {
-    return new MillraceError('AWS_CALL', {
-      what: `PutRecords failed with ${why}`,
+  #failed(why: { readonly cause: unknown } | { readonly why: string }): MillraceError {
+    return callFailed('AWS_CALL', {
+      what: 'PutRecords',
       where: `Kinesis stream "${this.stream}"`,
-      todo: todoOf(why),
-      cause,
+      ...why,
+      allow: 'kinesis:PutRecords on the stream',
+      todo: 'It is tried again: the batch comes again, or the job goes on from its last checkpoint. If it goes on, the stream has too few shards.',
     })
   }
-}
-
-export function sizeOf({ data, partitionKey }: OutgoingRecord): number {
-  return data.length + Buffer.byteLength(partitionKey)
 }
 
 interface Queue {
@@ -162,12 +150,4 @@ class KeyedQueue implements Queue {
       if (++queue.next < queue.records.length) this.#byKey.set(partitionKey, queue)
     }
   }
-}
-
-function todoOf(why: string): string {
-  if (why.startsWith('ResourceNotFoundException'))
-    return 'Check the name, the region and the account; --bind name=physical says what a logical name is called.'
-  if (why.startsWith('AccessDenied')) return 'Allow kinesis:PutRecords on the stream.'
-  if (/Credential|Region/.test(why)) return 'Set AWS_REGION and credentials (or AWS_PROFILE) as for any program that uses the AWS SDK.'
-  return 'It is tried again: the batch comes again, or the job goes on from its last checkpoint. If it goes on, the stream has too few shards.'
 }

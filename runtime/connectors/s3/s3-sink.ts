@@ -8,8 +8,10 @@ import {
   type SinkTransactor,
   type SinkWriterContext,
 } from '../../core/index.js'
+import { loadClient } from '../base/aws-client.js'
+import { OpenedOnce } from '../base/opened-once.js'
 import type { SinkFormat } from '../file/sink/index.js'
-import { BucketWrites, type S3Committable } from './bucket-writes.js'
+import type { BucketWrites, S3Committable } from './bucket-writes.js'
 import { type BodySettings, ObjectBodies, type ObjectBody } from './object-bodies.js'
 import { UploadCommitter, UploadWriter } from './upload-writer.js'
 
@@ -51,32 +53,33 @@ export function s3Sink<T>(options: S3SinkOptions<T>): Sink<T, S3Committable> {
   const { bucket, format, prefix = '', folder = () => '', maxObjectBytes = DEFAULT_BYTES, gzip = false } = options
   checkOptions(options, maxObjectBytes)
   const bodies: BodySettings<T> = { format, folderOf: (value, context) => checkedFolder(folder(value, context)), maxObjectBytes, gzip }
-  const open = ({ runtime }: SinkWriterContext) => BucketWrites.open(runtime.physicalName(bucket))
+  const bucketOf = ({ runtime }: SinkWriterContext) =>
+    new OpenedOnce(async () => {
+      const { BucketWrites } = await loadClient(() => import('./bucket-writes.js'))
+      return BucketWrites.open(runtime.physicalName(bucket))
+    })
   const extension = `${format.extension}${gzip ? '.gz' : ''}`
   const nameOf = (inFolder: string, part: string) => `${prefix}${inFolder === '' ? '' : `${inFolder}/`}part-${part}.${extension}`
   return {
     name: 's3-sink',
     delivery: 'onCheckpoint',
     resources: [{ name: bucket, kind: 'bucket', access: 'write' }],
-    createWriter: (context) => new UploadWriter(new ObjectBodies(bodies), nameOf, context, () => open(context)),
-    createCommitter: (context) => new UploadCommitter(() => open(context)),
-    createTransactor: (context) => new ObjectTransactor(bodies, nameOf, () => open(context)),
+    createWriter: (context) => new UploadWriter(new ObjectBodies(bodies), nameOf, context, bucketOf(context)),
+    createCommitter: (context) => new UploadCommitter(bucketOf(context)),
+    createTransactor: (context) => new ObjectTransactor(bodies, nameOf, bucketOf(context)),
   }
 }
 
 /** Objects are named by the marker, so the same commit replaces them by the same. */
 class ObjectTransactor<T> implements SinkTransactor<T> {
-  #writes: Promise<BucketWrites> | undefined
-
   constructor(
     readonly bodies: BodySettings<T>,
     readonly nameOf: (folder: string, part: string) => string,
-    readonly open: () => Promise<BucketWrites>,
+    readonly bucket: OpenedOnce<BucketWrites>,
   ) {}
 
   async apply(marker: SinkMarker, records: readonly SinkRecord<T>[]): Promise<void> {
-    this.#writes ??= this.open()
-    const writes = await this.#writes
+    const writes = await this.bucket.get()
     const bodies = new ObjectBodies(this.bodies)
     const full: ObjectBody[] = []
     for (const record of records) {
@@ -93,9 +96,8 @@ class ObjectTransactor<T> implements SinkTransactor<T> {
   /** Whoever is late writes what is there already. */
   async fence(): Promise<void> {}
 
-  async close(): Promise<void> {
-    const writes = await this.#writes?.catch(() => undefined)
-    writes?.close()
+  close(): Promise<void> {
+    return this.bucket.close()
   }
 }
 

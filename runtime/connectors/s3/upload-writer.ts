@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import type { Committer, SinkElementContext, SinkWriter, SinkWriterContext } from '../../core/index.js'
+import type { OpenedOnce } from '../base/opened-once.js'
 import type { BucketWrites, S3Committable } from './bucket-writes.js'
 import type { ObjectBodies, ObjectBody } from './object-bodies.js'
-
-type Open = () => Promise<BucketWrites>
 
 /** Uploads objects as they get full, and the rest at a checkpoint; the committer makes them seen. */
 export class UploadWriter<T> implements SinkWriter<T, S3Committable> {
   #uploads: Promise<S3Committable>[] = []
-  #writes: Promise<BucketWrites> | undefined
   #objects = 0
   /** Names of two runs never meet: what one of them leaves uncompleted nobody sees. */
   readonly #run: string
@@ -17,7 +15,7 @@ export class UploadWriter<T> implements SinkWriter<T, S3Committable> {
     readonly bodies: ObjectBodies<T>,
     readonly nameOf: (folder: string, part: string) => string,
     { subtaskIndex, now }: SinkWriterContext,
-    readonly open: Open,
+    readonly bucket: OpenedOnce<BucketWrites>,
   ) {
     this.#run = `${subtaskIndex}-${now().toString(36)}${randomBytes(2).toString('hex')}`
   }
@@ -29,8 +27,7 @@ export class UploadWriter<T> implements SinkWriter<T, S3Committable> {
 
   #upload({ folder, bytes }: ObjectBody): void {
     const key = this.nameOf(folder, `${this.#run}-${String(this.#objects++).padStart(6, '0')}`)
-    this.#writes ??= this.open()
-    const upload = this.#writes.then((writes) => writes.upload(key, bytes))
+    const upload = this.bucket.get().then((writes) => writes.upload(key, bytes))
     upload.catch(() => undefined) // told by prepareCommit
     this.#uploads.push(upload)
   }
@@ -44,7 +41,7 @@ export class UploadWriter<T> implements SinkWriter<T, S3Committable> {
 
   /** What no checkpoint has is of no use to anybody. */
   async close(): Promise<void> {
-    const writes = await this.#writes?.catch(() => undefined)
+    const writes = await this.bucket.opened()
     for (const upload of this.#uploads) {
       const pending = await upload.catch(() => undefined)
       if (pending !== undefined) await writes?.abandon(pending)
@@ -54,18 +51,14 @@ export class UploadWriter<T> implements SinkWriter<T, S3Committable> {
 }
 
 export class UploadCommitter implements Committer<S3Committable> {
-  #writes: Promise<BucketWrites> | undefined
-
-  constructor(readonly open: Open) {}
+  constructor(readonly bucket: OpenedOnce<BucketWrites>) {}
 
   async commit(pending: readonly S3Committable[]): Promise<void> {
-    this.#writes ??= this.open()
-    const writes = await this.#writes
+    const writes = await this.bucket.get()
     for (const object of pending) await writes.complete(object)
   }
 
-  async close(): Promise<void> {
-    const writes = await this.#writes?.catch(() => undefined)
-    writes?.close()
+  close(): Promise<void> {
+    return this.bucket.close()
   }
 }

@@ -75,7 +75,7 @@ describe('a Kinesis source in one process', () => {
     const harness = await start()
     await expect(harness.take(1)).rejects.toMatchObject({
       code: 'SOURCE_FAILED',
-      message: expect.stringMatching(/GetRecords failed with AccessDeniedException: not you.*shardId-000000000000.*Allow kinesis:ListShards/s),
+      message: expect.stringMatching(/GetRecords failed with AccessDeniedException \(not you\).*shardId-000000000000.*Allow kinesis:ListShards/s),
     })
   })
 

@@ -2,10 +2,10 @@ import { callSettings } from '../../backends/aws/call-settings.js'
 import { withPackages } from '../../backends/aws/optional-package.js'
 
 /**
- * Loads a client of the AWS SDK when it is needed: the SDK is an optional dependency, and most jobs in one process have no use for it.
- * Throws PACKAGE_MISSING.
+ * Loads a module of a connector that imports a client of the AWS SDK: the SDK is an optional dependency, and most jobs in one process have no use
+ * for it. Throws PACKAGE_MISSING.
  */
-export function loadSdk<Sdk>(load: () => Promise<Sdk>): Promise<Sdk> {
+export function loadClient<Module>(load: () => Promise<Module>): Promise<Module> {
   return withPackages('A connector to AWS', load, 'npm install')
 }
 
