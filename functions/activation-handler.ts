@@ -3,7 +3,6 @@ import { deployedControl } from './deployed-control.js'
 import type { DeployedRevision } from './deployment-record.js'
 import { type WriteLine, writeLine } from './function-log.js'
 import type { HandlerOptions } from './handler-options.js'
-import { lambdaApi } from './lambda-api.js'
 import { type TransitionProgress, Transitions } from './transitions.js'
 
 /** What CloudFormation says of the activation, by way of the CDK's provider framework. */
@@ -44,6 +43,7 @@ export function activationHandler(job: unknown, options: HandlerOptions = {}): (
     // The same for ever: another one would have CloudFormation remove what the former stands for.
     if (event.Begun !== true) return { PhysicalResourceId: `millrace-${name}`, Begun: true }
     try {
+      const { lambdaApi } = await import('./lambda-api.js')
       const transitions = new Transitions(name, { clock: ports.clock, log: ports.log, nonce: ports.nonce, lambda: lambdaApi() })
       const to = JSON.parse(event.ResourceProperties.deployment) as DeployedRevision
       const allowStateLoss = JSON.parse(event.ResourceProperties.allowStateLoss) as readonly string[]

@@ -17,7 +17,7 @@ import type { Channel, Clock } from '../runtime/ports/index.js'
 import type { StagePorts } from '../runtime/task/stage-ports.js'
 import { DeadLetterBlobs } from './dead-letter-blobs.js'
 import { checkpointsPrefix, LETTERS_PREFIX, PARTS_PREFIX } from './job-prefixes.js'
-import { type SendMessage, sqsSender } from './sqs-sender.js'
+import type { SendMessage } from './sqs-sender.js'
 import type { JobEnvironment, StageEnvironment } from './stage-environment.js'
 import type { StageMetrics } from './stage-metrics.js'
 
@@ -47,7 +47,7 @@ export function jobPorts(environment: JobEnvironment, outside: Outside, clients:
     parts: new S3BlobStore(clients.s3, bucket, PARTS_PREFIX),
     checkpoints: new CheckpointStore(new S3BlobStore(clients.s3, bucket, prefix), options),
     streams: new KinesisSourceStreams(clients.kinesis, bindings),
-    pokes: pokesOf(environment, outside.send ?? sqsSender()),
+    pokes: pokesOf(environment, outside.send ?? throughSqs()),
     nonce,
     count: (event, times) => outside.metrics.count(event, times),
   }
@@ -80,6 +80,15 @@ function pokesOf({ queues }: JobEnvironment, send: SendMessage): SqsPokes {
       await send(queue, body, delaySeconds)
     },
   })
+}
+
+/** Its client is loaded when there is something to send. */
+function throughSqs(): SendMessage {
+  let loading: Promise<SendMessage> | undefined
+  return async (...message) => {
+    loading ??= import('./sqs-sender.js').then(({ sqsSender }) => sqsSender())
+    return (await loading)(...message)
+  }
 }
 
 function nonce(): string {

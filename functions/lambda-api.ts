@@ -1,4 +1,16 @@
-import type { LambdaClient } from '@aws-sdk/client-lambda'
+import {
+  CreateAliasCommand,
+  CreateEventSourceMappingCommand,
+  DeleteAliasCommand,
+  DeleteEventSourceMappingCommand,
+  GetAliasCommand,
+  InvokeCommand,
+  LambdaClient,
+  ListAliasesCommand,
+  ListEventSourceMappingsCommand,
+  UpdateAliasCommand,
+  UpdateEventSourceMappingCommand,
+} from '@aws-sdk/client-lambda'
 import { awsCall, isAwsError } from '../runtime/backends/aws/aws-call.js'
 import { callSettings } from '../runtime/backends/aws/index.js'
 import { MillraceError } from '../runtime/core/index.js'
@@ -48,26 +60,18 @@ export interface LambdaApi {
   invoke(functionArn: string, payload: unknown): Promise<unknown>
 }
 
-type Sdk = typeof import('./lambda-sdk.js')
-
 /** They all mean: look again. */
 const RACES = ['ResourceConflictException', 'ResourceInUseException', 'ResourceNotFoundException', 'PreconditionFailedException']
 /** With all its tries. A function that takes longer goes on all the same, and is found to have come further when it is called again. */
 const CALL_MS = 45_000
 
-/** {@link LambdaApi} by the SDK, whose client is loaded when it is first needed. */
+type Client = Pick<LambdaClient, 'send'>
+
+/** {@link LambdaApi} by the SDK. Load this module when it is needed: most that the control function is asked for has no use for the client. */
 export function lambdaApi(): LambdaApi {
-  let loading: Promise<readonly [LambdaClient, Sdk]> | undefined
-  const load = async (): Promise<readonly [LambdaClient, Sdk]> => {
-    const sdk = await import('./lambda-sdk.js')
-    return [new sdk.LambdaClient(callSettings(CALL_MS)), sdk]
-  }
-  const call = async <T>(what: string, where: string, send: (client: Pick<LambdaClient, 'send'>, sdk: Sdk) => Promise<T>): Promise<T> => {
-    loading ??= load()
-    const [client, sdk] = await loading
-    const timely = { send: (command: never) => client.send(command, { abortSignal: AbortSignal.timeout(CALL_MS) }) } as Pick<LambdaClient, 'send'>
-    return awsCall(what, where, () => send(timely, sdk))
-  }
+  const client = new LambdaClient(callSettings(CALL_MS))
+  const timely = { send: (command: never) => client.send(command, { abortSignal: AbortSignal.timeout(CALL_MS) }) } as Client
+  const call = <T>(what: string, where: string, send: (client: Client) => Promise<T>): Promise<T> => awsCall(what, where, () => send(timely))
   const unless = async (work: Promise<unknown>): Promise<void> => {
     await work.catch(ignoreRace)
   }
@@ -76,10 +80,8 @@ export function lambdaApi(): LambdaApi {
       const found: FoundMapping[] = []
       let marker: string | undefined
       do {
-        const { EventSourceMappings = [], NextMarker } = await call('ListEventSourceMappings', eventSourceArn, (client, sdk) =>
-          client.send(
-            new sdk.ListEventSourceMappingsCommand({ EventSourceArn: eventSourceArn, ...(marker === undefined ? {} : { Marker: marker }) }),
-          ),
+        const { EventSourceMappings = [], NextMarker } = await call('ListEventSourceMappings', eventSourceArn, (client) =>
+          client.send(new ListEventSourceMappingsCommand({ EventSourceArn: eventSourceArn, ...(marker === undefined ? {} : { Marker: marker }) })),
         )
         for (const { UUID = '', FunctionArn = '', EventSourceArn = '', State = '', ...settings } of EventSourceMappings) {
           const { BatchSize = 0, MaximumBatchingWindowInSeconds: batchingWindowSeconds = 0 } = settings
@@ -98,9 +100,9 @@ export function lambdaApi(): LambdaApi {
     },
     createMapping: ({ eventSourceArn, start, atMs, ...settings }) =>
       unless(
-        call('CreateEventSourceMapping', eventSourceArn, (client, sdk) =>
+        call('CreateEventSourceMapping', eventSourceArn, (client) =>
           client.send(
-            new sdk.CreateEventSourceMappingCommand({
+            new CreateEventSourceMappingCommand({
               EventSourceArn: eventSourceArn,
               ...inputOf(settings),
               // A batch that is given up would be a gap for ever: without end, until the records expire.
@@ -115,16 +117,14 @@ export function lambdaApi(): LambdaApi {
       ),
     updateMapping: (uuid, settings) =>
       unless(
-        call('UpdateEventSourceMapping', uuid, (client, sdk) =>
-          client.send(new sdk.UpdateEventSourceMappingCommand({ UUID: uuid, ...inputOf(settings) })),
-        ),
+        call('UpdateEventSourceMapping', uuid, (client) => client.send(new UpdateEventSourceMappingCommand({ UUID: uuid, ...inputOf(settings) }))),
       ),
     deleteMapping: (uuid) =>
-      unless(call('DeleteEventSourceMapping', uuid, (client, sdk) => client.send(new sdk.DeleteEventSourceMappingCommand({ UUID: uuid })))),
+      unless(call('DeleteEventSourceMapping', uuid, (client) => client.send(new DeleteEventSourceMappingCommand({ UUID: uuid })))),
     alias: async (functionArn, name) => {
       try {
-        const { FunctionVersion = '' } = await call('GetAlias', `${functionArn}:${name}`, (client, sdk) =>
-          client.send(new sdk.GetAliasCommand({ FunctionName: functionArn, Name: name })),
+        const { FunctionVersion = '' } = await call('GetAlias', `${functionArn}:${name}`, (client) =>
+          client.send(new GetAliasCommand({ FunctionName: functionArn, Name: name })),
         )
         return { version: FunctionVersion }
       } catch (error) {
@@ -136,8 +136,8 @@ export function lambdaApi(): LambdaApi {
       const found: { name: string; version: string }[] = []
       let marker: string | undefined
       do {
-        const { Aliases = [], NextMarker } = await call('ListAliases', functionArn, (client, sdk) =>
-          client.send(new sdk.ListAliasesCommand({ FunctionName: functionArn, ...(marker === undefined ? {} : { Marker: marker }) })),
+        const { Aliases = [], NextMarker } = await call('ListAliases', functionArn, (client) =>
+          client.send(new ListAliasesCommand({ FunctionName: functionArn, ...(marker === undefined ? {} : { Marker: marker }) })),
         )
         for (const { Name = '', FunctionVersion = '' } of Aliases) found.push({ name: Name, version: FunctionVersion })
         marker = NextMarker === '' ? undefined : NextMarker
@@ -146,25 +146,23 @@ export function lambdaApi(): LambdaApi {
     },
     createAlias: (functionArn, name, version) =>
       unless(
-        call('CreateAlias', `${functionArn}:${name}`, (client, sdk) =>
-          client.send(new sdk.CreateAliasCommand({ FunctionName: functionArn, Name: name, FunctionVersion: version })),
+        call('CreateAlias', `${functionArn}:${name}`, (client) =>
+          client.send(new CreateAliasCommand({ FunctionName: functionArn, Name: name, FunctionVersion: version })),
         ),
       ),
     updateAlias: (functionArn, name, version) =>
       unless(
-        call('UpdateAlias', `${functionArn}:${name}`, (client, sdk) =>
-          client.send(new sdk.UpdateAliasCommand({ FunctionName: functionArn, Name: name, FunctionVersion: version })),
+        call('UpdateAlias', `${functionArn}:${name}`, (client) =>
+          client.send(new UpdateAliasCommand({ FunctionName: functionArn, Name: name, FunctionVersion: version })),
         ),
       ),
     deleteAlias: (functionArn, name) =>
       unless(
-        call('DeleteAlias', `${functionArn}:${name}`, (client, sdk) =>
-          client.send(new sdk.DeleteAliasCommand({ FunctionName: functionArn, Name: name })),
-        ),
+        call('DeleteAlias', `${functionArn}:${name}`, (client) => client.send(new DeleteAliasCommand({ FunctionName: functionArn, Name: name }))),
       ),
     invoke: async (functionArn, payload) => {
-      const { FunctionError, Payload } = await call('Invoke', functionArn, (client, sdk) =>
-        client.send(new sdk.InvokeCommand({ FunctionName: functionArn, Payload: new TextEncoder().encode(JSON.stringify(payload)) })),
+      const { FunctionError, Payload } = await call('Invoke', functionArn, (client) =>
+        client.send(new InvokeCommand({ FunctionName: functionArn, Payload: new TextEncoder().encode(JSON.stringify(payload)) })),
       )
       const answer = Payload === undefined ? '' : new TextDecoder().decode(Payload)
       if (FunctionError === undefined) return answer === '' ? undefined : JSON.parse(answer)

@@ -15,7 +15,7 @@ export type ReadSecret = (arn: string) => Promise<string | undefined>
  * Puts secrets into environment variables: those that MILLRACE_SECRETS names, a JSON object of {@link SecretVariable} by variable. A function
  * calls it before the job's module is loaded, once in its life: a secret that is rotated reaches functions that start after. Throws AWS_CALL.
  */
-export async function loadSecrets(variables: Variables, read: ReadSecret = secretsManager()): Promise<void> {
+export async function loadSecrets(variables: Variables, read: ReadSecret = fromSecretsManager): Promise<void> {
   const named = Object.entries(JSON.parse(variables.MILLRACE_SECRETS ?? '{}') as Record<string, SecretVariable>)
   const texts = new Map<string, Promise<string | undefined>>()
   for (const [, { arn }] of named) if (!texts.has(arn)) texts.set(arn, read(arn))
@@ -39,11 +39,10 @@ function fieldOf(text: string, field: string): unknown {
   }
 }
 
-function secretsManager(): ReadSecret {
-  return async (arn) => {
-    const { GetSecretValueCommand, SecretsManagerClient } = await import('./secrets-sdk.js')
-    return (await new SecretsManagerClient({}).send(new GetSecretValueCommand({ SecretId: arn }))).SecretString
-  }
+/** The client is loaded only where there are secrets. */
+async function fromSecretsManager(arn: string): Promise<string | undefined> {
+  const { secretText } = await import('./secrets-manager.js')
+  return secretText(arn)
 }
 
 function unreadable(name: string, why: string): MillraceError {

@@ -1,6 +1,5 @@
 import { MillraceError } from '../runtime/core/index.js'
 import type { DeployedControl } from './deployed-control.js'
-import { lambdaApi } from './lambda-api.js'
 import { type TransitionProgress, Transitions } from './transitions.js'
 
 /** What a restore is asked for with. */
@@ -19,6 +18,7 @@ export interface RestoreRequest {
  * What the job wrote to sinks that deliver at each commit, behind the checkpoint, is written again.
  */
 export async function restoreTo({ environment, ports }: DeployedControl, request: RestoreRequest): Promise<TransitionProgress> {
+  const { lambdaApi } = await import('./lambda-api.js')
   const transitions = new Transitions(environment.job, { clock: ports.clock, log: ports.log, nonce: ports.nonce, lambda: lambdaApi() })
   return transitions.restore({ ...request, savepoint: await isSavepoint(ports, request.checkpointId) })
 }
