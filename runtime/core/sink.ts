@@ -79,6 +79,12 @@ export interface SinkElementContext {
 export interface SinkWriter<T, Committable = unknown, WriterState = unknown> {
   write(value: T, context: SinkElementContext): void
   /**
+   * For a writer that sends what it was given asynchronously: a promise while it holds enough of it, which resolves when there is room again;
+   * undefined while there is. In one process, where it is asked between batches of records, its subtask takes no input meanwhile. The job fails
+   * with what the promise rejects with, or the call throws.
+   */
+  ready?(): Promise<void> | undefined
+  /**
    * At a barrier (and at the end of input, with `endOfInput`): everything written so far is to be made durable, and what
    * the committer must do for it is returned. The call itself must switch to the next epoch at once; durability may be
    * reached asynchronously: the checkpoint waits for the promise, records do not.

@@ -1,5 +1,6 @@
 import { MillraceError } from '../core/index.js'
 import type { SnapshotTarget } from '../exchange/index.js'
+import { SinkOperator } from '../operators/sink-operator.js'
 import type { SourceOperator } from '../operators/source-operator.js'
 import type { OperatorPlan, StreamNode, VertexPlan } from '../plan/index.js'
 import { HeadInput } from '../task/head-input.js'
@@ -42,6 +43,7 @@ export class Subtask {
   readonly #head: ChainedOperator
   readonly #source: SourceOperator<unknown, never> | undefined
   readonly #gate: InputGate | undefined
+  readonly #sinks: readonly SinkOperator<unknown>[]
   #sourceState: 'reading' | 'waiting' | 'stopped' | 'ended' = 'reading'
   /** The checkpoint after which a stopped source reads nothing. */
   #stoppedBy = 0
@@ -64,6 +66,7 @@ export class Subtask {
       this.#input = new HeadInput(this.#head, options.node)
       this.#gate = new InputGate(options.channels, options.inputs, this.#listener(this.#input), options.exactlyOnce, options.edges)
     }
+    this.#sinks = options.chain.flatMap(({ operator }) => (operator instanceof SinkOperator ? [operator] : []))
     this.#lastTurnEnd = options.processingTime.clock.monotonic()
   }
 
@@ -119,6 +122,7 @@ export class Subtask {
   get #writable(): boolean {
     const { writers } = this.options
     for (let i = 0; i < writers.length; i++) if (!writers[i].writable) return false
+    for (let i = 0; i < this.#sinks.length; i++) if (!this.#sinks[i].writable) return false
     return true
   }
 

@@ -37,6 +37,7 @@ export class SinkOperator<T> extends StreamOperator<T, never> {
   #pending: [number, Promise<readonly unknown[]>][] = []
   #committing: Promise<void> = Promise.resolve()
   #ended = false
+  #waiting = false
   readonly #element: { timestamp: number | null; currentWatermark: number } & SinkElementContext = {
     timestamp: null,
     currentWatermark: Number.NEGATIVE_INFINITY,
@@ -90,6 +91,7 @@ export class SinkOperator<T> extends StreamOperator<T, never> {
       for (const { marker, batch } of held) {
         if (transactor !== undefined) await transactor.apply(marker, sinkRecords(batch) as readonly SinkRecord<T>[])
         else for (const [at, value] of batch.values.entries()) this.#writer.write(value as T, elementContext(batch, at))
+        await this.#writer.ready?.()
       }
       await transactor?.close?.()
     } catch (thrown) {
@@ -102,8 +104,37 @@ export class SinkOperator<T> extends StreamOperator<T, never> {
     try {
       this.#writer.write(value, this.#element)
     } catch (thrown) {
-      throw userError(thrown, this.context, `sink "${this.sink.name}"`)
+      throw this.#failed(thrown)
     }
+  }
+
+  /** False while the writer holds enough: no input is to come. The subtask is woken when there is room again. */
+  get writable(): boolean {
+    if (this.#waiting) return false
+    const ready = this.#ready()
+    if (ready === undefined) return true
+    this.#waiting = true
+    const { context } = this
+    ready.then(
+      () =>
+        context.processingTime.soon(() => {
+          this.#waiting = false
+        }),
+      (thrown) => context.fail(this.#failed(thrown)),
+    )
+    return false
+  }
+
+  #ready(): Promise<void> | undefined {
+    try {
+      return this.#writer.ready?.()
+    } catch (thrown) {
+      throw this.#failed(thrown)
+    }
+  }
+
+  #failed(thrown: unknown): MillraceError {
+    return userError(thrown, this.context, `sink "${this.sink.name}"`)
   }
 
   override processWatermark(watermark: number): void {

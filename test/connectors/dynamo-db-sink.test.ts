@@ -2,7 +2,8 @@ import { BatchWriteItemCommand, DynamoDBClient, PutItemCommand } from '@aws-sdk/
 import { mockClient } from 'aws-sdk-client-mock'
 import { type DynamoDbSinkOptions, dynamoDbSink, type SinkMarker, type SinkWriterContext } from 'millrace'
 import { harnessRuntimeContext, SinkHarness } from 'millrace/testing'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { attributesOf, sizeOf } from '../../runtime/connectors/dynamodb/attribute-value.js'
 
 process.env.AWS_REGION = 'eu-central-1'
 
@@ -161,7 +162,16 @@ describe('a DynamoDB sink in one process', () => {
     const sink = await SinkHarness.open(sinkOf())
     sink.write({ ip: 'a', count: 1 })
     await expect(sink.checkpoint(1)).rejects.toMatchObject({ code: 'AWS_CALL', message: expect.stringContaining('--bind') })
-    expect(() => sink.write({ ip: 'a', count: 1 })).toThrow(/BatchWriteItem failed/)
+    sink.write({ ip: 'a', count: 1 })
+    await vi.waitFor(() => expect(() => sink.write({ ip: 'a', count: 1 })).toThrow(/BatchWriteItem failed/))
+  })
+})
+
+describe('the size of an item', () => {
+  it('is that of its names and values', () => {
+    const item = { s: 'äb', n: 12.5, b: new Uint8Array(7), t: true, none: null, list: ['xy', 1], map: { k: 'v' }, set: new Set(['a', 'bc']) }
+    expect(sizeOf(attributesOf(item))).toBe(1 + 3 + (1 + 4) + (1 + 7) + (1 + 1) + (4 + 1) + (4 + 3) + (3 + 2) + (3 + 3))
+    expect(sizeOf(attributesOf({ n: new Set([1, 20n]) }))).toBe(1 + 3)
   })
 })
 

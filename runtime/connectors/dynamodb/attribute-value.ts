@@ -19,6 +19,23 @@ export function attributesOf(item: Readonly<Record<string, unknown>>, path = 'th
   return attributes
 }
 
+/** Bytes of an item, about: names and contents, without what DynamoDB adds for lists and maps. */
+export function sizeOf(attributes: Readonly<Record<string, AttributeValue>>): number {
+  let bytes = 0
+  for (const [name, value] of Object.entries(attributes)) bytes += name.length + sizeOfValue(value)
+  return bytes
+}
+
+function sizeOfValue(value: AttributeValue): number {
+  if ('S' in value) return Buffer.byteLength(value.S)
+  if ('N' in value) return value.N.length
+  if ('B' in value) return value.B.length
+  if ('SS' in value) return value.SS.reduce((bytes, text) => bytes + Buffer.byteLength(text), 0)
+  if ('NS' in value) return value.NS.reduce((bytes, number) => bytes + number.length, 0)
+  if ('L' in value) return value.L.reduce((bytes, element) => bytes + sizeOfValue(element), 0)
+  return 'M' in value ? sizeOf(value.M) : 1
+}
+
 function attributeValue(value: unknown, path: string): AttributeValue {
   switch (typeof value) {
     case 'string':

@@ -9,7 +9,8 @@ import {
 } from '../../core/index.js'
 import { loadClient } from '../base/aws-client.js'
 import { OpenedOnce } from '../base/opened-once.js'
-import { attributesOf } from './attribute-value.js'
+import { SendQueue } from '../base/send-queue.js'
+import { attributesOf, sizeOf } from './attribute-value.js'
 import type { Items, TableSettings, TableWrites } from './table-writes.js'
 
 /** Options of {@link dynamoDbSink}. */
@@ -116,41 +117,34 @@ class ItemTransactor<T> implements SinkTransactor<T> {
 
 /** Writes as the job goes. A checkpoint waits until all is there. */
 class ThroughWriter<T> implements SinkWriter<T, never> {
-  #values: T[] = []
-  #writing: Promise<void> | undefined
-  #failure: { readonly thrown: unknown } | undefined
+  readonly #queue: SendQueue<Attributes>
 
   constructor(
     readonly itemOf: ItemOf<T>,
     readonly table: Table,
-  ) {}
-
-  write(value: T): void {
-    if (this.#failure !== undefined) throw this.#failure.thrown
-    this.#values.push(value)
-    this.#writing ??= this.#writeAll()
+  ) {
+    // One portion behind the other: a later item of a key must not be overtaken by an earlier one.
+    this.#queue = new SendQueue(async (items) => {
+      const writes = await table.get()
+      await writes.putAll(byKey(items, writes))
+    })
   }
 
-  /** One batch behind the other: a later item of a key must not be overtaken by an earlier one. */
-  async #writeAll(): Promise<void> {
-    try {
-      // What is written in the same turn of the event loop goes together.
-      const writes = await this.table.get()
-      while (this.#values.length > 0) await writes.putAll(byKey(attributesOfAll(this.#values.splice(0), this.itemOf), writes))
-    } catch (thrown) {
-      this.#failure ??= { thrown }
-    }
-    this.#writing = undefined
+  write(value: T): void {
+    for (const item of attributesOfAll([value], this.itemOf)) this.#queue.add(item, sizeOf(item))
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#queue.ready()
   }
 
   async prepareCommit(): Promise<readonly never[]> {
-    await this.#writing
-    if (this.#failure !== undefined) throw this.#failure.thrown
+    await this.#queue.flush()
     return []
   }
 
   async close(): Promise<void> {
-    await this.#writing
+    await this.#queue.settled()
     await this.table.close()
   }
 }

@@ -1,6 +1,7 @@
 import { MillraceError, type Sink, type SinkWriter, type SinkWriterContext } from '../../core/index.js'
 import { loadClient } from '../base/aws-client.js'
 import { OpenedOnce } from '../base/opened-once.js'
+import { SendQueue } from '../base/send-queue.js'
 import type { KinesisWrites } from './kinesis-writes.js'
 import { type OutgoingRecord, sizeOf } from './outgoing-record.js'
 
@@ -83,49 +84,32 @@ function jsonOf(value: unknown): string {
 
 /** Puts records as they come. Whoever prepares a commit waits until all have been taken. */
 class KinesisWriter<T> implements SinkWriter<T, never> {
-  #records: OutgoingRecord[] = []
-  #putting: Promise<void> | undefined
-  #failure: { readonly thrown: unknown } | undefined
+  readonly #queue: SendQueue<OutgoingRecord>
 
   constructor(
     readonly recordOf: (value: T) => OutgoingRecord,
-    readonly order: 'by-key' | 'none',
+    order: 'by-key' | 'none',
     readonly stream: OpenedOnce<KinesisWrites>,
-  ) {}
-
-  write(value: T): void {
-    if (this.#failure !== undefined) throw this.#taken()
-    this.#records.push(this.recordOf(value))
-    this.#putting ??= this.#putAll()
+  ) {
+    this.#queue = new SendQueue(async (records) => (await stream.get()).put(records, order))
   }
 
-  async #putAll(): Promise<void> {
-    try {
-      const writes = await this.stream.get()
-      // What came meanwhile goes together, behind what is on its way.
-      while (this.#records.length > 0) await writes.put(this.#records.splice(0), this.order)
-    } catch (thrown) {
-      this.#failure = { thrown }
-    }
-    this.#putting = undefined
+  write(value: T): void {
+    const record = this.recordOf(value)
+    this.#queue.add(record, sizeOf(record))
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#queue.ready()
   }
 
   async prepareCommit(): Promise<readonly never[]> {
-    await this.#putting
-    if (this.#failure !== undefined) throw this.#taken()
+    await this.#queue.flush()
     return []
   }
 
-  /** Told once: on AWS the same writer is given the batch again. */
-  #taken(): unknown {
-    const thrown = this.#failure?.thrown
-    this.#failure = undefined
-    this.#records = []
-    return thrown
-  }
-
   async close(): Promise<void> {
-    await this.#putting
+    await this.#queue.settled()
     await this.stream.close()
   }
 }

@@ -4,9 +4,13 @@ import type { OpenedOnce } from '../base/opened-once.js'
 import type { BucketWrites, S3Committable } from './bucket-writes.js'
 import type { ObjectBodies, ObjectBody } from './object-bodies.js'
 
+/** Uploads on their way before the job is held back: each has its object in memory. */
+const MOST_UPLOADS = 4
+
 /** Uploads objects as they get full, and the rest at a checkpoint; the committer makes them seen. */
 export class UploadWriter<T> implements SinkWriter<T, S3Committable> {
   #uploads: Promise<S3Committable>[] = []
+  readonly #onTheirWay = new Set<Promise<void>>()
   #objects = 0
   /** Names of two runs never meet: what one of them leaves uncompleted nobody sees. */
   readonly #run: string
@@ -28,8 +32,19 @@ export class UploadWriter<T> implements SinkWriter<T, S3Committable> {
   #upload({ folder, bytes }: ObjectBody): void {
     const key = this.nameOf(folder, `${this.#run}-${String(this.#objects++).padStart(6, '0')}`)
     const upload = this.bucket.get().then((writes) => writes.upload(key, bytes))
-    upload.catch(() => undefined) // told by prepareCommit
     this.#uploads.push(upload)
+    const settled = upload.then(
+      () => {},
+      () => {}, // told by prepareCommit
+    )
+    const ended = settled.then(() => {
+      this.#onTheirWay.delete(ended)
+    })
+    this.#onTheirWay.add(ended)
+  }
+
+  ready(): Promise<void> | undefined {
+    return this.#onTheirWay.size < MOST_UPLOADS ? undefined : Promise.race(this.#onTheirWay)
   }
 
   prepareCommit(): Promise<readonly S3Committable[]> {
