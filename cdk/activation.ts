@@ -6,7 +6,7 @@ import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs'
 import { Provider } from 'aws-cdk-lib/custom-resources'
 import { Construct } from 'constructs'
 import type { ActivationProperties } from '../functions/activation-handler.js'
-import type { DeployedRevision, DeployedSource } from '../functions/deployment-record.js'
+import type { DeployedRevision, DeployedSource, UpgradeMode } from '../functions/deployment-record.js'
 import { acknowledgeWildcard } from './acknowledge.js'
 
 /** A stage that reads a stream outside. */
@@ -38,6 +38,8 @@ export interface ActivationProps {
   readonly sources: Readonly<Record<string, ActivatedSource>>
   /** uids of operators whose state may be left behind when the plan has no place for it. Default: none. */
   readonly allowStateLoss?: readonly string[]
+  /** How a job goes on that ran as another revision. Default `savepoint`. */
+  readonly upgradeMode?: UpgradeMode
   /** How long the logs of the provider's functions are kept. */
   readonly logRetention: RetentionDays
   readonly encryptionKey?: IKey | undefined
@@ -92,14 +94,15 @@ export class Activation extends Construct {
     return role
   }
 
-  #properties({ revision, controlVersion, sources, allowStateLoss = [] }: ActivationProps): ActivationProperties & Record<string, string> {
+  #properties(props: ActivationProps): ActivationProperties & Record<string, string> {
+    const { revision, controlVersion, sources, allowStateLoss = [], upgradeMode = 'savepoint' } = props
     const deployment: DeployedRevision = {
       revision,
       control: controlVersion.functionArn,
       sources: Object.fromEntries(Object.entries(sources).map(([stage, source]) => [stage, deployedSource(source)])),
     }
     // Custom resources know texts only.
-    return { deployment: Stack.of(this).toJsonString(deployment), allowStateLoss: JSON.stringify(allowStateLoss) }
+    return { deployment: Stack.of(this).toJsonString(deployment), allowStateLoss: JSON.stringify(allowStateLoss), upgradeMode }
   }
 
   #grant(control: IFunction, { sources }: ActivationProps): Policy {

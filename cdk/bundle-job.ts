@@ -39,8 +39,8 @@ const ENTRIES: Readonly<Record<string, Entry>> = {
   plan: (job) => [
     job,
     `import { asJob } from ${quoted(engineFile('functions/deployed-job'))}`,
-    `import { deploymentPlan } from ${quoted(engineFile('functions/deployment-plan'))}`,
-    'export const plan = (options) => deploymentPlan(asJob(job.default), options)',
+    `import { synthesisedPlan } from ${quoted(engineFile('functions/deployment-plan'))}`,
+    'export const plan = (options) => synthesisedPlan(asJob(job.default), options)',
   ],
 }
 

@@ -25,10 +25,15 @@ function checkName(what: string, name: string): void {
 
 /** In one process it is a warning; what is deployed will change one day. */
 function unnamed(job: string, operator: OperatorPlan): MillraceError {
+  const { kind, name, uid, isSource, isSink } = operator
+  const [what, how] =
+    isSource || isSink
+      ? [`another operator is called as the ${isSource ? 'source' : 'sink'} "${name}", and it has no uid`, `.uid(…) or .name(…)`]
+      : [`the ${kind} operator "${name}" has state and no uid`, `for example .uid('${suggestedUid(operator)}')`]
   return new MillraceError('PLAN_INVALID', {
-    what: `the ${operator.kind} operator "${operator.name}" has state and no uid`,
-    where: `job "${job}", operator ${operator.uid}`,
-    todo: `Name it, for example .uid('${suggestedUid(operator)}'): by its uid a changed job finds the state it had.`,
-    uid: operator.uid,
+    what,
+    where: `job "${job}", operator ${uid}`,
+    todo: `Name it, ${how}: by its uid a changed job finds the state it had.`,
+    uid,
   })
 }

@@ -5,7 +5,7 @@ import type { IStream } from 'aws-cdk-lib/aws-kinesis'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
 import type { IBucket } from 'aws-cdk-lib/aws-s3'
 import type { Construct } from 'constructs'
-import { checkpointsPrefix, LETTERS_PREFIX, PARTS_PREFIX } from '../functions/job-prefixes.js'
+import { checkpointsPrefix, LETTERS_PREFIX, PARTS_PREFIX, planLogName } from '../functions/job-prefixes.js'
 import { acknowledgeWildcard } from './acknowledge.js'
 import { isStream, isTable, type JobBindings } from './job-bindings.js'
 import type { JobBinding } from './stream-job-props.js'
@@ -57,6 +57,7 @@ export interface JobData {
 export function grantStageData(role: IRole, { plan: { job }, revision, table, bucket }: JobData, stage: string): void {
   const logs = `${job}/${revision}`
   grantLogs(role, table, [`${logs}/${stage}/*`, `${logs}/#acks/*`, `${logs}/#ended/*`, `${job}/#job`])
+  grantLogs(role, table, [planLogName(job, revision)], ['dynamodb:Query'])
   const written = ['s3:PutObject']
   const read = ['s3:GetObject', ...written]
   const checkpoints = checkpointsPrefix({ job })
@@ -86,8 +87,8 @@ function allowObjects(role: IRole, bucket: IBucket, keys: string, actions: reado
 }
 
 /** Only the logs whose names match. */
-function grantLogs(role: IRole, table: ITable, names: readonly string[]): void {
-  allow(role, ['dynamodb:Query', 'dynamodb:PutItem'], [table.tableArn], { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': names } })
+function grantLogs(role: IRole, table: ITable, names: readonly string[], actions: readonly string[] = ['dynamodb:Query', 'dynamodb:PutItem']): void {
+  allow(role, actions, [table.tableArn], { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': names } })
 }
 
 /** As Lambda asks for on behalf of an event source mapping. */

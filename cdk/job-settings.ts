@@ -20,6 +20,7 @@ const DEFAULTS = {
   failingRecords: 'fail',
   logRetention: RetentionDays.ONE_MONTH,
   allowStateLoss: [],
+  upgradeMode: 'savepoint',
   planLock: true,
   alarms: {},
   dashboard: true,

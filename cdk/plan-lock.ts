@@ -31,7 +31,7 @@ export function checkPlanLock({ entry, path, plan, allowStateLoss }: PlanLockChe
   const file = planLockFile(entry)
   const lock = readLock(file)
   const locked = lock?.plans[path]
-  const now = planOf(plan)
+  const now = withKnownStates(planOf(plan), locked)
   if (locked !== undefined && JSON.stringify(locked) === JSON.stringify(now)) return []
   if (locked === undefined) {
     writeLock(file, lock, path, now)
@@ -50,8 +50,18 @@ export function planLockFile(entry: string): string {
 }
 
 /** Nothing else of a plan's object, whatever it holds. */
-function planOf({ graph, sourceStreams }: PlanOfJob): PlanOfJob {
-  return { graph, sourceStreams }
+function planOf({ graph, sourceStreams, states }: PlanOfJob): PlanOfJob {
+  return { graph, sourceStreams, ...(states === undefined ? {} : { states }) }
+}
+
+/** An operator that cannot be opened on this machine declares what it declared on another. */
+function withKnownStates(plan: PlanOfJob, locked: PlanOfJob | undefined): PlanOfJob {
+  const operators = plan.graph.vertices.flatMap((vertex) => vertex.operators).filter(({ keyed }) => keyed)
+  const known = operators.flatMap(({ uid }) => {
+    const states = plan.states?.[uid] ?? locked?.states?.[uid]
+    return states === undefined ? [] : [[uid, states] as const]
+  })
+  return known.length === 0 ? plan : { ...plan, states: Object.fromEntries(known) }
 }
 
 function readLock(file: string): PlanLock | undefined {

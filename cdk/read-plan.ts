@@ -21,7 +21,9 @@ const PROGRAM = `
   const [bundle, answer, options] = process.argv.slice(1)
   try {
     const { plan } = await import(bundle)
-    const text = JSON.stringify(plan(JSON.parse(options)))
+    // Of functions that are opened to learn their states, and need what is not there.
+    process.on('unhandledRejection', () => {})
+    const text = JSON.stringify(await plan(JSON.parse(options)))
     const { writeFileSync } = await import('node:fs')
     writeFileSync(answer, text)
     // Whatever the module has left open shall not hold the synth up.
@@ -33,7 +35,7 @@ const PROGRAM = `
 
 const LONGEST_MS = 60_000
 
-/** Loads the bundled job in a process of its own and returns what there is to deploy. Throws PLAN_INVALID with what that process had to say. */
+/** Loads the bundled job in a process of its own, opens its keyed operators over empty state, and returns what there is to deploy. Throws PLAN_INVALID with what that process had to say. */
 export function readPlan({ folder, entry, parameters, parallelism, environment }: PlanRequest): DeploymentPlan {
   const work = mkdtempSync(join(tmpdir(), 'millrace-plan-'))
   try {

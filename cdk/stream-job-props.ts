@@ -88,6 +88,12 @@ export interface StreamJobProps {
    */
   readonly allowStateLoss?: readonly string[]
   /**
+   * How a changed job goes on. `savepoint`: what runs stops behind a last savepoint, and nothing is done twice. `last-state`: it is not asked to stop, for one that cannot
+   * (its code fails every batch): the changed job goes on from its last checkpoint, or the savepoint that it began with, and reads again what came behind that. Sinks that
+   * commit with checkpoints write each result once all the same; others write again what the former revision wrote since. Default `savepoint`.
+   */
+  readonly upgradeMode?: 'savepoint' | 'last-state'
+  /**
    * Whether the job's plan is recorded beside its module, in a file `….plan-lock.json` to be committed, so that a change which would lose state fails at
    * synth and shows in its diff. Default true.
    */

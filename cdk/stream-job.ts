@@ -200,7 +200,9 @@ export class StreamJob extends Construct {
       const { memorySize, timeout } = stageSettings(this.#settings, id)
       return { id, memorySize, timeoutSeconds: timeout.toSeconds() }
     })
-    const parts = { code: hash, plan: this.plan, bindings: this.#bindings.names, stages, runtime: runtime.name, key: encryptionKey?.keyArn }
+    // Its states follow from the code; whether they are known depends on where it was synthesised.
+    const { states: _, ...plan } = this.plan
+    const parts = { code: hash, plan, bindings: this.#bindings.names, stages, runtime: runtime.name, key: encryptionKey?.keyArn }
     const secrets = secretVariables(this.#settings.secrets)
     return revisionOf(Stack.of(this).resolve({ ...parts, parameters, parallelism, environment, secrets, tracing, failingRecords }))
   }
@@ -265,7 +267,7 @@ export class StreamJob extends Construct {
 
   /** Whatever else the revision needs is there before; alarms and the dashboard may be later. */
   #activate(): Activation {
-    const { logRetention, encryptionKey, allowStateLoss } = this.#settings
+    const { logRetention, encryptionKey, allowStateLoss, upgradeMode } = this.#settings
     const sources = [...this.stages].filter(([, { frames }]) => frames === undefined)
     const activation = new Activation(this, 'Activation', {
       revision: this.revision,
@@ -273,6 +275,7 @@ export class StreamJob extends Construct {
       controlVersion: this.control.currentVersion,
       sources: Object.fromEntries(sources.map(([id, stage]) => [id, this.#source(stage)])),
       allowStateLoss,
+      upgradeMode,
       logRetention,
       encryptionKey,
     })

@@ -1,6 +1,6 @@
 import { MillraceError } from '../runtime/core/index.js'
 import { deployedControl } from './deployed-control.js'
-import type { DeployedRevision } from './deployment-record.js'
+import type { DeployedRevision, UpgradeMode } from './deployment-record.js'
 import { type WriteLine, writeLine } from './function-log.js'
 import type { HandlerOptions } from './handler-options.js'
 import { type TransitionProgress, Transitions } from './transitions.js'
@@ -20,6 +20,8 @@ export interface ActivationProperties {
   readonly deployment: string
   /** uids of operators whose state may be left behind, a JSON array. */
   readonly allowStateLoss: string
+  /** {@link UpgradeMode}. */
+  readonly upgradeMode: string
 }
 
 export type ActivationAnswer =
@@ -47,7 +49,8 @@ export function activationHandler(job: unknown, options: HandlerOptions = {}): (
       const transitions = new Transitions(name, { clock: ports.clock, log: ports.log, nonce: ports.nonce, lambda: lambdaApi() })
       const to = JSON.parse(event.ResourceProperties.deployment) as DeployedRevision
       const allowStateLoss = JSON.parse(event.ResourceProperties.allowStateLoss) as readonly string[]
-      const deploy = () => transitions.deploy({ request: event.RequestId, to, allowStateLoss })
+      const upgradeMode = event.ResourceProperties.upgradeMode as UpgradeMode
+      const deploy = () => transitions.deploy({ request: event.RequestId, to, allowStateLoss, upgradeMode })
       const progress = await inTime(event.RequestType === 'Delete' ? transitions.remove(to) : deploy())
       tell(progress, { job: name, revision: to.revision }, options.log)
       return answerOf(progress, name, to.revision)

@@ -1,10 +1,11 @@
-import type { JobGraph } from '../runtime/plan/index.js'
+import type { DeclaredStates, JobGraph } from '../runtime/plan/index.js'
 import { JobControl } from '../runtime/task/job-control.js'
 import { fenceSinks } from '../runtime/task/sink-fence.js'
 import { type JobPorts, jobPorts } from './aws-ports.js'
 import { deployedJob } from './deployed-job.js'
 import { sourceStreamsOf } from './deployment-plan.js'
 import type { HandlerOptions } from './handler-options.js'
+import { statesOf } from './job-states.js'
 import { type JobEnvironment, readJobEnvironment } from './stage-environment.js'
 import { StageMetrics } from './stage-metrics.js'
 
@@ -18,6 +19,8 @@ export interface DeployedControl {
   readonly ports: JobPorts
   readonly control: JobControl
   readonly metrics: StageMetrics
+  /** What its operators declare; they are opened for it. */
+  states(): Promise<DeclaredStates>
 }
 
 /** Throws OPTION_INVALID, JOB_NO_DEFAULT_EXPORT, PLAN_INVALID. */
@@ -39,5 +42,5 @@ export function deployedControl(job: unknown, { variables = process.env, send, l
     firstAttempt: Math.floor(ports.clock.now() / 1_000),
     timeoutMs: CHECKPOINT_TIMEOUT_MS,
   })
-  return { environment, graph, ports, control, metrics }
+  return { environment, graph, ports, control, metrics, states: () => statesOf(describe(), environment.parameters) }
 }

@@ -1,5 +1,5 @@
 import type { JobRecord } from '../runtime/checkpoint/job-record.js'
-import type { DeployedRevision, DeploymentRecord, Transition } from './deployment-record.js'
+import type { DeployedRevision, DeploymentRecord, Transition, UpgradeMode } from './deployment-record.js'
 
 /**
  * What a deployment, a roll-back, a restore asks for, decided as pure functions over the deployment record and the job record.
@@ -8,7 +8,8 @@ import type { DeployedRevision, DeploymentRecord, Transition } from './deploymen
  * D2 A transition that has not come to its end is gone on with: by a request for the same revision where it stands, by one for another revision from the
  *    same savepoint. Only while the former revision is being stopped there is nothing to go back to but that itself.
  * D3 From `reading` on records may have been acknowledged for the new attempt, so whoever leaves it lets the sources go back.
- * D4 A request for what is there already does nothing: a roll-back of a deployment that never began, an event that is repeated.
+ * D4 An upgrade by `last-state` skips `stopping`. What the job had saved is known when its new attempt begins, not before: it goes on saving until then.
+ * D5 A request for what is there already does nothing: a roll-back of a deployment that never began, an event that is repeated.
  */
 export type DeploymentDecision =
   /** `compare`: only if the state of the job can go on in the revision, as it is now. */
@@ -23,6 +24,8 @@ export interface DeploymentRequest {
   readonly request: string
   readonly to: DeployedRevision
   readonly allowStateLoss: readonly string[]
+  /** Default `savepoint`. */
+  readonly upgradeMode?: UpgradeMode
 }
 
 /** A deployment that is taken back after it came to its end comes within this time. */
@@ -30,23 +33,23 @@ const TAKEN_BACK_WITHIN_MS = 2 * 60 * 60_000
 
 export function decideDeployment(record: DeploymentRecord, job: JobRecord | undefined, asked: DeploymentRequest, now: number): DeploymentDecision {
   const { active, transition, last } = record
-  const { request, to, allowStateLoss } = asked
+  const { request, to, allowStateLoss, upgradeMode } = asked
   if (transition !== null) return decideUnderWay(record, transition, job, asked, now)
   if (last?.transition.request === request) return { kind: 'done' }
   const blank: Omit<Transition, 'phase'> = { ...NOTHING_YET, to, phaseAtMs: now, expected: job?.attempt ?? 0, allowStateLoss, request }
   const put = (next: Transition, compare = true): DeploymentDecision => ({ kind: 'put', record: { ...record, transition: next }, compare })
   if (job === undefined) return put({ ...blank, phase: 'restoring', replace: true }, false)
   if (active === null) {
-    const begin = newestOf(job)
     // It never came to run.
-    if (begin === undefined && job.phase === 'restoring' && job.from === null) return put({ ...blank, phase: 'restoring', replace: true }, false)
-    if (begin === undefined) return { kind: 'refused', why: NOTHING_TO_GO_ON_FROM }
-    return put({ ...blank, phase: 'restoring', begin, replace: true })
+    if (job.last === null && job.phase === 'restoring') return put({ ...blank, phase: 'restoring', replace: true }, false)
+    if (job.last === null) return { kind: 'refused', why: NOTHING_TO_GO_ON_FROM }
+    return put({ ...blank, phase: 'restoring', begin: job.last, replace: true })
   }
   if (active.revision === to.revision) {
     if (JSON.stringify(active) === JSON.stringify(to)) return { kind: 'done' }
     return put({ ...blank, from: active, phase: 'reading', attempt: job.attempt, begin: job.from }, false)
   }
+  if (upgradeMode === 'last-state') return put({ ...blank, from: active, phase: 'restoring', begin: 'last-state', replace: true })
   return put({ ...blank, from: active, phase: 'stopping', otherwise: otherwiseOf(record, to, now) })
 }
 
@@ -54,7 +57,7 @@ function decideUnderWay(
   record: DeploymentRecord,
   under: Transition,
   job: JobRecord | undefined,
-  { request, to, allowStateLoss }: DeploymentRequest,
+  { request, to, allowStateLoss, upgradeMode }: DeploymentRequest,
   now: number,
 ): DeploymentDecision {
   const put = (change: Partial<Transition>, compare: boolean): DeploymentDecision => {
@@ -63,15 +66,21 @@ function decideUnderWay(
   }
   if (under.to.revision === to.revision) return under.request === request ? { kind: 'keep' } : put({}, false)
   const back = under.from?.revision === to.revision
+  const expected = job?.attempt ?? 0
+  const lastState: Partial<Transition> = { phase: 'restoring', begin: 'last-state', expected, replace: true, back: false, otherwise: null }
   switch (under.phase) {
     case 'stopping':
-      return back ? put({ phase: 'resuming', from: null, back, otherwise: null }, false) : put({}, true)
+      if (back) return put({ phase: 'resuming', from: null, back, otherwise: null }, false)
+      return put(upgradeMode === 'last-state' ? lastState : {}, true)
     case 'resuming':
-      return put({ phase: 'stopping', from: under.to, back: false, otherwise: null }, true)
+      return put({ ...(upgradeMode === 'last-state' ? lastState : { phase: 'stopping', back: false, otherwise: null }), from: under.to }, true)
     default: {
       const replace = under.replace || under.phase === 'reading'
+      const begin = under.begin === 'last-state' && expected > under.expected ? (job?.from ?? null) : under.begin
+      // It still runs, as nothing was asked of it.
+      if (back && begin === 'last-state') return put({ phase: 'reading', from: under.to, attempt: expected, begin: null, replace: false, back }, false)
       // To the revision that wrote the savepoint nothing in it is strange.
-      return put({ phase: 'restoring', from: under.to, expected: job?.attempt ?? 0, attempt: 0, replace, back, otherwise: null }, false)
+      return put({ phase: 'restoring', from: under.to, expected, attempt: 0, begin, replace, back, otherwise: null }, false)
     }
   }
 }
@@ -133,11 +142,6 @@ const NOTHING_TO_GO_ON_FROM =
   'the table holds a job of this name that has run before and has no completed checkpoint to go on from. Deploy it under another name or with another table, ' +
   "or delete the job's items from the table to begin without state"
 
-/** What the job can go on from when its streams between stages are gone. */
-function newestOf({ phase, completed }: JobRecord): Transition['begin'] | undefined {
-  return completed === 0 ? undefined : { checkpointId: completed, savepoint: phase === 'stopped' }
-}
-
 /**
  * A deployment of the revision before, soon after the last one came to its end, may be that one's roll-back, because something else in the stack has
  * failed. It stops what runs like any other; but when that cannot be, it must not fail: then it goes back to where the former one stood.
@@ -145,5 +149,7 @@ function newestOf({ phase, completed }: JobRecord): Transition['begin'] | undefi
 function otherwiseOf({ last, active }: DeploymentRecord, to: DeployedRevision, now: number): Transition['otherwise'] {
   if (last === null || now > last.endedAtMs + TAKEN_BACK_WITHIN_MS) return null
   const { transition } = last
-  return transition.from?.revision === to.revision && transition.to.revision === active?.revision ? transition.begin : null
+  const { from, to: newer, begin } = transition
+  // It is known of one that has come to its end.
+  return from?.revision === to.revision && newer.revision === active?.revision && begin !== 'last-state' ? begin : null
 }

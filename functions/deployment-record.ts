@@ -19,6 +19,12 @@ export interface DeployedSource {
   readonly start: 'TRIM_HORIZON' | 'LATEST'
 }
 
+/**
+ * How a job goes on as another revision: with a savepoint behind which the former one has stopped, or with the last state that it has saved by itself (its last checkpoint), without
+ * asking it for anything.
+ */
+export type UpgradeMode = 'savepoint' | 'last-state'
+
 /** One revision of the job as it was deployed. */
 export interface DeployedRevision {
   readonly revision: string
@@ -42,8 +48,11 @@ export interface Transition {
   readonly phase: 'stopping' | 'resuming' | 'restoring' | 'reading'
   /** When the phase began, or a deployment asked for it again. */
   readonly phaseAtMs: number
-  /** What the new attempt begins with; null before it is known, and for nothing. */
-  readonly begin: ManifestRef | null
+  /**
+   * What the new attempt begins with; null before it is known, and for nothing. `last-state`, up to `reading`: what the attempt that is superseded
+   * would go on from, see {@link UpgradeMode}.
+   */
+  readonly begin: ManifestRef | null | 'last-state'
   /** The attempt that is superseded (0: none), known from `restoring` on. */
   readonly expected: number
   /** The new attempt, known from `reading` on. */

@@ -10,3 +10,8 @@ const CHECKPOINTS_PREFIX = 'checkpoints/'
 export function checkpointsPrefix({ job }: Pick<Deployment, 'job'>): string {
   return `${CHECKPOINTS_PREFIX}${job}/`
 }
+
+/** Log in the job's table: what a revision's plan was. */
+export function planLogName(job: string, revision: string): string {
+  return `${job}/#plans/${revision}`
+}

@@ -1,6 +1,6 @@
 import type { PokeMessage } from '../runtime/backends/aws/index.js'
 import { MillraceError } from '../runtime/core/index.js'
-import { vertexOf } from '../runtime/plan/index.js'
+import { guardKeys, type KeyTypesByUid, vertexOf } from '../runtime/plan/index.js'
 import type { StreamRecord } from '../runtime/task/record-stream-source.js'
 import { hasSource } from '../runtime/task/stage-names.js'
 import { StageSubtask } from '../runtime/task/stage-subtask.js'
@@ -8,6 +8,7 @@ import { type JobPorts, stagePorts } from './aws-ports.js'
 import { deployedJob } from './deployed-job.js'
 import { logError } from './function-log.js'
 import type { HandlerOptions } from './handler-options.js'
+import { readPlan } from './recorded-plans.js'
 import { readStageEnvironment, type StageEnvironment } from './stage-environment.js'
 import {
   attemptOf,
@@ -47,6 +48,9 @@ class Stage {
   readonly #create: (subtask: string) => StageSubtask
   readonly #pokes: JobPorts['pokes']
   readonly #isSource: boolean
+  /** Of operators that begin with state of a revision before. Undefined: not read yet. */
+  #keyTypes: KeyTypesByUid | undefined
+  readonly #readKeyTypes: () => Promise<KeyTypesByUid>
 
   constructor(
     job: unknown,
@@ -60,14 +64,19 @@ class Stage {
     const ports = stagePorts(environment, graph, { metrics: this.metrics, send })
     this.#pokes = ports.pokes
     this.#isSource = hasSource(vertexOf(graph, stage))
+    const guarded = () => guardKeys(describe(), this.#keyTypes ?? {})
     this.#create = (subtask) =>
-      new StageSubtask({ deployment: environment, describe, stage, subtask, parameters, ports, settings: { failingRecords } })
+      new StageSubtask({ deployment: environment, describe: guarded, stage, subtask, parameters, ports, settings: { failingRecords } })
+    const undeclared = vertexOf(graph, stage).operators.filter(({ keyed, keyTypes }) => keyed && keyTypes === undefined)
+    this.#readKeyTypes = async () => (await readPlan(ports, environment.job, environment.revision))?.keyTypes ?? {}
+    if (undeclared.length === 0) this.#keyTypes = {}
   }
 
   /** What must come again: the batch from its first record on, or nothing. */
   async batch(records: readonly KinesisEventRecord[], attempt: number | undefined): Promise<BatchResponse['batchItemFailures']> {
     try {
       const shard = this.#shardOf(records)
+      this.#keyTypes ??= await this.#readKeyTypes()
       await this.#subtask(this.#isSource ? shard : numberOf(shard)).invoke({
         kind: 'batch',
         records: records.map(streamRecord),
@@ -88,6 +97,7 @@ class Stage {
       try {
         const target = await this.#pokes.arrived(JSON.parse(body) as PokeMessage)
         if (target === undefined || poked.has(target.subtask)) continue
+        this.#keyTypes ??= await this.#readKeyTypes()
         await this.#subtask(target.subtask).invoke({ kind: 'poke' })
         poked.add(target.subtask)
       } catch (error) {

@@ -1,4 +1,4 @@
-import type { JobRecord } from '../runtime/checkpoint/job-record.js'
+import type { JobRecord, ManifestRef } from '../runtime/checkpoint/job-record.js'
 import { MillraceError } from '../runtime/core/index.js'
 import type { Clock, CommitLog } from '../runtime/ports/index.js'
 import { readJob } from '../runtime/task/job-log.js'
@@ -53,6 +53,10 @@ const SLICE_MS = 15_000
 const LEASE_MS = 250_000
 /** Times of arrival are approximate. */
 const ARRIVAL_MARGIN_MS = 60_000
+
+const NOT_STOPPED =
+  "The revision that runs was not stopped, and goes on. If it cannot be, deploy with upgradeMode: 'last-state': the job goes on from its last checkpoint, and what came " +
+  'behind that is computed again'
 
 /** What a phase comes to: another one, its end, a pause. */
 type Outcome =
@@ -179,7 +183,7 @@ export class Transitions {
         case 'failed': {
           if (transition.phase === 'stopping' && !(await this.#abortStop(transition.from, outcome.why)))
             return { status: 'under-way', why: 'the stop comes to its end after all' }
-          return this.#failed(stored, transition, outcome.why)
+          return this.#failed(stored, transition, transition.phase === 'stopping' ? `${outcome.why}. ${NOT_STOPPED}` : outcome.why)
         }
         case 'wait':
           return { status: 'under-way', why: outcome.why }
@@ -309,8 +313,12 @@ export class Transitions {
 
   async #restore(transition: Transition): Promise<Outcome> {
     const { to, begin, expected, allowStateLoss, back } = transition
+    const completing = begin === 'last-state' ? await this.#completing(transition) : undefined
+    if (completing !== undefined) return { kind: 'wait', why: completing }
     const activated = await this.#step(to, { step: 'activate', from: begin, expected, allowStateLoss })
-    if (activated.status === 'activated') return { kind: 'next', change: { phase: 'reading', attempt: activated.attempt } }
+    if (activated.status === 'activated') {
+      return { kind: 'next', change: { phase: 'reading', attempt: activated.attempt, ...(begin === 'last-state' ? { begin: activated.from } : {}) } }
+    }
     const why = 'why' in activated ? activated.why : activated.status
     if (activated.status === 'failed' && activated.again) return { kind: 'wait', why }
     // What was begun for the deployment that is being taken back may have come to its end only now.
@@ -320,8 +328,18 @@ export class Transitions {
     return { kind: 'failed', why }
   }
 
+  /** A checkpoint that is about to complete will have: its acknowledgements are read by the code that wrote them. */
+  async #completing({ from, expected }: Transition): Promise<string | undefined> {
+    const job = (await readJob(this.ports, this.job))?.record
+    if (from === null || job?.pending?.completing !== true || job.revision !== from.revision || job.attempt !== expected) return undefined
+    const { id } = job.pending
+    const polled = await this.#checkpointStep(from, { step: 'poll', checkpointId: id })
+    return polled.status === 'completed' ? undefined : `checkpoint ${id} is being completed`
+  }
+
   async #letRead(transition: Transition, { sinceMs }: DeploymentRecord): Promise<Outcome> {
-    const { from, to, attempt, begin, replace } = transition
+    const { from, to, attempt, replace } = transition
+    const begin = transition.begin as ManifestRef | null
     let arrivals: Promise<Readonly<Record<string, number>>> | undefined
     for (const [stage, source] of Object.entries(to.sources)) {
       const before = from?.sources[stage]?.eventSourceArn
@@ -329,7 +347,8 @@ export class Transitions {
         replace,
         eventSources: before === undefined ? [] : [before],
         beginAtMs: async () => {
-          if (begin === null) return undefined
+          // It had saved nothing yet.
+          if (begin === null) return from !== null && source.start === 'LATEST' ? sinceMs : undefined
           arrivals ??= this.#arrivals(to, begin)
           const atMs = (await arrivals)[stage]
           if (atMs === undefined) return undefined
@@ -359,7 +378,7 @@ export class Transitions {
     return why
   }
 
-  async #arrivals(to: DeployedRevision, from: NonNullable<Transition['begin']>): Promise<Readonly<Record<string, number>>> {
+  async #arrivals(to: DeployedRevision, from: ManifestRef): Promise<Readonly<Record<string, number>>> {
     const answer = await this.#step(to, { step: 'arrivals', from })
     if (answer.status === 'arrivals') return answer.atMs
     throw new MillraceError('AWS_CALL', { what: `where the sources go on is not known: ${'why' in answer ? answer.why : answer.status}` })

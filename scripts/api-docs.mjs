@@ -15,7 +15,7 @@ const folder = join(root, 'docs', 'api')
 /** A page for each room whose declarations are public; the first prefix that fits a file counts. */
 const PAGES = [
   { page: 'windows', title: 'Windows, triggers, evictors', files: ['runtime/operators/window/', 'runtime/core/windows', 'runtime/api/windowing/'] },
-  { page: 'streams', title: 'Jobs and streams', files: ['runtime/api/', 'runtime/operators/', 'runtime/plan/'] },
+  { page: 'streams', title: 'Jobs and streams', files: ['runtime/api/', 'runtime/operators/', 'runtime/plan/', 'runtime/core/key-type'] },
   {
     page: 'state',
     title: 'State and accumulators',

@@ -277,7 +277,7 @@ export const MUTANTS: readonly Mutant[] = [
         file: ACTIVATION,
         find: '    for (const start of starts.filter(({ split }) => split === null).reverse()) await',
         replace:
-          "    const inner = starts.filter(({ split }) => split === null).reverse()\n    const { item } = inner.length === 0 ? {} : await ports.log.head(subtaskLogName(deployment, inner[0].stage, inner[0].subtask))\n    const done = item !== undefined && decodeCommit('', item).attempt === record.attempt\n    for (const start of done ? [] : inner) await",
+          "    const inner = starts.filter(({ split }) => split === null).reverse()\n    const { item } = inner.length === 0 ? {} : await ports.log.head(subtaskLogName(deployment, inner[0].stage, inner[0].subtask))\n    const done = item !== undefined && fencedHead('', item).attempt === record.attempt\n    for (const start of done ? [] : inner) await",
       },
     ],
     profiles: RESTORES,

@@ -1,4 +1,12 @@
-import type { CoFlatMapFunction, CoMapFunction, CoProcessFunction, KeyedCoProcessFunction, RichFunction, StateDeclaration } from '../core/index.js'
+import type {
+  CoFlatMapFunction,
+  CoMapFunction,
+  CoProcessFunction,
+  KeyedCoProcessFunction,
+  KeyTypes,
+  RichFunction,
+  StateDeclaration,
+} from '../core/index.js'
 import { CoFlatMapOperator } from '../operators/co-flat-map-operator.js'
 import { CoKeyedProcessOperator } from '../operators/co-keyed-process-operator.js'
 import { CoMapOperator } from '../operators/co-map-operator.js'
@@ -24,12 +32,20 @@ export class ConnectedStreams<T1, T2> {
     /** @internal */ readonly second: DataStream<T2>,
   ) {}
 
-  /** Elements of both streams with equal keys go to the same subtask and share state and timers. Keys by functions, or by field names. */
-  keyBy<const K>(first: KeySelector<T1, K>, second: KeySelector<T2, K>): KeyedConnectedStreams<T1, T2, K>
-  keyBy<F1 extends FieldKey<T1>, F2 extends FieldKey<T2>>(first: F1, second: F2): KeyedConnectedStreams<T1, T2, T1[F1] | T2[F2]>
-  keyBy(first: KeySelector<T1, unknown> | PropertyKey, second: KeySelector<T2, unknown> | PropertyKey): KeyedConnectedStreams<T1, T2, never> {
+  /**
+   * Elements of both streams with equal keys go to the same subtask and share state and timers. Keys by functions, or by field names. `keyTypes`: as of
+   * {@link DataStream.keyBy}.
+   */
+  keyBy<const K>(first: KeySelector<T1, K>, second: KeySelector<T2, K>, keyTypes?: KeyTypes): KeyedConnectedStreams<T1, T2, K>
+  keyBy<F1 extends FieldKey<T1>, F2 extends FieldKey<T2>>(first: F1, second: F2, keyTypes?: KeyTypes): KeyedConnectedStreams<T1, T2, T1[F1] | T2[F2]>
+  keyBy(
+    first: KeySelector<T1, unknown> | PropertyKey,
+    second: KeySelector<T2, unknown> | PropertyKey,
+    keyTypes?: KeyTypes,
+  ): KeyedConnectedStreams<T1, T2, never> {
     const { env } = this.first
-    return new KeyedConnectedStreams(env.keyed(this.first, keySelectorOf(first)), env.keyed(this.second, keySelectorOf(second))) as never
+    const keyed = [env.keyed(this.first, keySelectorOf(first, keyTypes)), env.keyed(this.second, keySelectorOf(second, keyTypes))] as const
+    return new KeyedConnectedStreams(...keyed) as never
   }
 
   /** One result for each element: `map1` for the first stream's, `map2` for the second's. */

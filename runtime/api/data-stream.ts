@@ -4,6 +4,7 @@ import {
   type Collector,
   type FilterFunction,
   type FlatMapFunction,
+  type KeyTypes,
   type MapFunction,
   MillraceError,
   type OutputTag,
@@ -129,11 +130,20 @@ export class DataStream<T> {
     return this.transform({ kind: 'watermarks', name: 'Timestamps/Watermarks', create: () => new TimestampsAndWatermarksOperator<T>(strategy) })
   }
 
-  /** Puts elements with equal keys into the same subtask, with state and timers by key. A key by function, field name, or index of a tuple. */
-  keyBy<const K>(selector: KeySelector<T, K>): KeyedStream<T, K>
-  keyBy<F extends FieldKey<T>>(field: F): KeyedStream<T, T[F]>
-  keyBy(selector: KeySelector<T, unknown> | PropertyKey): KeyedStream<T, Any> {
-    return this.env.keyed(this, keySelectorOf<T, unknown>(selector))
+  /**
+   * Puts elements with equal keys into the same subtask, with state and timers by key. A key by function, field name, or index of a tuple.
+   *
+   * `keyTypes` says what the keys are when the job runs: it stands in the plan, so that a changed job whose keys are of another type, and would find none of
+   * their state, is found before it is deployed; a key of another type fails with KEY_TYPE. Needed where keys are of several types.
+   *
+   * @example
+   * visits.keyBy((visit) => visit.ip, 'string')
+   * visits.keyBy((visit) => visit.account ?? 'guest', ['number', 'string'])
+   */
+  keyBy<const K>(selector: KeySelector<T, K>, keyTypes?: KeyTypes): KeyedStream<T, K>
+  keyBy<F extends FieldKey<T>>(field: F, keyTypes?: KeyTypes): KeyedStream<T, T[F]>
+  keyBy(selector: KeySelector<T, unknown> | PropertyKey, keyTypes?: KeyTypes): KeyedStream<T, Any> {
+    return this.env.keyed(this, keySelectorOf<T, unknown>(selector, keyTypes))
   }
 
   /** Windows over the whole stream, in one subtask. */

@@ -1,4 +1,4 @@
-import type { CoGroupFunction, Collector, FlatJoinFunction, RichFunction, Window } from '../core/index.js'
+import type { CoGroupFunction, Collector, FlatJoinFunction, KeyTypes, RichFunction, Window } from '../core/index.js'
 import { CoWindowOperator, type TaggedUnion } from '../operators/co-window-operator.js'
 import type { Evictor, Trigger, WindowAssigner } from '../operators/window/index.js'
 import { allPairs, coGroupComputation, type JoinLike } from './co-window-functions.js'
@@ -36,11 +36,11 @@ export class PairedStreams<P extends PairKind, T1, T2> {
     /** @internal */ readonly second: DataStream<T2>,
   ) {}
 
-  /** The key of the first stream's elements. */
-  where<const K>(selector: KeySelector<T1, K>): PairedWhere<P, T1, T2, K>
-  where<F extends FieldKey<T1>>(field: F): PairedWhere<P, T1, T2, T1[F]>
-  where(selector: KeySelector<T1, unknown> | PropertyKey): PairedWhere<P, T1, T2, never> {
-    return new PairedWhere(this, keySelectorOf(selector)) as never
+  /** The key of the first stream's elements. `keyTypes`, of both streams' keys: as of {@link DataStream.keyBy}. */
+  where<const K>(selector: KeySelector<T1, K>, keyTypes?: KeyTypes): PairedWhere<P, T1, T2, K>
+  where<F extends FieldKey<T1>>(field: F, keyTypes?: KeyTypes): PairedWhere<P, T1, T2, T1[F]>
+  where(selector: KeySelector<T1, unknown> | PropertyKey, keyTypes?: KeyTypes): PairedWhere<P, T1, T2, never> {
+    return new PairedWhere(this, keySelectorOf(selector, keyTypes), keyTypes) as never
   }
 }
 
@@ -50,6 +50,7 @@ export class PairedWhere<P extends PairKind, T1, T2, K> {
   constructor(
     /** @internal */ readonly streams: PairedStreams<P, T1, T2>,
     /** @internal */ readonly keySelector: KeySelector<T1, K>,
+    /** @internal */ readonly keyTypes: KeyTypes | undefined,
   ) {}
 
   /** The key of the second stream's elements. */
@@ -57,7 +58,7 @@ export class PairedWhere<P extends PairKind, T1, T2, K> {
   equalTo<F extends FieldKey<T2>>(field: T2[F] extends K ? F : never): PairedEqualTo<P, T1, T2>
   equalTo(selector: KeySelector<T2, K> | PropertyKey): PairedEqualTo<P, T1, T2> {
     const { kind, first, second } = this.streams
-    return new PairedEqualTo(kind, { first, second, keySelector: this.keySelector, keySelector2: keySelectorOf(selector) })
+    return new PairedEqualTo(kind, { first, second, keySelector: this.keySelector, keySelector2: keySelectorOf(selector, this.keyTypes) })
   }
 }
 

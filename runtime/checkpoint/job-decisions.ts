@@ -62,6 +62,7 @@ export function startJob(facts: RestoreFacts): JobRecord {
     aborted: 0,
     abortedWhy: null,
     completed: from?.checkpointId ?? 0,
+    last: from,
     dropped: 0,
     pending: null,
     sources: registered,
@@ -94,6 +95,7 @@ export function decideRestore(record: JobRecord | undefined, facts: RestoreFacts
       aborted: pending?.id ?? record.aborted,
       abortedWhy: pending === null ? record.abortedWhy : 'the job was restored',
       completed: Math.max(record.completed, from?.checkpointId ?? 0),
+      last: from,
       dropped: record.dropped,
       pending: null,
       sources: registered,
@@ -172,7 +174,8 @@ export function decideCompleted(record: JobRecord, id: number): Decision {
   const { pending } = record
   if (pending === null || pending.id !== id) return record.completed === id ? { kind: 'keep' } : refused(`checkpoint ${id} is not pending`)
   if (!pending.completing) return refused(`checkpoint ${id} still waits for acknowledgements`)
-  return { kind: 'put', record: { ...record, completed: id, pending: null, phase: pending.kind === 'stop' ? 'stopped' : record.phase } }
+  const last = { checkpointId: id, savepoint: pending.kind !== 'checkpoint' }
+  return { kind: 'put', record: { ...record, completed: id, last, pending: null, phase: pending.kind === 'stop' ? 'stopped' : record.phase } }
 }
 
 /** Refused when it is completing or has completed; `keep` when it has been aborted. */

@@ -25,6 +25,8 @@ export interface JobRecord {
   readonly begun: number
   readonly aborted: number
   readonly completed: number
+  /** What this attempt goes on from when nothing but its checkpoints is left of it: the last that completed in it, else what it began with. */
+  readonly last: ManifestRef | null
   /** Checkpoints up to this id that are no savepoints may have been deleted, all but the one of {@link from}: nothing begins with them any more. */
   readonly dropped: number
   readonly pending: PendingStageCheckpoint | null

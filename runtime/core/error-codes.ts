@@ -28,6 +28,7 @@ export const ERROR_CODES = {
   PLAN_INVALID: user('The job graph cannot be built as described.'),
   PLAN_INCOMPATIBLE: user('A changed job would lose state that the job has.'),
   KEY_INVALID: user('keyBy returned something that cannot be a key.'),
+  KEY_TYPE: user('keyBy returned a key of another type than the operator has state of, or than it was declared with.'),
   TIMESTAMP_INVALID: user('A timestamp assigner returned something that is not a finite number.'),
   TIMESTAMP_MISSING: user('An event-time window met a record without a timestamp.'),
   USER_FUNCTION: user('A function of the job threw.', true),

@@ -25,3 +25,8 @@ export function keyError(thrown: unknown, operator: KeyedOperatorPlace): Millrac
 export function isKeyError(error: unknown): boolean {
   return error instanceof MillraceError && error.detail.where?.startsWith(PLACE) === true
 }
+
+/** Whether the key is one of another type than those that there is state of. */
+export function isKeyTypeError(error: unknown): boolean {
+  return error instanceof MillraceError && error.code === 'KEY_TYPE'
+}

@@ -5,13 +5,15 @@ import {
   createRestartDecider,
   defaultRestartStrategy,
   type Manifest,
+  type OpenedCheckpoint,
   openCheckpoint,
   planRestore,
   type RestorePlan,
 } from '../checkpoint/index.js'
+import { restoredKeyTypes } from '../checkpoint/restored-key-types.js'
 import { MillraceError, mergeAccumulators, type SourceSplit } from '../core/index.js'
 import type { SnapshotTarget } from '../exchange/index.js'
-import { type CompiledJob, type StreamNode, suggestedUid, unnamedState } from '../plan/index.js'
+import { type CompiledJob, type KeyTypesByUid, otherKeys, type StreamNode, suggestedUid, unnamedState } from '../plan/index.js'
 import { checkBindings, physicalName } from '../task/job-resources.js'
 import { AttemptThreads, workerPlan } from './attempt-threads.js'
 import { CheckpointDriver } from './checkpoint-driver.js'
@@ -44,6 +46,7 @@ export class JobRun implements JobHandle {
   #driver!: CheckpointDriver
   #store: CheckpointStore | undefined
   #restoreFrom: { readonly manifest: Manifest; readonly root: string } | undefined
+  #keyTypes: KeyTypesByUid = {}
   #threads: AttemptThreads | undefined
   #sources = new Map<string, SourceCoordinator>()
   #attempt = -1
@@ -109,6 +112,7 @@ export class JobRun implements JobHandle {
         this.#results.earlierRun = opened.manifest.checkpointId
         nextId = Math.max(nextId, opened.manifest.checkpointId + 1)
         this.#planRestore() // refuses a checkpoint that does not fit before anything runs
+        await this.#learnKeyTypes(opened)
         this.#emit({ kind: 'restored', checkpointId: opened.manifest.checkpointId, path: opened.path })
       }
     }
@@ -149,6 +153,24 @@ export class JobRun implements JobHandle {
     )
     const { allowNonRestoredState = false } = this.#options
     return planRestore(this.#restoreFrom.manifest, this.jobName, operators, { allowNonRestoredState })
+  }
+
+  /** The code may have changed since the checkpoint was written. Throws PLAN_INCOMPATIBLE for keys that are declared to be of other types. */
+  async #learnKeyTypes({ manifest, store }: OpenedCheckpoint): Promise<void> {
+    const keyed = this.#compiled.graph.vertices.flatMap(({ operators }) => operators).filter((operator) => operator.keyed)
+    const uids = keyed.map(({ uid }) => uid)
+    try {
+      this.#keyTypes = await restoredKeyTypes(manifest, uids, (ref) => store.readSegment(ref))
+    } catch (error) {
+      // What is damaged fails the attempt that needs it.
+      if (!(error instanceof MillraceError && error.code.startsWith('CHECKPOINT_'))) throw error
+    }
+    for (const { uid, keyTypes } of keyed) {
+      const lost = keyTypes === undefined ? [] : (this.#keyTypes[uid]?.filter((type) => !keyTypes.includes(type)) ?? [])
+      if (keyTypes === undefined || lost.length === 0) continue
+      const { reason, remedy } = otherKeys(uid, lost, keyTypes)
+      throw new MillraceError('PLAN_INCOMPATIBLE', { what: reason, where: `job "${this.jobName}", operator ${uid}`, todo: `${remedy}.`, uid })
+    }
   }
 
   // --- attempts --------------------------------------------------------------------------------------------------------
@@ -193,6 +215,7 @@ export class JobRun implements JobHandle {
       restoredCheckpointId: plan?.checkpointId ?? 0,
       restoreRoot: plan === undefined ? undefined : this.#restoreFrom?.root,
       restore,
+      keyTypes: this.#keyTypes,
     }))
   }
 
@@ -484,7 +507,8 @@ export class JobRun implements JobHandle {
   }
 
   #warnOfUnnamedState(): void {
-    const operators = unnamedState(this.#compiled.graph)
+    // A sink that keeps something in checkpoints has it written when the job ends.
+    const operators = unnamedState(this.#compiled.graph).filter(({ isSink }) => !isSink)
     if (operators.length === 0) return
     const names = operators.map((operator) => `"${operator.name}" (.uid('${suggestedUid(operator)}'))`).join(', ')
     const message = `operators with state have no uid, so a changed job may not find it in these checkpoints: ${names}`

@@ -6,6 +6,8 @@ import {
   type CompiledJob,
   type EdgePlan,
   FORWARD,
+  guardKeys,
+  type KeyTypesByUid,
   type OperatorPlan,
   type StreamNode,
   slotCount,
@@ -41,6 +43,8 @@ export interface ThreadDeployment {
   readonly restoreRoot: string | undefined
   /** By operator uid, then subtask. */
   readonly restore: ReadonlyMap<string, readonly SubtaskRestore[]>
+  /** Of the keys that the job was started with state of. */
+  readonly keyTypes: KeyTypesByUid
 }
 
 export interface ThreadEnvironment {
@@ -110,8 +114,8 @@ export class SlotThread {
 
   /** Each slot describes the job anew, so that function objects belong to one subtask. */
   #compile(): CompiledJob {
-    const { parallelism, maxParallelism, parameters, bindings } = this.deployment
-    return compileJob(this.job, { parallelism, maxParallelism, parameters, bindings })
+    const { parallelism, maxParallelism, parameters, bindings, keyTypes } = this.deployment
+    return guardKeys(compileJob(this.job, { parallelism, maxParallelism, parameters, bindings }), keyTypes)
   }
 
   async #buildSlot(slot: number): Promise<void> {

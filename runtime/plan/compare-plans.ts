@@ -1,3 +1,5 @@
+import type { KeyType } from '../core/index.js'
+import { changedStates, type DeclaredStates } from './declared-states.js'
 import type { JobGraph, OperatorPlan, VertexPlan } from './job-graph.js'
 
 /** A plan with what its sources read: what is compared before a job goes on as another revision. Plain data. */
@@ -5,6 +7,8 @@ export interface PlanOfJob {
   readonly graph: JobGraph
   /** Logical names of the streams that sources read, by stage. */
   readonly sourceStreams: Readonly<Record<string, string>>
+  /** What its keyed operators declare. Absent: nothing is known of it. */
+  readonly states?: DeclaredStates
 }
 
 /** Why the state of a plan cannot go on in another. */
@@ -32,8 +36,8 @@ interface Placed {
  * Whether a job can go on with the state of another plan of it. State is found by uid: an operator whose uid is gone, has another kind, other keys or other
  * key groups would lose what it holds. `allowStateLoss`: uids whose state may go; what concerns them is a change then.
  *
- * Types of keys and of state are not in a plan, so a change of these is found only where it shows in the kind of the operator, and else when
- * the state is read.
+ * States are compared where both plans know them, and types of keys where both have declared them. Where a job declares no types of its keys they are compared with the
+ * checkpoint that it goes on from: `guardKeys`.
  */
 export function comparePlans(before: PlanOfJob, after: PlanOfJob, options: { readonly allowStateLoss?: readonly string[] } = {}): PlanComparison {
   const allowed = new Set(options.allowStateLoss ?? [])
@@ -54,6 +58,7 @@ export function comparePlans(before: PlanOfJob, after: PlanOfJob, options: { rea
       continue
     }
     for (const incompatibility of incompatible(old, now)) found(incompatibility)
+    if (old.operator.keyed && now.operator.keyed) for (const lost of statesLost(before, after, uid)) found(lost)
     if (old.vertex.parallelism !== now.vertex.parallelism)
       changes.push(`${uid}: the parallelism was ${old.vertex.parallelism}, it is ${now.vertex.parallelism}`)
     const [read, reads] = [streamOf(before, old), streamOf(after, now)]
@@ -85,6 +90,8 @@ function* incompatible(old: Placed, now: Placed): Iterable<PlanIncompatibility> 
   } else if (kind !== other.kind && !isSource) {
     yield changed(uid, `it was of the kind "${kind}" and is of the kind "${other.kind}", which keeps other state`)
   }
+  const lostTypes = old.operator.keyTypes?.filter((type) => other.keyTypes?.includes(type) === false) ?? []
+  if (lostTypes.length > 0) yield otherKeys(uid, lostTypes, other.keyTypes ?? [])
   if (keyed && other.keyed && old.vertex.maxParallelism !== now.vertex.maxParallelism) {
     const most = old.vertex.maxParallelism
     yield {
@@ -93,6 +100,28 @@ function* incompatible(old: Placed, now: Placed): Iterable<PlanIncompatibility> 
       remedy: `Set the max parallelism to ${most} again, or begin without this state under another uid`,
       droppable: false,
     }
+  }
+}
+
+function* statesLost(before: PlanOfJob, after: PlanOfJob, uid: string): Iterable<PlanIncompatibility> {
+  const [was, is] = [before.states?.[uid], after.states?.[uid]]
+  if (was === undefined || is === undefined) return
+  for (const { kind, name, reason } of changedStates(was, is)) {
+    const remedy =
+      kind === 'gone'
+        ? `Declare it again, or leave it behind on purpose with allowStateLoss: ['${uid}']`
+        : `Declare "${name}" as it was, and give the new state another name`
+    yield { uid, reason, remedy, droppable: kind === 'gone' }
+  }
+}
+
+/** Keys of `lost` types, of which there may be state, are none of those that the operator has now. Also for types that were found in a checkpoint. */
+export function otherKeys(uid: string, lost: readonly KeyType[], types: readonly KeyType[]): PlanIncompatibility {
+  return {
+    uid,
+    reason: `there is state under keys of type ${lost.join(', ')}, and its keys are of type ${types.join(', ')} now, so that state would never be found again`,
+    remedy: `Declare the keys as they were, or as [${[...lost, ...types].map((type) => `'${type}'`).join(', ')}] if they are of all these types, or begin without this state under another uid`,
+    droppable: false,
   }
 }
 

@@ -1,6 +1,7 @@
 import { MillraceError } from '../core/index.js'
 import { UPPER_BOUND_MAX_PARALLELISM } from '../state/key-groups.js'
 import type { CompiledJob, EdgePlan, JobGraph, OperatorPlan, VertexPlan } from './job-graph.js'
+import { keyTypesOf } from './key-types.js'
 import type { PartitionKind, StreamEdge, StreamGraph, StreamNode } from './stream-graph.js'
 
 const DEFAULT_SLOT_SHARING_GROUP = 'default'
@@ -8,6 +9,7 @@ const DEFAULT_SLOT_SHARING_GROUP = 'default'
 interface Resolved {
   readonly node: StreamNode
   readonly uid: string
+  readonly uidGiven: boolean
   readonly parallelism: number
   readonly maxParallelism: number
   readonly slotSharingGroup: string
@@ -47,8 +49,10 @@ function resolveNodes(stream: StreamGraph): Map<StreamNode, Resolved> {
   }
   const resolved = new Map<StreamNode, Resolved>()
   const seen = new Map<string, StreamNode>()
+  const ownName = uniqueNames(stream)
   for (const node of stream.nodes) {
-    const uid = node.uid ?? `${node.kind}-${node.ordinal}`
+    const given = node.uid ?? ownName(node)
+    const uid = given ?? `${node.kind}-${node.ordinal}`
     const other = seen.get(uid)
     if (other !== undefined) {
       throw new MillraceError('UID_DUPLICATE', {
@@ -63,9 +67,27 @@ function resolveNodes(stream: StreamGraph): Map<StreamNode, Resolved> {
     const parallelism = node.nonParallel ? 1 : (node.parallelism ?? stream.defaultParallelism)
     checkCount('max parallelism', maxParallelism, UPPER_BOUND_MAX_PARALLELISM, node)
     checkCount('parallelism', parallelism, maxParallelism, node)
-    resolved.set(node, { node, uid, parallelism, maxParallelism, slotSharingGroup: slotSharingGroupOf(node, resolved) })
+    resolved.set(node, {
+      node,
+      uid,
+      uidGiven: given !== undefined,
+      parallelism,
+      maxParallelism,
+      slotSharingGroup: slotSharingGroupOf(node, resolved),
+    })
   }
   return resolved
+}
+
+/** Sources and sinks that have no uid are found by their name, as long as nothing else is called so. */
+function uniqueNames({ nodes }: StreamGraph): (node: StreamNode) => string | undefined {
+  const isOutside = ({ source, isSink }: StreamNode) => source !== undefined || isSink
+  const taken = new Map<string, number>()
+  for (const node of nodes) {
+    const called = node.uid ?? (isOutside(node) ? node.name : undefined)
+    if (called !== undefined) taken.set(called, (taken.get(called) ?? 0) + 1)
+  }
+  return (node) => (isOutside(node) && taken.get(node.name) === 1 ? node.name : undefined)
 }
 
 /** Inputs come before what reads them, so their groups are known. */
@@ -130,10 +152,11 @@ function vertexPlan(
     operators: members.map(
       (node): OperatorPlan => ({
         uid: (resolved.get(node) as Resolved).uid,
-        uidGiven: node.uid !== undefined,
+        uidGiven: (resolved.get(node) as Resolved).uidGiven,
         name: node.name,
         kind: node.kind,
         keyed: node.keySelector !== undefined,
+        ...keyTypesIn(node),
         isSource: node.source !== undefined,
         isSink: node.isSink,
         chainedInputs: node.inputs
@@ -142,6 +165,11 @@ function vertexPlan(
       }),
     ),
   }
+}
+
+function keyTypesIn(node: StreamNode): Pick<OperatorPlan, 'keyTypes'> {
+  const keyTypes = keyTypesOf(node)
+  return keyTypes === undefined ? {} : { keyTypes }
 }
 
 function edgePlans(stream: StreamGraph, headOf: Map<StreamNode, StreamNode>, resolved: Map<StreamNode, Resolved>): EdgePlan[] {

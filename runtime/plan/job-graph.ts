@@ -1,14 +1,16 @@
-import type { ResourceBindings } from '../core/index.js'
+import type { KeyType, ResourceBindings } from '../core/index.js'
 import type { PartitionKind, StreamNode } from './stream-graph.js'
 
 /** One operator in the plan: plain data, the same wherever the job module is loaded. */
 export interface OperatorPlan {
   readonly uid: string
-  /** Whether the job named the uid; state of an operator with a made-up one is lost when the graph changes shape. */
+  /** Whether the job named the uid, or the source or sink, by whose name it goes then; state of an operator with a made-up one is lost when the graph changes shape. */
   readonly uidGiven: boolean
   readonly name: string
   readonly kind: string
   readonly keyed: boolean
+  /** Of which types its keys are, sorted; absent where the job has not declared it. */
+  readonly keyTypes?: readonly KeyType[]
   readonly isSource: boolean
   readonly isSink: boolean
   /** Operators of the same vertex it reads from, in the same thread by direct calls. */

@@ -5,14 +5,14 @@ const STATEFUL_KINDS: ReadonlySet<string> = new Set(['window-all', 'broadcast-pr
 
 /**
  * Operators with state that the job gave no uid: a made-up one changes with the operator's place in the graph, and then a changed job does not find
- * the state it had. Sources and sinks are not among them: what they keep is few and found out about when it is missed.
+ * the state it had. Sources and sinks are among them when several have one name, which would else be their uid.
  */
 export function unnamedState({ vertices }: JobGraph): readonly OperatorPlan[] {
   return vertices.flatMap(({ operators }) => operators.filter(isUnnamed))
 }
 
 function isUnnamed({ uidGiven, isSource, isSink, keyed, kind }: OperatorPlan): boolean {
-  return !uidGiven && !isSource && !isSink && (keyed || STATEFUL_KINDS.has(kind))
+  return !uidGiven && (isSource || isSink || keyed || STATEFUL_KINDS.has(kind))
 }
 
 /** A uid that its name suggests. */

@@ -17,7 +17,7 @@ export interface PartRef {
   readonly crc32: number
 }
 
-/** What one version of a subtask's log says. Plain data. */
+/** What one version of a subtask's log says. Plain data. Whatever a format is, it is packed as an array that begins with format, plan and attempt (`job-fence.ts`). */
 export interface CommitRecord {
   readonly format: 3
   /** Fingerprint of the plan that the state belongs to. */

@@ -7,8 +7,9 @@ import { planStageRestore } from '../checkpoint/stage-restore.js'
 import { MillraceError } from '../core/index.js'
 import type { JobGraph } from '../plan/index.js'
 import { type BaseState, encodeBase } from './base-state.js'
-import { type CommitRecord, decodeCommit, encodeCommit, type Part, type PartPlace, partPlace, storePart } from './commit-record.js'
+import { type CommitRecord, encodeCommit, type Part, type PartPlace, partPlace, storePart } from './commit-record.js'
 import type { JobControlOptions } from './job-control.js'
+import { fencedHead } from './job-fence.js'
 import { readJob, replaceJob, type StoredJob, updateJob } from './job-log.js'
 import { allSubtasks, innerSubtasks, tell } from './job-subtasks.js'
 import { planStarts, type ResetPlace, resetRecord, retiredRecord, type SubtaskStart } from './reset-record.js'
@@ -17,8 +18,8 @@ import { type Deployment, endedLogName, hasSource, subtaskLogName } from './stag
 import { DEFAULT_STAGE_SETTINGS } from './stage-settings.js'
 
 export interface ActivateOptions {
-  /** What to begin with; null: with nothing. */
-  readonly from: ManifestRef | null
+  /** What to begin with; null: with nothing; `last-state`: what the attempt goes on from that is superseded (`last` of its record), for one that cannot be stopped. */
+  readonly from: ManifestRef | null | 'last-state'
   /** The attempt that may be superseded, 0 for a job that has not run: with it the same call may be repeated however far it came. */
   readonly expected?: number
   /** The deployment that ran before, when it is another revision: its logs are retired. */
@@ -53,15 +54,16 @@ export class JobActivation {
       const before = await readJob(ports, deployment.job)
       if (before !== undefined && this.#isOurs(before.record)) {
         ports.count(before.record.phase === 'restoring' ? 'activation-resumed' : 'activation-repeated')
-        return before.record.phase === 'restoring' ? this.#reset(before, await this.#manifest()) : this.#begun(before)
+        return before.record.phase === 'restoring' ? this.#reset(before, await this.#manifest(before.record.from)) : this.#begun(before)
       }
       this.#mayFollow(before?.record)
       if (before?.record.pending?.completing === true) {
         await this.finish(before, this.#graphOf(before.record))
         continue
       }
-      const manifest = await this.#manifest()
-      const facts = await this.#facts(before?.record, manifest)
+      const from = this.request.from === 'last-state' ? (before?.record.last ?? null) : this.request.from
+      const manifest = await this.#manifest(from)
+      const facts = await this.#facts(before?.record, from, manifest)
       // State that the plan has no place for is found out before anything is done.
       if (manifest !== undefined) this.#plan(manifest, graph, new Map())
       const decision = decideRestore(before?.record, facts)
@@ -79,7 +81,7 @@ export class JobActivation {
   #isOurs({ attempt, firstAttempt, phase, revision, plan, from }: JobRecord): boolean {
     const { deployment } = this.options
     const { expected, from: wanted } = this.request
-    if (revision !== deployment.revision || plan !== deployment.plan || !isSame(from, wanted)) return false
+    if (revision !== deployment.revision || plan !== deployment.plan || (wanted !== 'last-state' && !isSame(from, wanted))) return false
     if (expected === undefined) return phase === 'restoring' || wanted === null
     return attempt === (expected === 0 ? firstAttempt : expected + 1)
   }
@@ -91,7 +93,7 @@ export class JobActivation {
     if (expected !== undefined && attempt !== expected)
       throw refused(deployment, `the job is at attempt ${attempt}, and attempt ${expected} was to be superseded`)
     if (record === undefined) return
-    if (from !== null && isDropped(record, from)) throw refused(deployment, `checkpoint ${from.checkpointId} has been cleaned up`)
+    if (from !== null && from !== 'last-state' && isDropped(record, from)) throw refused(deployment, `checkpoint ${from.checkpointId} has been cleaned up`)
     if (expected === undefined && from === null) throw refused(deployment, 'the job has run already, and all its state would be lost')
     if (record.revision !== deployment.revision && record.revision !== retire?.revision) {
       throw refused(deployment, `revision "${record.revision}" of the job is active, and was not named as the one to retire`)
@@ -105,8 +107,8 @@ export class JobActivation {
 
   // --- what there is to restore ------------------------------------------------------------------------------------------
 
-  async #manifest(): Promise<Manifest | undefined> {
-    const { from, store = this.options.ports.checkpoints } = this.request
+  async #manifest(from: ManifestRef | null): Promise<Manifest | undefined> {
+    const { store = this.options.ports.checkpoints } = this.request
     if (from === null) return undefined
     const inFolder = !from.savepoint || (await store.ids()).includes(from.checkpointId)
     const manifest = await store.load(inFolder ? from.checkpointId : 'savepoint')
@@ -118,9 +120,9 @@ export class JobActivation {
     })
   }
 
-  async #facts(record: JobRecord | undefined, manifest: Manifest | undefined): Promise<RestoreFacts> {
+  async #facts(record: JobRecord | undefined, from: ManifestRef | null, manifest: Manifest | undefined): Promise<RestoreFacts> {
     const { deployment, graph, ports, sources, firstAttempt = 1 } = this.options
-    const { from, retire } = this.request
+    const { retire } = this.request
     const toRestore = []
     for (const vertex of graph.vertices.filter(hasSource)) {
       const stream = sources[vertex.id]
@@ -223,7 +225,7 @@ export class JobActivation {
     const { deployment, ports } = this.options
     for (;;) {
       const { item } = await ports.log.head(log)
-      const head = item && decodeCommit(log, item)
+      const head = item && fencedHead(log, item)
       if (head !== undefined && head.attempt > attempt) throw superseded(deployment, `attempt ${head.attempt} has begun`)
       if (head?.attempt === attempt) {
         ports.count('log-reset-before')
@@ -231,7 +233,7 @@ export class JobActivation {
       }
       const version = (item?.version ?? 0) + 1
       const now = ports.clock.now()
-      const record = await create(head, version, now)
+      const record = await create(head?.record, version, now)
       // As long as any commit: were it to stay longer than those behind it, it would look like the newest again.
       const expiresAtMs = now + (this.options.logRetentionMs ?? DEFAULT_STAGE_SETTINGS.logRetentionMs)
       if ((await ports.log.append(log, { version, payload: encodeCommit(record), expiresAtMs })) === 'won') return

@@ -1,5 +1,5 @@
 import { assert, type JobParameters, type MillraceError } from '../core/index.js'
-import { isKeyError } from '../exchange/key-error.js'
+import { isKeyError, isKeyTypeError } from '../exchange/key-error.js'
 import type { CompiledJob } from '../plan/index.js'
 import { type CommitRecord, encodeCommit } from './commit-record.js'
 import { JobControl } from './job-control.js'
@@ -267,7 +267,8 @@ export class StageSubtask {
     const failed = failures.processing
     if (failed === undefined) return false
     this.#place.ports.count('record-failed')
-    if (this.#place.settings.failingRecords === 'fail' || this.#skips.has(failed.id)) return false
+    // That all keys are of another type is nothing that is wrong with the record.
+    if (this.#place.settings.failingRecords === 'fail' || isKeyTypeError(error) || this.#skips.has(failed.id)) return false
     const { message, uid = null } = (error ?? {}) as Partial<MillraceError>
     this.#skips.set(failed.id, { error: failed.precise ? (message ?? String(error)) : '', uid, key: isKeyError(error) ? null : currentKey })
     return true

@@ -274,13 +274,13 @@ describe('the plan', () => {
         parallelism 2, max parallelism 128
         reads stage 1 (src) by rebalance
         split: Split (process)
-        collect-5: Collect even (collect, uid not given)
+        Collect even: Collect even (collect)
 
       Stage 3: Sum "all" -> Collect out
         parallelism 2, max parallelism 128
         reads stage 2 (split, side output "odd") by hash
         sum: Sum "all" (reduce, keyed)
-        collect-4: Collect out (collect, uid not given)"
+        Collect out: Collect out (collect)"
     `)
   })
 

@@ -16,8 +16,10 @@ export interface StackRevision {
   readonly job: Job
   readonly parallelism: number
   readonly allowStateLoss?: readonly string[]
+  readonly upgradeMode?: 'savepoint' | 'last-state'
   readonly batchSize?: number
   readonly start?: 'TRIM_HORIZON' | 'LATEST'
+  readonly failingRecords?: 'fail' | 'dead-letter'
 }
 
 /** What of a revision stands in the stack. */
@@ -65,6 +67,8 @@ export class DeployedStack {
   restOfStack: () => void = () => {}
   /** Called before a deployment that has failed is taken back. */
   rollingBack: () => void = () => {}
+  /** What functions have logged. */
+  readonly logged: string[] = []
 
   constructor(
     readonly aws: AwsImitation,
@@ -156,7 +160,11 @@ export class DeployedStack {
     const event: ActivationEvent = {
       RequestType,
       RequestId: `request-${++this.#requests}`,
-      ResourceProperties: { deployment: JSON.stringify(to.deployed), allowStateLoss: JSON.stringify(to.given.allowStateLoss ?? []) },
+      ResourceProperties: {
+        deployment: JSON.stringify(to.deployed),
+        allowStateLoss: JSON.stringify(to.given.allowStateLoss ?? []),
+        upgradeMode: to.given.upgradeMode ?? 'savepoint',
+      },
     }
     const begun = await this.#control(to, event)
     for (let questions = 0; questions < this.patience; questions++) {
@@ -276,7 +284,11 @@ export class DeployedStack {
     return `${this.name}-${revision}-${stage}`
   }
 
-  #options({ revision, parallelism }: StackRevision, { graph, job, fingerprint, sourceStreams }: DeploymentPlan, stage?: string) {
+  #options(
+    { revision, parallelism, failingRecords = 'fail' }: StackRevision,
+    { graph, job, fingerprint, sourceStreams }: DeploymentPlan,
+    stage?: string,
+  ) {
     const streamOf = (id: string) => (sourceStreams[id] === undefined ? this.#frames(revision, id) : this.sourceStream)
     const receivers = graph.edges.filter(({ from }) => from === stage).map(({ to }) => [to, streamOf(to)])
     const variables = {
@@ -287,6 +299,7 @@ export class DeployedStack {
       MILLRACE_PARALLELISM: String(parallelism),
       MILLRACE_TABLE: 'table',
       MILLRACE_BUCKET: 'bucket',
+      MILLRACE_FAILING_RECORDS: failingRecords,
       MILLRACE_BINDINGS: JSON.stringify(Object.fromEntries(Object.values(sourceStreams).map((logical) => [logical, this.sourceStream]))),
       MILLRACE_QUEUES: JSON.stringify(Object.fromEntries(graph.vertices.map(({ id }) => [id, `${revision} ${id}`]))),
       ...(stage === undefined
@@ -297,7 +310,7 @@ export class DeployedStack {
       const [of, to] = queue.split(' ')
       this.#messages.push({ revision: of, stage: to, body, at: Date.now() + delaySeconds * 1_000 })
     }
-    return { variables, send, log: () => {} }
+    return { variables, send, log: (line: string) => void this.logged.push(line) }
   }
 }
 

@@ -137,3 +137,42 @@ describe('a restore', () => {
     expect(decideRestoreTo(noDeployment(NOW), undefined, wish, NOW)).toMatchObject({ kind: 'refused' })
   })
 })
+
+describe('an upgrade by the last state', () => {
+  const lastState = (to: DeployedRevision, request = 'next') => ({ ...ask(to, request), upgradeMode: 'last-state' as const })
+  const running = jobOf({ last: { checkpointId: 3, savepoint: false }, completed: 3 })
+  const begun = recordOf(decideDeployment(ACTIVE, running, lastState(B, 'forward'), NOW))
+
+  it('asks nothing of the revision before, once its state is known to have a place', () => {
+    expect(decideDeployment(ACTIVE, running, lastState(B), NOW)).toMatchObject({ kind: 'put', compare: true })
+    expect(begun.transition).toMatchObject({ from: A, to: B, phase: 'restoring', begin: 'last-state', expected: 5, replace: true, back: false })
+  })
+
+  it('leaves it running when it is taken back before its attempt began', () => {
+    const { transition } = recordOf(decideDeployment(begun, running, ask(A), NOW))
+    expect(transition).toMatchObject({ from: B, to: A, phase: 'reading', attempt: 5, begin: null, replace: false, back: true })
+  })
+
+  it('is taken back to what its attempt began with', () => {
+    const restored = jobOf({ revision: 'b', attempt: 6, from: { checkpointId: 4, savepoint: false } })
+    const { transition } = recordOf(decideDeployment(begun, restored, ask(A), NOW))
+    const back = { from: B, to: A, phase: 'restoring', begin: { checkpointId: 4, savepoint: false }, expected: 6, replace: true, back: true }
+    expect(transition).toMatchObject(back)
+    const reading = { ...begun, transition: { ...(begun.transition as Transition), phase: 'reading' as const, begin: restored.from, attempt: 6 } }
+    expect(recordOf(decideDeployment(reading, restored, ask(A), NOW)).transition).toMatchObject(back)
+  })
+
+  it('takes the place of one that waits for a stop', () => {
+    const stopping = underWay({})
+    expect(decideDeployment(stopping, running, lastState(C), NOW)).toMatchObject({ kind: 'put', compare: true })
+    const { transition } = recordOf(decideDeployment(stopping, running, lastState(C), NOW))
+    expect(transition).toMatchObject({ from: A, to: C, phase: 'restoring', begin: 'last-state', replace: true })
+    const resuming = recordOf(decideDeployment(stopping, running, ask(A), NOW))
+    expect(recordOf(decideDeployment(resuming, running, lastState(C), NOW)).transition).toMatchObject({
+      from: A,
+      to: C,
+      phase: 'restoring',
+      back: false,
+    })
+  })
+})

@@ -37,7 +37,7 @@ describe('what stages cannot do yet', () => {
 
   it('refuses sources that are no streams, and sinks that commit, when it is planned', () => {
     const collection = defineJob('j', (env) => void env.fromElements(1).print())
-    expect(() => deploymentPlan(collection, PLAN)).toThrow(expect.objectContaining({ code: 'PLAN_INVALID', uid: 'collection-source-1' }))
+    expect(() => deploymentPlan(collection, PLAN)).toThrow(expect.objectContaining({ code: 'PLAN_INVALID', uid: 'collection' }))
     const files = defineJob(
       'j',
       (env) =>

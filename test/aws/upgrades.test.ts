@@ -1,5 +1,7 @@
-import { type DataStream, defineJob, kinesisSource, run, type Sink, utf8Line, WatermarkStrategy } from 'millrace'
+import { type DataStream, defineJob, type KeyTypes, kinesisSource, run, type Sink, utf8Line, WatermarkStrategy } from 'millrace'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { awsClients, DynamoDbCommitLog } from '../../runtime/backends/aws/index.js'
+import { readJob } from '../../runtime/task/job-log.js'
 import { DeployedStack, type DeployOutcome, type StackRevision } from './deployed-stack.js'
 import { AwsImitation } from './imitation.js'
 
@@ -268,6 +270,70 @@ describe('a deployed job', () => {
     expect(most()).toEqual(produced)
   })
 
+  describe('whose keys are of another type', () => {
+    const keyed = (key: (tally: Tally) => unknown, types?: KeyTypes) =>
+      defineJob('count', (env) => {
+        const words = env.fromSource(kinesisSource({ stream: 'words', deserialize: utf8Line }), WatermarkStrategy.noWatermarks<string>()).uid('words')
+        words
+          .map((word): Tally => ({ key: word, n: 1 }))
+          .keyBy(key, types)
+          .reduce((a, b) => ({ key: a.key, n: a.n + b.n }))
+          .uid('sum')
+          .sinkTo(sink)
+          .uid('delivered')
+      })
+    const byText = (tally: Tally) => tally.key
+    const byNumber = (tally: Tally) => tally.key.charCodeAt(0)
+
+    async function counted(): Promise<void> {
+      await stack.deploy({ ...A, job: keyed(byText) })
+      await underLoad()
+      await stack.rest()
+      await stack.checkpoint()
+    }
+
+    it('is refused before anything is stopped when it says so', async () => {
+      await counted()
+      const control = aws.count('PutItem', '#job')
+      const outcome = await stack.deploy({ ...B, job: keyed(byNumber, 'number') })
+      expect(outcome).toMatchObject({ status: 'rolled-back', why: expect.stringContaining('there is state under keys of type string') })
+      expect(aws.count('PutItem', '#job')).toBe(control)
+    })
+
+    it('counts nothing under such keys, also where records that fail are put aside', async () => {
+      await counted()
+      stack.meanwhile = () => {}
+      await stack.deploy({ ...B, job: keyed(byNumber), failingRecords: 'dead-letter' })
+      const before = delivered.length
+      produce()
+      for (let i = 0; i < 20; i++) await stack.pump()
+      expect(delivered).toHaveLength(before)
+      expect(stack.logged.some((line) => line.includes('KEY_TYPE') && line.includes('the state that was restored has keys of type string'))).toBe(
+        true,
+      )
+    })
+
+    it('goes on when it says that they are of both types', async () => {
+      await counted()
+      expect(await stack.deploy({ ...B, job: keyed((tally) => (tally.key === 'e' ? 5 : tally.key), ['number', 'string']) })).toEqual({
+        status: 'deployed',
+      })
+      produce()
+      await stack.rest()
+      const { e, ...others } = most()
+      expect(others).toEqual(Object.fromEntries(Object.entries(produced).filter(([word]) => word !== 'e')))
+      expect(e).toBeLessThan(produced.e)
+    })
+
+    it('may have keys of more types than when it was deployed first', async () => {
+      await stack.deploy({ ...A, job: keyed((tally) => (total() < 8 ? tally.key : byNumber(tally))) })
+      await underLoad()
+      await stack.rest()
+      expect(most().e).toBeLessThan(produced.e)
+      expect(delivered).toHaveLength(total())
+    })
+  })
+
   it('goes on when it cannot be stopped, and the deployment fails with the reason', async () => {
     await stack.deploy({ ...A, job: counting(false, undefined, () => poisoned) })
     await underLoad()
@@ -283,6 +349,117 @@ describe('a deployed job', () => {
     expect(await stack.deploy(B)).toEqual({ status: 'deployed' })
     await stack.rest()
     expect(most()).toEqual(produced)
+  })
+
+  describe('that cannot be stopped', () => {
+    const poisonable: StackRevision = { ...A, job: counting(false, undefined, () => poisoned) }
+    const healed: StackRevision = { ...B, upgradeMode: 'last-state' }
+
+    async function broken(saves = true): Promise<void> {
+      await stack.deploy(poisonable)
+      await underLoad()
+      await stack.rest()
+      if (saves) await stack.checkpoint()
+      await underLoad()
+      poisoned = true
+      for (let i = 0; i < 5; i++) {
+        produce()
+        await stack.pump()
+      }
+    }
+    afterEach(() => {
+      poisoned = false
+    })
+
+    it('is upgraded from its last checkpoint', async () => {
+      await broken()
+      const before = delivered.length
+      expect(await stack.deploy(healed)).toEqual({ status: 'deployed' })
+      await underLoad()
+      await stack.rest()
+      expect(most()).toEqual(produced)
+      // What it had counted behind the checkpoint came again.
+      expect(delivered.length).toBeGreaterThan(total())
+      expect(delivered.length).toBeLessThan(total() + before)
+      expect(await stack.deploy(A)).toEqual({ status: 'deployed' })
+      await stack.rest()
+      expect(most()).toEqual(produced)
+    })
+
+    it('is upgraded from nothing when it has never saved anything', async () => {
+      await broken(false)
+      expect(await stack.deploy(healed)).toEqual({ status: 'deployed' })
+      await stack.rest()
+      expect(most()).toEqual(produced)
+    })
+
+    it('reads what came since it was deployed when it began at the end of the stream', async () => {
+      produce()
+      const old = { ...produced }
+      await stack.deploy({ ...poisonable, start: 'LATEST' })
+      await underLoad()
+      poisoned = true
+      produce()
+      await stack.pump()
+      expect(await stack.deploy({ ...healed, start: 'LATEST' })).toEqual({ status: 'deployed' })
+      await stack.rest()
+      const since = Object.entries(produced).map(([word, n]) => [word, n - (old[word] ?? 0)] as const)
+      for (const [word, n] of since) expect(most()[word] ?? 0, word).toBeGreaterThanOrEqual(n)
+    })
+
+    it('goes on from what it was restored from, not from a newer checkpoint of the time before', async () => {
+      await stack.deploy(poisonable)
+      await underLoad()
+      await stack.rest()
+      const id = await stack.checkpoint()
+      await underLoad()
+      await stack.rest()
+      await stack.checkpoint()
+      stack.meanwhile = () => {}
+      for (;;) {
+        const answer = (await stack.control({ command: 'restore', checkpointId: id, request: 'once' })) as { readonly status: string }
+        if (answer.status === 'done') break
+        await stack.pump()
+      }
+      const job = async () => (await readJob({ log: new DynamoDbCommitLog(awsClients().dynamo, 'table') }, 'count'))?.record
+      expect((await job())?.last).toEqual({ checkpointId: id, savepoint: false })
+      expect(await stack.deploy(healed)).toEqual({ status: 'deployed' })
+      expect((await job())?.from).toEqual({ checkpointId: id, savepoint: false })
+      await stack.rest()
+      expect(most()).toEqual(produced)
+    })
+
+    it('goes back when the upgrade fails, from whatever call on', { timeout: 600_000 }, async () => {
+      await broken()
+      const counted = new Calls()
+      await stack.deploy(healed)
+      const { made } = counted
+      for (let failFrom = 1; failFrom <= made; failFrom += 2 * STRIDE + 1) {
+        stop()
+        start()
+        poisoned = false
+        await broken()
+        stack.patience = 3
+        stack.rollingBack = () => {
+          stack.patience = 400
+          aws.onCall = undefined
+          stack.lambda.onCall = undefined
+        }
+        Object.assign(new Calls(), { failFrom, failures: Number.POSITIVE_INFINITY })
+        const outcome = await stack.deploy(healed)
+        if (outcome.status === 'deployed' && failFrom > made - 2 * ASKED_AGAIN) continue
+        expect(outcome, `call ${failFrom}`).toEqual({ status: 'rolled-back', why: 'Operation timed out' })
+        poisoned = false
+        await underLoad()
+        await stack.rest()
+        expect(most(), `call ${failFrom}`).toEqual(produced)
+      }
+    })
+
+    it('says so when it was to be stopped', async () => {
+      await broken()
+      expect(await stack.deploy(B)).toMatchObject({ status: 'rolled-back', why: expect.stringContaining("upgradeMode: 'last-state'") })
+    })
   })
 
   it('leaves nothing that reads when the stack is deleted, and goes on from its last checkpoint when it comes back', async () => {

@@ -85,7 +85,8 @@ function roleOf(job: StreamJob, stack: Stack, by: string): string {
 /** The imitation's revision is 1. */
 function requests(job: StreamJob, stack: Stack, deployed: Deployed, call: string, on: string) {
   const arn = (resource: IResource) => `<${stack.getLogicalId(resource.node.defaultChild as CfnElement)}.Arn>`
-  const name = on.split(' ')[0].replace(`${job.plan.job}/1/`, `${job.plan.job}/${job.revision}/`)
+  const { plan, revision } = job
+  const name = on.split(' ')[0].replace(`${plan.job}/1/`, `${plan.job}/${revision}/`).replace('/#plans/1', `/#plans/${revision}`)
   switch (call) {
     case 'Query':
     case 'PutItem':

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { checkPlanLock, planLockFile } from '../../cdk/plan-lock.js'
-import type { OperatorPlan } from '../../runtime/plan/index.js'
+import type { DeclaredStates, OperatorPlan } from '../../runtime/plan/index.js'
 import { operatorOf, planOf } from '../plan/plans.js'
 
 let folder: string
@@ -18,9 +18,14 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }))
 const CLICKS = operatorOf('clicks', { isSource: true, kind: 'kinesis-source' })
 const COUNT = operatorOf('count', { keyed: true, kind: 'reduce' })
 
-function check(operators: readonly OperatorPlan[], options: { readonly path?: string; readonly allowStateLoss?: readonly string[] } = {}) {
-  const { path = 'stack/Clicks', allowStateLoss = [] } = options
-  return checkPlanLock({ entry, path, plan: planOf(operators.map((operator) => [operator])), allowStateLoss })
+interface CheckOptions {
+  readonly path?: string
+  readonly allowStateLoss?: readonly string[]
+  readonly states?: DeclaredStates
+}
+
+function check(operators: readonly OperatorPlan[], { path = 'stack/Clicks', allowStateLoss = [], states }: CheckOptions = {}) {
+  return checkPlanLock({ entry, path, plan: { ...planOf(operators.map((operator) => [operator])), ...(states && { states }) }, allowStateLoss })
 }
 
 describe('the lock of plans', () => {
@@ -46,6 +51,21 @@ describe('the lock of plans', () => {
     expect(refused).toThrow(`stack/Clicks, compared with ${planLockFile(entry)}`)
     expect(check([CLICKS], { allowStateLoss: ['count'] })).toEqual([expect.stringContaining('dropped on purpose')])
     expect(check([CLICKS])).toEqual([])
+  })
+
+  it('holds what operators declare, also where they cannot be opened', () => {
+    const state = (name: string) => ({ name, kind: 'value', serde: 'structural', ttl: false })
+    check([CLICKS, COUNT], { states: { count: [state('n'), state('words')] } })
+    const written = readFileSync(planLockFile(entry), 'utf8')
+    expect(check([CLICKS, COUNT], { states: {} })).toEqual([])
+    expect(readFileSync(planLockFile(entry), 'utf8')).toBe(written)
+    const refused = () => check([CLICKS, COUNT], { states: { count: [state('n')] } })
+    expect(refused).toThrow(
+      /PLAN_INCOMPATIBLE[\s\S]*count: the value state "words" is gone, and what it holds would be lost\.\n {4}.*allowStateLoss: \['count'\]/,
+    )
+    expect(check([CLICKS, COUNT], { states: { count: [state('n')] }, allowStateLoss: ['count'] })).toEqual([
+      expect.stringContaining('the value state "words" is gone'),
+    ])
   })
 
   it('has a plan for each construct that deploys the job', () => {

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs'
 import { App, Duration, Stack } from 'aws-cdk-lib'
 import { Stream, StreamMode } from 'aws-cdk-lib/aws-kinesis'
 import { Runtime } from 'aws-cdk-lib/aws-lambda'
@@ -146,5 +147,25 @@ describe('properties are refused', () => {
       environment: { MY_NAME: 'x' },
     }
     expect(() => checkProps('Stack/Job', right)).not.toThrow()
+  })
+
+  it('when a state that it had is gone, or its keys are of another type', () => {
+    const counting = (state: string, keyTypes: string, open = '') =>
+      "import { defineJob, kinesisSource, utf8Line, valueState, WatermarkStrategy } from 'millrace'\n" +
+      `export default defineJob('wrong', (env) => { ${SOURCE}.keyBy((word) => word, '${keyTypes}')` +
+      `.process({ state: { ${state}: valueState() }, ${open} processElement: () => {} }).uid('count').print() })\n`
+    const entry = moduleOf(counting('n', 'string'))
+    const synth = construct(entry, { planLock: true })
+    expect(synth).not.toThrow()
+    writeFileSync(entry, counting('m', 'string'))
+    const changed = construct(entry, { planLock: true })
+    expect(changed).toThrow(/PLAN_INCOMPATIBLE[\s\S]*count: the value state "n" is gone, and what it holds would be lost[\s\S]*allowStateLoss/)
+    writeFileSync(entry, counting('n', 'number'))
+    expect(construct(entry, { planLock: true })).toThrow(
+      /PLAN_INCOMPATIBLE[\s\S]*count: there is state under keys of type string, and its keys are of type number/,
+    )
+    // What cannot be opened at synth is not compared there.
+    writeFileSync(entry, counting('m', 'string', "open() { throw new Error('no secret') },"))
+    expect(construct(entry, { planLock: true })).not.toThrow()
   })
 })

@@ -2,7 +2,7 @@ import { readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { defineJob, type StreamExecutionEnvironment } from '../../runtime/api/index.js'
-import { listState, type StateDeclaration, valueState, WatermarkStrategy } from '../../runtime/core/index.js'
+import { type KeyTypes, listState, type StateDeclaration, valueState, WatermarkStrategy } from '../../runtime/core/index.js'
 import { type JobEvent, type RunOptions, run } from '../../runtime/local/index.js'
 import { tempFolder } from '../backends/temp-folder.js'
 import { Gate, gatedSource } from './gated-source.js'
@@ -331,4 +331,54 @@ describe('state that cannot be stored', () => {
       await expectFailure(handle.result(), 'STATE_UNSERIALISABLE', 'state "last"', what, 'operator "Keep" (uid keep)')
     })
   }
+})
+
+describe('a checkpoint whose keys are of another type', () => {
+  const counting =
+    (key: (i: number) => unknown, types?: KeyTypes) =>
+    (gate: Gate): Define =>
+    (env) => {
+      env
+        .fromSource(gatedSource(gate), WatermarkStrategy.noWatermarks())
+        .uid('numbers')
+        .keyBy(key, types)
+        .reduce((a, b) => a + b)
+        .uid('sum')
+        .collect('out')
+        .uid('collect')
+    }
+  const asText = (i: number) => String(i % 2)
+  const asNumber = (i: number) => i % 2
+
+  async function goOn(checkpointDir: string, define: (gate: Gate) => Define) {
+    const gate = new Gate()
+    gate.openTo(20)
+    return { gate, ...(await start(define(gate), { checkpointDir, restoreFrom: 'latest' })) }
+  }
+
+  /** The sums of the even and the odd numbers below 20 as the job knows them, which has been stopped after 10. */
+  async function sumsIn(checkpointDir: string, define: (gate: Gate) => Define): Promise<unknown> {
+    const { gate, handle } = await goOn(checkpointDir, define)
+    await until(() => gate.emitted === 10)
+    await handle.stop()
+    return ((await handle.result()).collected.out as readonly number[]).slice(-2)
+  }
+
+  test('stops the job at the first key instead of beginning anew', async () => {
+    const folder = await checkpointed(counting(asText))
+    const { handle } = await goOn(folder, counting(asNumber))
+    await expectFailure(handle.result(), 'KEY_TYPE', 'a key is of type number', 'has keys of type string', 'uid sum')
+  })
+
+  test('goes on where keys are what they were, and where the job says that they are of both types', async () => {
+    const folder = await checkpointed(counting(asText))
+    expect(await sumsIn(folder, counting(asText))).toEqual([90, 100])
+    const other = await checkpointed(counting(asText))
+    expect(await sumsIn(other, counting(asNumber, ['string', 'number']))).toEqual([70, 75])
+  })
+
+  test('is refused before anything runs when the job says that they are of another', async () => {
+    const folder = await checkpointed(counting(asText))
+    await expectFailure(goOn(folder, counting(asNumber, 'number')), 'PLAN_INCOMPATIBLE', 'under keys of type string', 'operator sum')
+  })
 })

@@ -59,6 +59,7 @@ test('a thread sleeps itself for what is due soon, and only for that: then it re
       bufferTimeoutMs: 0,
       restoredCheckpointId: 0,
       restoreRoot: undefined,
+      keyTypes: {},
       restore: new Map(),
     },
     {

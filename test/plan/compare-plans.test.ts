@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { comparePlans } from '../../runtime/plan/index.js'
+import type { KeyType } from '../../runtime/core/index.js'
+import { comparePlans, type DeclaredState } from '../../runtime/plan/index.js'
 import { operatorOf, planOf } from './plans.js'
 
 const CLICKS = operatorOf('clicks', { isSource: true, kind: 'kinesis-source' })
@@ -72,5 +73,71 @@ describe('comparing plans', () => {
       { uid: 'clicks', reason: expect.stringContaining('read the stream "clicks" and reads "taps"') },
     ])
     expect(comparePlans(BEFORE, planOf([[CLICKS], [COUNT, OUT]], { job: 'taps' })).incompatibilities).toMatchObject([{ uid: 'taps' }])
+  })
+
+  describe('states that operators declare', () => {
+    const state = (name: string, change: Partial<DeclaredState> = {}): DeclaredState => ({
+      name,
+      kind: 'value',
+      serde: 'structural',
+      ttl: false,
+      ...change,
+    })
+    const declaring = (...states: readonly DeclaredState[]) => ({ ...BEFORE, states: { count: states } })
+    const before = declaring(state('n'), state('words', { kind: 'map', serde: 'text/1,a/b/2' }))
+
+    it('may be added, get a time to live and newer versions of their serdes', () => {
+      const after = declaring(state('n', { ttl: true }), state('words', { kind: 'map', serde: 'text/2,a/b/3' }), state('more'))
+      expect(comparePlans(before, after).incompatibilities).toEqual([])
+    })
+
+    it('may not go, unless on purpose', () => {
+      const after = declaring(state('n'))
+      expect(comparePlans(before, after).incompatibilities).toEqual([
+        {
+          uid: 'count',
+          reason: 'the map state "words" is gone, and what it holds would be lost',
+          remedy: "Declare it again, or leave it behind on purpose with allowStateLoss: ['count']",
+          droppable: true,
+        },
+      ])
+      expect(comparePlans(before, after, { allowStateLoss: ['count'] }).incompatibilities).toEqual([])
+    })
+
+    it.each([
+      ['kind', { kind: 'list' }, 'was value state and is list state'],
+      ['serde', { serde: 'text/1' }, 'was written with the serde structural and has text/1'],
+    ])('may not have another %s, whatever is allowed to go', (_what, change, reason) => {
+      const after = declaring(state('n', change), before.states.count[1])
+      const { incompatibilities } = comparePlans(before, after, { allowStateLoss: ['count'] })
+      expect(incompatibilities).toMatchObject([{ uid: 'count', reason: expect.stringContaining(reason), droppable: false }])
+    })
+
+    it('are compared only where both are known', () => {
+      expect(comparePlans(before, BEFORE).incompatibilities).toEqual([])
+      expect(comparePlans(BEFORE, before).incompatibilities).toEqual([])
+    })
+  })
+
+  describe('types of keys', () => {
+    const keys = (...keyTypes: readonly KeyType[]) => planOf([[CLICKS], [{ ...COUNT, keyTypes }, OUT]])
+
+    it('may become more, and be left undeclared', () => {
+      expect(comparePlans(keys('string'), keys('number', 'string')).incompatibilities).toEqual([])
+      expect(comparePlans(keys('string'), BEFORE).incompatibilities).toEqual([])
+      expect(comparePlans(BEFORE, keys('string')).incompatibilities).toEqual([])
+    })
+
+    it('may not be others', () => {
+      expect(comparePlans(keys('string'), keys('number'), { allowStateLoss: ['count'] }).incompatibilities).toEqual([
+        {
+          uid: 'count',
+          reason: 'there is state under keys of type string, and its keys are of type number now, so that state would never be found again',
+          remedy:
+            "Declare the keys as they were, or as ['string', 'number'] if they are of all these types, or begin without this state under another uid",
+          droppable: false,
+        },
+      ])
+    })
   })
 })

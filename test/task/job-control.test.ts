@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import type { ManifestRef } from '../../runtime/checkpoint/job-record.js'
 import type { MillraceError } from '../../runtime/core/index.js'
 import type { JobGraph } from '../../runtime/plan/index.js'
-import { pack, unpack } from '../../runtime/state/index.js'
+import { pack, packChecked, unpack } from '../../runtime/state/index.js'
 import { decodeCommit } from '../../runtime/task/commit-record.js'
 import { JobControl } from '../../runtime/task/job-control.js'
 import { subtaskLogName } from '../../runtime/task/stage-names.js'
@@ -356,6 +356,61 @@ describe('a restore', () => {
     expect(await lives(world, 'r2', ...ALL, 'count/2', 'out/2')).toEqual([...ALL, '', ''].map(() => 'retired 3'))
     expect(await world.head('r1', 'count', '0')).toMatchObject({ position: '77' })
     expect(world.fenced.at(-1)).toEqual([3, 3])
+  })
+
+  describe('over logs of another format', () => {
+    const REST = { kind: 'of whatever shape' }
+
+    async function otherFormat(attempt: number): Promise<JobWorld> {
+      const world = await activated()
+      for (const name of ALL) {
+        const log = `clicks/r1/${name}`
+        const version = (await world.log.head(log)).item?.version ?? 0
+        await world.log.append(log, { version: version + 1, payload: packChecked([9, 'plan-r1', attempt, REST]) })
+      }
+      return world
+    }
+
+    it('retires and resets them, from the last state', async () => {
+      const world = await activated()
+      await completed(world)
+      for (const name of ALL) await world.log.append(`clicks/r1/${name}`, { version: 2, payload: packChecked([9, 'plan-r1', 1, REST]) })
+      const wide = clicksGraph(3)
+      const retire = { job: JOB, revision: 'r1', plan: 'plan-r1', graph: GRAPH }
+      const record = await world.control(wide, 'r2').activate({ from: 'last-state', expected: 1, retire })
+      expect(record).toMatchObject({ attempt: 2, from: { checkpointId: 1, savepoint: false } })
+      expect(await lives(world, 'r1', ...ALL)).toEqual(ALL.map(() => 'retired 2'))
+      for (const name of ALL) await world.log.append(`clicks/r2/${name}`, { version: 2, payload: packChecked([9, 'plan-r2', 2, REST]) })
+      // A retired log, of a format that is newer to who takes the job back.
+      await world.log.append('clicks/r1/count/0', { version: 4, payload: packChecked([9, 'plan-r1', 2, REST]) })
+      await world.control().activate({ from: record.from, expected: 2, retire: { job: JOB, revision: 'r2', plan: 'plan-r2', graph: wide } })
+      expect(await lives(world, 'r1', ...ALL)).toEqual(ALL.map(() => 'running 3'))
+      expect(await lives(world, 'r2', ...ALL)).toEqual(ALL.map(() => 'retired 3'))
+    })
+
+    it('stops when one is of a later attempt, and when one is no commit', async () => {
+      const later = await otherFormat(5)
+      await expect(later.control().activate({ from: 'last-state', expected: 1 })).rejects.toThrow(/ACTIVATION_REFUSED[\s\S]*attempt 5 has begun/)
+      const none = await activated()
+      await none.log.append('clicks/r1/count/0', { version: 2, payload: packChecked({ 0: 9, 2: 1 }) })
+      await expect(none.control().activate({ from: 'last-state', expected: 1 })).rejects.toThrow(/LOG_CORRUPT/)
+    })
+  })
+
+  it('from the last state, which is what the attempt began with until it has saved something itself', async () => {
+    const world = await activated()
+    const first = await completed(world)
+    await completed(world)
+    await world.control().activate({ from: first, expected: 1 })
+    // The same call again, whatever has become of it.
+    for (let calls = 0; calls < 2; calls++) {
+      expect(await world.control().activate({ from: 'last-state', expected: 2 })).toMatchObject({ attempt: 3, from: first, completed: 2 })
+    }
+    const newer = await completed(world, 'savepoint')
+    expect(newer).toEqual({ checkpointId: 3, savepoint: true })
+    expect(await world.control().activate({ from: 'last-state', expected: 3 })).toMatchObject({ attempt: 4, from: newer })
+    const empty = await activated()
+    expect(await empty.control().activate({ from: 'last-state', expected: 1 })).toMatchObject({ attempt: 2, from: null })
   })
 
   it('into another job copies the segments and touches nothing of the first', async () => {
