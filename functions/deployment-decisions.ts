@@ -78,7 +78,8 @@ function decideUnderWay(
       const replace = under.replace || under.phase === 'reading'
       const begin = under.begin === 'last-state' && expected > under.expected ? (job?.from ?? null) : under.begin
       // It still runs, as nothing was asked of it.
-      if (back && begin === 'last-state') return put({ phase: 'reading', from: under.to, attempt: expected, begin: null, replace: false, back }, false)
+      if (back && begin === 'last-state')
+        return put({ phase: 'reading', from: under.to, attempt: expected, begin: null, replace: false, back }, false)
       // To the revision that wrote the savepoint nothing in it is strange.
       return put({ phase: 'restoring', from: under.to, expected, attempt: 0, begin, replace, back, otherwise: null }, false)
     }

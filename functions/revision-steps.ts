@@ -5,8 +5,8 @@ import { planStageRestore } from '../runtime/checkpoint/stage-restore.js'
 import { MillraceError } from '../runtime/core/index.js'
 import { comparePlans, type JobGraph, type OperatorPlan, otherKeys, type PlanIncompatibility, type PlanOfJob } from '../runtime/plan/index.js'
 import { type DeployedControl, deployedControl } from './deployed-control.js'
-import { logError, writeLine } from './function-log.js'
 import type { Transition } from './deployment-record.js'
+import { logError, writeLine } from './function-log.js'
 import type { HandlerOptions } from './handler-options.js'
 import { readPlan, writePlan } from './recorded-plans.js'
 import { arrivalsBehind } from './source-arrivals.js'
@@ -125,7 +125,8 @@ async function activate(deployed: DeployedControl, step: RevisionStep & { readon
   const { control, ports, environment } = deployed
   const { job, revision } = environment
   const record = await control.record()
-  if ((await readPlan(ports, job, revision)) === undefined) await recordPlan(deployed, step.from === 'last-state' ? (record?.last ?? null) : step.from)
+  if ((await readPlan(ports, job, revision)) === undefined)
+    await recordPlan(deployed, step.from === 'last-state' ? (record?.last ?? null) : step.from)
   const retired = record === undefined || record.revision === revision ? undefined : await readPlan(ports, job, record.revision)
   const { attempt, from } = await control.activate({
     from: step.from,

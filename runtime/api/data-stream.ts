@@ -137,8 +137,8 @@ export class DataStream<T> {
    * their state, is found before it is deployed; a key of another type fails with KEY_TYPE. Needed where keys are of several types.
    *
    * @example
-   * visits.keyBy((visit) => visit.ip, 'string')
-   * visits.keyBy((visit) => visit.account ?? 'guest', ['number', 'string'])
+   * logins.keyBy((login) => login.user, 'string')
+   * persons.keyBy((person) => (person.id === 0 ? person.name : person.id), ['number', 'string'])
    */
   keyBy<const K>(selector: KeySelector<T, K>, keyTypes?: KeyTypes): KeyedStream<T, K>
   keyBy<F extends FieldKey<T>>(field: F, keyTypes?: KeyTypes): KeyedStream<T, T[F]>

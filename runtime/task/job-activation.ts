@@ -93,7 +93,8 @@ export class JobActivation {
     if (expected !== undefined && attempt !== expected)
       throw refused(deployment, `the job is at attempt ${attempt}, and attempt ${expected} was to be superseded`)
     if (record === undefined) return
-    if (from !== null && from !== 'last-state' && isDropped(record, from)) throw refused(deployment, `checkpoint ${from.checkpointId} has been cleaned up`)
+    if (from !== null && from !== 'last-state' && isDropped(record, from))
+      throw refused(deployment, `checkpoint ${from.checkpointId} has been cleaned up`)
     if (expected === undefined && from === null) throw refused(deployment, 'the job has run already, and all its state would be lost')
     if (record.revision !== deployment.revision && record.revision !== retire?.revision) {
       throw refused(deployment, `revision "${record.revision}" of the job is active, and was not named as the one to retire`)
