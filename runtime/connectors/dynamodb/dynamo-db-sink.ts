@@ -9,7 +9,7 @@ import {
 } from '../../core/index.js'
 import { loadClient } from '../base/aws-client.js'
 import { OpenedOnce } from '../base/opened-once.js'
-import { SendQueue } from '../base/send-queue.js'
+import { SendingWriter } from '../base/sending-writer.js'
 import { attributesOf, sizeOf } from './attribute-value.js'
 import type { Items, TableSettings, TableWrites } from './table-writes.js'
 
@@ -52,8 +52,11 @@ export interface DynamoDbCommittable {
  */
 export function dynamoDbSink<T>(options: DynamoDbSinkOptions<T>): Sink<T, DynamoDbCommittable> {
   const { table, key, delivery = 'onCommit', markerAttribute = '_millrace' } = options
-  const itemOf = options.item ?? ((value: T) => value as Readonly<Record<string, unknown>>)
   checkOptions(options, markerAttribute)
+  const itemOf: ItemOf<T> = (value) => {
+    const item = options.item === undefined ? (value as Readonly<Record<string, unknown>>) : options.item(value)
+    return item === undefined ? undefined : attributesOf(item)
+  }
   const tableOf = ({ runtime }: SinkWriterContext): Table =>
     new OpenedOnce(async () => {
       const { TableWrites } = await loadClient(() => import('./table-writes.js'))
@@ -63,23 +66,19 @@ export function dynamoDbSink<T>(options: DynamoDbSinkOptions<T>): Sink<T, Dynamo
     name: 'dynamodb-sink',
     delivery,
     resources: [{ name: table, kind: 'table', access: 'write' }],
-    createWriter: (context) => (delivery === 'onCommit' ? new ThroughWriter(itemOf, tableOf(context)) : new HoldingWriter(itemOf, context)),
+    createWriter: (context) =>
+      delivery === 'onCheckpoint'
+        ? new HoldingWriter(itemOf, context)
+        : new SendingWriter(tableOf(context), { entryOf: itemOf, sizeOf, send: (writes, items) => writes.putAll(byKey(items, writes)) }),
     ...(delivery === 'onCommit' ? {} : { createCommitter: (context: SinkWriterContext) => new ItemCommitter(tableOf(context)) }),
     createTransactor: (context) => new ItemTransactor(itemOf, delivery, tableOf(context)),
   }
 }
 
-type ItemOf<T> = (value: T) => Readonly<Record<string, unknown>> | undefined
 type Attributes = ReturnType<typeof attributesOf>
+type ItemOf<T> = (value: T) => Attributes | undefined
 /** Opened when there is something to write. */
 type Table = OpenedOnce<TableWrites>
-
-function attributesOfAll<T>(values: readonly T[], itemOf: ItemOf<T>): Attributes[] {
-  return values.flatMap((value) => {
-    const item = itemOf(value)
-    return item === undefined ? [] : [attributesOf(item)]
-  })
-}
 
 /** The last item of each key, in the order of the keys' first ones. */
 function byKey(items: readonly Attributes[], writes: TableWrites): Items {
@@ -101,8 +100,8 @@ class ItemTransactor<T> implements SinkTransactor<T> {
 
   async apply(marker: SinkMarker, records: readonly { readonly value: T }[]): Promise<void> {
     const writes = await this.table.get()
-    const values = records.map(({ value }) => value)
-    const items = byKey(attributesOfAll(values, this.itemOf), writes)
+    const all = records.map(({ value }) => this.itemOf(value)).filter((item) => item !== undefined)
+    const items = byKey(all, writes)
     if (this.delivery === 'onCommit') await writes.putGuarded(items, marker, 'by-writer')
     else await writes.putGuarded(items, { ...marker, attempt: attemptOf(marker) }, 'by-checkpoint')
   }
@@ -112,40 +111,6 @@ class ItemTransactor<T> implements SinkTransactor<T> {
 
   close(): Promise<void> {
     return this.table.close()
-  }
-}
-
-/** Writes as the job goes. A checkpoint waits until all is there. */
-class ThroughWriter<T> implements SinkWriter<T, never> {
-  readonly #queue: SendQueue<Attributes>
-
-  constructor(
-    readonly itemOf: ItemOf<T>,
-    readonly table: Table,
-  ) {
-    // One portion behind the other: a later item of a key must not be overtaken by an earlier one.
-    this.#queue = new SendQueue(async (items) => {
-      const writes = await table.get()
-      await writes.putAll(byKey(items, writes))
-    })
-  }
-
-  write(value: T): void {
-    for (const item of attributesOfAll([value], this.itemOf)) this.#queue.add(item, sizeOf(item))
-  }
-
-  ready(): Promise<void> | undefined {
-    return this.#queue.ready()
-  }
-
-  async prepareCommit(): Promise<readonly never[]> {
-    await this.#queue.flush()
-    return []
-  }
-
-  async close(): Promise<void> {
-    await this.#queue.settled()
-    await this.table.close()
   }
 }
 
@@ -165,7 +130,8 @@ class HoldingWriter<T> implements SinkWriter<T, DynamoDbCommittable> {
   }
 
   write(value: T): void {
-    this.#items.push(...attributesOfAll([value], this.itemOf))
+    const item = this.itemOf(value)
+    if (item !== undefined) this.#items.push(item)
   }
 
   prepareCommit(checkpointId: number): readonly DynamoDbCommittable[] {

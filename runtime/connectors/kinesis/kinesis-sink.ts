@@ -1,8 +1,7 @@
-import { MillraceError, type Sink, type SinkWriter, type SinkWriterContext } from '../../core/index.js'
+import { MillraceError, type Sink, type SinkWriterContext } from '../../core/index.js'
 import { loadClient } from '../base/aws-client.js'
 import { OpenedOnce } from '../base/opened-once.js'
-import { SendQueue } from '../base/send-queue.js'
-import type { KinesisWrites } from './kinesis-writes.js'
+import { SendingWriter } from '../base/sending-writer.js'
 import { type OutgoingRecord, sizeOf } from './outgoing-record.js'
 
 /** Options of {@link kinesisSink}. */
@@ -53,7 +52,8 @@ export function kinesisSink<T>(options: KinesisSinkOptions<T>): Sink<T, never> {
     name: 'kinesis-sink',
     delivery,
     resources: [{ name: stream, kind: 'stream', access: 'write' }],
-    createWriter: (context) => new KinesisWriter(recordOf(options), order, streamOf(context)),
+    createWriter: (context) =>
+      new SendingWriter(streamOf(context), { entryOf: recordOf(options), sizeOf, send: (writes, records) => writes.put(records, order) }),
   }
 }
 
@@ -80,38 +80,6 @@ function recordOf<T>({ stream, serialize = jsonOf, partitionKey, explicitHashKey
 
 function jsonOf(value: unknown): string {
   return JSON.stringify(value)
-}
-
-/** Puts records as they come. Whoever prepares a commit waits until all have been taken. */
-class KinesisWriter<T> implements SinkWriter<T, never> {
-  readonly #queue: SendQueue<OutgoingRecord>
-
-  constructor(
-    readonly recordOf: (value: T) => OutgoingRecord,
-    order: 'by-key' | 'none',
-    readonly stream: OpenedOnce<KinesisWrites>,
-  ) {
-    this.#queue = new SendQueue(async (records) => (await stream.get()).put(records, order))
-  }
-
-  write(value: T): void {
-    const record = this.recordOf(value)
-    this.#queue.add(record, sizeOf(record))
-  }
-
-  ready(): Promise<void> | undefined {
-    return this.#queue.ready()
-  }
-
-  async prepareCommit(): Promise<readonly never[]> {
-    await this.#queue.flush()
-    return []
-  }
-
-  async close(): Promise<void> {
-    await this.#queue.settled()
-    await this.stream.close()
-  }
 }
 
 function checkOptions({ stream, partitionKey, order, delivery, maxRecordBytes = 1 }: KinesisSinkOptions<never>): void {
