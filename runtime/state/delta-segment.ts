@@ -9,7 +9,8 @@ import { createPacker } from './structural.js'
 
 /** MRS3: a delta by columns. */
 export const DELTA_MAGIC = 0x4d525333
-const PREFIX_BYTES = 4
+/** Magic, and the number of rows. */
+const PREFIX_BYTES = 8
 const CRC_BYTES = 4
 
 /** Keys or values: by columns where they have one shape; as they are; or how many they are, when all are null. */
@@ -27,7 +28,7 @@ type Body = readonly [maxParallelism: number, namespaces: readonly unknown[], st
 
 /**
  * What a commit changed, for a log that only the subtask itself reads: `blocks` hold the rows of all key groups, and so the columns of a state are long
- * ones, in few bytes. Magic, body as MessagePack, CRC-32 of all before it.
+ * ones, in few bytes. Magic, number of rows, body as MessagePack, CRC-32 of all before it.
  */
 export function encodeDelta({ maxParallelism, states }: Pick<SegmentHeader, 'maxParallelism' | 'states'>, blocks: readonly RowBlock[]): Uint8Array {
   const namespaces = new NamespaceIndex()
@@ -37,10 +38,21 @@ export function encodeDelta({ maxParallelism, states }: Pick<SegmentHeader, 'max
   const bytes = new Uint8Array(PREFIX_BYTES + packed.length + CRC_BYTES)
   const view = new DataView(bytes.buffer)
   view.setUint32(0, DELTA_MAGIC)
+  view.setUint32(4, rowsOf(packedStates), true)
   bytes.set(packed, PREFIX_BYTES)
   const end = PREFIX_BYTES + packed.length
   view.setUint32(end, crc32(bytes.subarray(0, end)), true)
   return bytes
+}
+
+/** Rows of a delta, which is not decoded for it. Segments that are none count as 0. */
+export function deltaRows(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  return view.getUint32(0) === DELTA_MAGIC ? view.getUint32(4, true) : 0
+}
+
+function rowsOf(states: readonly PackedState[]): number {
+  return states.reduce((sum, [, ...parts]) => sum + parts.reduce((ofState, part) => ofState + (part?.[2] ?? 0), 0), 0)
 }
 
 function packState({ name, kind, serde }: StateInfo, block: RowBlock, namespaces: NamespaceIndex): PackedState {
@@ -94,7 +106,7 @@ export function decodeDelta(bytes: Uint8Array): DecodedSegment {
     })
   }
   const keyGroups = [...groups.blocks.keys()].sort((a, b) => a - b)
-  const rows = packed.reduce((sum, [, ...parts]) => sum + parts.reduce((ofState, part) => ofState + (part?.[2] ?? 0), 0), 0)
+  const rows = rowsOf(packed)
   const states = packed.map(([[name, kind, serde]]) => ({ name, kind, serde }))
   return {
     header: { kind: 'delta', maxParallelism, states, rows, namespaces, groups: keyGroups.map((keyGroup) => [keyGroup, 0, 0] as const) },

@@ -1,6 +1,7 @@
 export * from './broadcast-state.js'
 export { ChangeList, REMOVED } from './change-list.js'
 export * from './checked-bytes.js'
+export { deltaRows } from './delta-segment.js'
 export * from './key-groups.js'
 export * from './keyed-state-backend.js'
 export * from './keys.js'

@@ -101,6 +101,18 @@ export class KeyedStateBackend {
     return entries
   }
 
+  /** Whether every row is in memory, so that {@link snapshotAll} says all there is. */
+  get holdsWholeState(): boolean {
+    return true
+  }
+
+  /** Rows that {@link snapshotAll} would write, some of which may have expired: of tables and timers, and those that nobody has asked for. */
+  get rows(): number {
+    let rows = this.entries + this.eventTimers.size + this.processingTimers.size
+    for (const restored of [...this.#unclaimed.values(), ...this.#unopenedTimers.values()]) rows += restored.size
+    return rows
+  }
+
   /** Whether the checkpoint holds rows of this state that no table has taken yet. */
   hasRestored(name: string): boolean {
     return this.#unclaimed.has(name)

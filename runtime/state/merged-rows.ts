@@ -26,6 +26,12 @@ export class MergedRows {
 
   constructor(readonly bottom: boolean) {}
 
+  get size(): number {
+    let size = 0
+    for (const rows of this.#rows.values()) size += rows.size
+    return size
+  }
+
   /** `info` is that of the block's segment. */
   apply(block: RowBlock, info: StateInfo): void {
     for (let i = 0; i < block.removedKeys.length; i++) {

@@ -1,4 +1,5 @@
 import { type Column, fromColumns, toColumns } from './columns.js'
+import { numberedNames } from './numbered-names.js'
 import { packNumbers, unpackNumbers } from './packed-numbers.js'
 
 /**
@@ -78,10 +79,6 @@ function isDigit(code: number): boolean {
   return code >= ZERO && code <= NINE
 }
 
-function unpackNumbered(prefix: string, digits: number, numbers: readonly number[]): string[] {
-  return numbers.map((number) => prefix + String(number).padStart(digits, '0'))
-}
-
 /** As columns.ts has it: a substring up to this length is a copy. */
 const SHORT = 12
 
@@ -89,7 +86,7 @@ function unpackColumn(column: PackedColumn, size: number): Column {
   if (column instanceof Uint8Array) return unpackNumbers(column, size)
   if (column.length === 3 && column[2] instanceof Uint8Array) {
     const [prefix, digits, numbers] = column as readonly [string, number, Uint8Array]
-    return unpackNumbered(prefix, digits, unpackNumbers(numbers, size))
+    return numberedNames(prefix, digits, unpackNumbers(numbers, size))
   }
   const [text, lengths] = column
   if (column.length !== 2 || typeof lengths === 'string') return [...(column as readonly string[])]

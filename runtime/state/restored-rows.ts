@@ -14,6 +14,10 @@ export class RestoredRows {
     this.#rows.apply(block, info)
   }
 
+  get size(): number {
+    return this.#rows.size
+  }
+
   each(visit: (key: InternalKey, namespace: unknown, value: unknown, info: StateInfo) => void): void {
     this.#rows.each({ put: visit, remove: () => {}, change: () => {} })
   }

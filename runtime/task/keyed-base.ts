@@ -2,7 +2,7 @@ import type { CheckpointStore } from '../checkpoint/index.js'
 import { readKeyedState } from '../checkpoint/keyed-restore.js'
 import type { SegmentRef } from '../checkpoint/manifest.js'
 import { inlineSegment } from '../checkpoint/segment-blobs.js'
-import { decodeSegment, type KeyGroupRange, mergeSegments } from '../state/index.js'
+import { decodeSegment, deltaRows, type KeyedStateBackend, type KeyGroupRange, mergeSegments } from '../state/index.js'
 import { chooseCompaction } from './compaction-choice.js'
 import type { LoggedState } from './logged-state.js'
 import type { StageEvent } from './stage-ports.js'
@@ -13,6 +13,8 @@ export interface KeyedBasePlace {
   readonly range: KeyGroupRange
   readonly subtask: number
   readonly epoch: number
+  /** Keyed state in memory, by operator, as it is with all changes. */
+  readonly backends: ReadonlyMap<string, KeyedStateBackend>
   /** A segment that is larger gets a blob of its own. */
   readonly inlineBytes: number
   /** More segments than so many are merged, if those to be merged have no more bytes than so. */
@@ -25,7 +27,8 @@ export interface KeyedBasePlace {
 
 /**
  * Keyed state of a new base, by operator: the segments of the base before, and one with all that changed since. What is too small for a blob
- * stands inline, and is merged with what changes until the next base. It costs what changed, but where the state is to stand alone.
+ * stands inline, and is merged with what changes until the next base. It costs what changed, but where the state is to stand alone. State with
+ * fewer rows than have changed is written whole, from memory.
  */
 export async function nextKeyedBase(
   { base, tail }: LoggedState,
@@ -48,20 +51,39 @@ async function nextSegments(
   changes: readonly Uint8Array[],
   place: KeyedBasePlace,
 ): Promise<readonly SegmentRef[]> {
-  const { checkpoints, range, subtask, epoch, inlineBytes, whole, count } = place
+  const { checkpoints, range, whole, count } = place
   const standsAlone = before.length === 0 || (before.length === 1 && before[0].keyGroups === undefined)
   if (changes.length === 0 && (!whole || standsAlone)) return before
+  const inMemory = place.backends.get(uid)
+  if (inMemory !== undefined && isCheaper(inMemory, changes, place)) {
+    count('base-from-memory')
+    return withSegment(uid, [], inMemory.snapshotAll(), place)
+  }
   const kept = whole ? [] : keptBefore(before, changes, place)
   const merged = await readKeyedState(before.slice(kept.length), (ref) => checkpoints.readSegment(ref))
   for (const bytes of changes) merged.push(decodeSegment(bytes, `a commit of operator ${uid}`))
-  const bytes = mergeSegments(merged, range, kept.length === 0)
   if (kept.length > 0) count('incremental-base')
+  return withSegment(uid, kept, mergeSegments(merged, range, kept.length === 0), place)
+}
+
+/** Of few rows that changed again and again all are sooner written than their changes are merged; few changes fit into the base as they are. */
+function isCheaper(inMemory: KeyedStateBackend, changes: readonly Uint8Array[], { whole, inlineBytes }: KeyedBasePlace): boolean {
+  if (!inMemory.holdsWholeState) return false
+  if (whole) return true
+  const changedBytes = changes.reduce((sum, { length }) => sum + length, 0)
+  return changedBytes > inlineBytes && 2 * inMemory.rows <= changes.reduce((sum, bytes) => sum + deltaRows(bytes), 0)
+}
+
+async function withSegment(
+  uid: string,
+  kept: readonly SegmentRef[],
+  bytes: Uint8Array | undefined,
+  { checkpoints, subtask, epoch, inlineBytes, count }: KeyedBasePlace,
+): Promise<readonly SegmentRef[]> {
   if (bytes === undefined) return kept
-  if (bytes.length <= inlineBytes) {
-    count('inline-segment')
-    return [...kept, inlineSegment(bytes)]
-  }
-  return [...kept, await checkpoints.writeSegment(uid, subtask, epoch, bytes)]
+  if (bytes.length > inlineBytes) return [...kept, await checkpoints.writeSegment(uid, subtask, epoch, bytes)]
+  count('inline-segment')
+  return [...kept, inlineSegment(bytes)]
 }
 
 /** What goes on into the next base: not what stood inline, and not what is merged with the changes because there are too many segments. */

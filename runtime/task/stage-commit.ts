@@ -159,6 +159,7 @@ async function nextBase(place: CommitPlace, deltas: readonly (readonly [string, 
     range: keyGroupRange(live.index, vertex.maxParallelism, vertex.parallelism),
     subtask: live.index,
     epoch: live.epoch,
+    backends: live.backends,
     // It stands in the commit and in the acknowledgement.
     inlineBytes: settings.inlineBytes / 2,
     mostSegments: settings.mostSegments,

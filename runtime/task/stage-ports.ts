@@ -56,6 +56,7 @@ export const STAGE_EVENTS = [
   'cold-start',
   'warm-catch-up',
   'cache-too-old',
+  'base-from-memory',
   'base-written',
   'incremental-base',
   'inline-segment',

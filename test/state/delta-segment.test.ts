@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { AggregatingStateDescriptor, ListStateDescriptor, ValueStateDescriptor } from '../../runtime/core/index.js'
-import { decodeSegment, KeyedStateBackend, keyGroupOf, StateScope, stateHandle, toInternalKey } from '../../runtime/state/index.js'
+import { decodeSegment, deltaRows, KeyedStateBackend, keyGroupOf, StateScope, stateHandle, toInternalKey } from '../../runtime/state/index.js'
 
 const MAX = 128
 const sum = new AggregatingStateDescriptor<number, number, number>('sum', {
@@ -55,8 +55,10 @@ describe('a delta by columns', () => {
     state.setCurrentKey('a')
     stateHandle(scope, sum).clear()
     stateHandle(scope, list).add(7)
-    const { header, blocks } = decodeSegment(state.takeDelta() as Uint8Array, 'log')
+    const delta = state.takeDelta() as Uint8Array
+    const { header, blocks } = decodeSegment(delta, 'log')
     const group = keyGroupOf(toInternalKey('a'), MAX)
+    expect(deltaRows(delta)).toBe(2)
     expect(header).toMatchObject({ kind: 'delta', maxParallelism: MAX, rows: 2, groups: [[group, 0, 0]] })
     expect([...blocks(0, group - 1), ...blocks(group + 1, MAX - 1)]).toEqual([])
     const rows = [...blocks(group, group)]

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { packColumns, unpackColumns } from '../../runtime/state/packed-columns.js'
+import { type PackedColumns, packColumns, unpackColumns } from '../../runtime/state/packed-columns.js'
 import { packNumbers, unpackNumbers } from '../../runtime/state/packed-numbers.js'
 
 const EDGES = [0, -0, 1, -1, 0.1, 0.25, 12.34, -12.34, 2 ** 31, 2 ** 49, -(2 ** 49), 2 ** 50, 2 ** 53, -(2 ** 53), 1e300, 5e-324, Number.NaN]
@@ -62,6 +62,17 @@ describe('packed columns', () => {
       }),
       { numRuns: 500 },
     )
+  })
+
+  it('give back names with numbers, also those that were seen before and those of which too many kinds are', () => {
+    // Equal in the low bits, so that one takes the other's place.
+    const apart = 2 ** 34
+    for (let round = 0; round < 3; round++) {
+      for (const prefix of ['user-', '', ...Array.from({ length: 10 }, (_, i) => `${'kind'.slice(i % 4)}${'-'.repeat(i)}`)]) {
+        const names = Array.from({ length: 200 }, (_, i) => prefix + String((i % 50) + apart * (i % 3)).padStart(12, '0'))
+        expect(unpackColumns(packColumns(names, names.length) as PackedColumns, names.length)).toEqual(names)
+      }
+    }
   })
 
   it('take strings of one length together, and of two strings do not take one for lengths', () => {

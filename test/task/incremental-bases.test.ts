@@ -1,7 +1,8 @@
-import { beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import type { StreamExecutionEnvironment } from '../../runtime/api/index.js'
 import type { CheckpointStore } from '../../runtime/checkpoint/index.js'
 import { listState, valueState } from '../../runtime/index.js'
+import { KeyedStateBackend } from '../../runtime/state/index.js'
 import type { StageSettings } from '../../runtime/task/stage-settings.js'
 import { jsonStream, Outside, Stages, StageWorld } from './stage-world.js'
 
@@ -17,6 +18,10 @@ beforeEach(() => {
   world = new StageWorld()
   world.streams.create('clicks', ['s0'])
   outside = new Outside()
+})
+
+afterEach(() => {
+  vi.restoreAllMocks()
 })
 
 /** Sums by key, with all that was added; a negative number forgets the key. */
@@ -116,6 +121,40 @@ describe('a base', () => {
     stages.crash()
     await click(stages, { key: 7, n: 2 })
     expect(outside.values.at(-1)).toEqual([7, 2, 1])
+  })
+
+  it('of few rows that changed again and again is all of them, from memory', async () => {
+    const stages = await stagesWith({ inlineBytes: 100 })
+    await click(stages, ...many(0, 300))
+    await stages.checkpoint()
+    for (let round = 0; round < 5; round++) await click(stages, ...many(10, 300, round % 2 === 0 ? -1 : 1))
+    await click(stages, ...many(100, 110))
+    expect(world.count('base-from-memory')).toBe(0)
+    await stages.checkpoint()
+    expect([world.count('base-from-memory'), world.count('incremental-base')]).toEqual([1, 0])
+    expect(await segments(stages)).toHaveLength(1)
+    await click(stages, ...many(0, 2))
+    stages.crash()
+    await click(stages, ...many(0, 1), ...many(105, 106), ...many(200, 201))
+    expect(outside.values.slice(-3)).toEqual([
+      [0, 3, 3],
+      [105, 2, 2],
+      [200, 1, 1],
+    ])
+  })
+
+  it('goes on from the log where only part of the state is in memory', async () => {
+    vi.spyOn(KeyedStateBackend.prototype, 'holdsWholeState', 'get').mockReturnValue(false)
+    const stages = await stagesWith({ inlineBytes: 100 })
+    await click(stages, ...many(0, 10))
+    await stages.checkpoint()
+    for (let round = 0; round < 5; round++) await click(stages, ...many(0, 10))
+    await stages.checkpoint()
+    await stages.checkpoint('savepoint')
+    expect(world.count('base-from-memory')).toBe(0)
+    stages.crash()
+    await click(stages, { key: 3, n: 1 })
+    expect(outside.values.at(-1)).toEqual([3, 7, 7])
   })
 
   it.each(['savepoint', 'stop'] as const)('at a %s stands alone', async (kind) => {
