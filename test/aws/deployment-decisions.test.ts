@@ -103,7 +103,9 @@ describe('a job whose stack was removed', () => {
   const removed = noDeployment(NOW)
 
   it('goes on from the savepoint it stopped with, or the last checkpoint', () => {
-    const stopped = recordOf(decideDeployment(removed, jobOf({ phase: 'stopped', last: { checkpointId: 4, savepoint: true } }), ask(B), NOW)).transition
+    const stopped = recordOf(
+      decideDeployment(removed, jobOf({ phase: 'stopped', last: { checkpointId: 4, savepoint: true } }), ask(B), NOW),
+    ).transition
     expect(stopped).toMatchObject({ phase: 'restoring', begin: { checkpointId: 4, savepoint: true }, expected: 5, replace: true })
     const cut = recordOf(decideDeployment(removed, jobOf({ completed: 5, last: { checkpointId: 4, savepoint: false } }), ask(B), NOW)).transition
     expect(cut).toMatchObject({ begin: { checkpointId: 4, savepoint: false } })
