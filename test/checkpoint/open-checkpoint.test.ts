@@ -1,10 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { FileBlobStore } from '../../runtime/backends/file/index.js'
 import { MemoryBlobStore } from '../../runtime/backends/memory/index.js'
 import { CheckpointStore, openCheckpoint } from '../../runtime/checkpoint/index.js'
+import { tempFolder } from '../backends/temp-folder.js'
 import { aManifest } from './manifests.js'
 
 /** Memory stores by root; roots are compared with `\` as `/`. */
@@ -83,22 +82,18 @@ describe('openCheckpoint', () => {
   })
 
   it('works on files', async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'millrace-open-'))
-    try {
-      const open = (root: string) => new FileBlobStore(root)
-      const store = new CheckpointStore(open(dir), { root: dir, newNonce: () => 'n' })
-      const ref = await store.writeSegment('a/b', 0, 2, new Uint8Array([1, 2, 3]))
-      const { path } = await store.complete(aManifest({ checkpointId: 2 }))
-      for (const at of [dir, path, join(path, 'manifest.json')]) {
-        const found = await openCheckpoint(at, open)
-        expect(found?.manifest.checkpointId).toBe(2)
-        expect(await found?.store.readSegment(ref)).toEqual(expect.objectContaining({ length: 3 }))
-      }
-      await store.retain(1)
-      expect(await store.blobs.list('')).toEqual(['chk-2/manifest.json'])
-      await expect(openCheckpoint(join(dir, 'absent'), open)).rejects.toMatchObject({ code: 'CHECKPOINT_NOT_FOUND' })
-    } finally {
-      await rm(dir, { recursive: true, force: true })
+    const dir = await tempFolder()
+    const open = (root: string) => new FileBlobStore(root)
+    const store = new CheckpointStore(open(dir), { root: dir, newNonce: () => 'n' })
+    const ref = await store.writeSegment('a/b', 0, 2, new Uint8Array([1, 2, 3]))
+    const { path } = await store.complete(aManifest({ checkpointId: 2 }))
+    for (const at of [dir, path, join(path, 'manifest.json')]) {
+      const found = await openCheckpoint(at, open)
+      expect(found?.manifest.checkpointId).toBe(2)
+      expect(await found?.store.readSegment(ref)).toEqual(expect.objectContaining({ length: 3 }))
     }
+    await store.retain(1)
+    expect(await store.blobs.list('')).toEqual(['chk-2/manifest.json'])
+    await expect(openCheckpoint(join(dir, 'absent'), open)).rejects.toMatchObject({ code: 'CHECKPOINT_NOT_FOUND' })
   })
 })

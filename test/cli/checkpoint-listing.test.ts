@@ -1,19 +1,16 @@
-import { mkdir, mkdtemp, rm, truncate, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it, vi } from 'vitest'
 import { checkpointsIn } from '../../cli/checkpoint-listing.js'
 import { checkpointsCommand } from '../../cli/checkpoints-command.js'
 import { FileBlobStore } from '../../runtime/backends/file/index.js'
 import { CheckpointStore, type Manifest } from '../../runtime/checkpoint/index.js'
+import { tempFolder } from '../backends/temp-folder.js'
 
 let dir: string
 
 beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'millrace-listing-'))
-})
-afterEach(async () => {
-  await rm(dir, { recursive: true, force: true })
+  dir = await tempFolder()
 })
 
 /** A checkpoint, or a savepoint that makes the whole folder; one segment of `size` bytes. Returns the segment's file. */

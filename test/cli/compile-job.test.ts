@@ -1,17 +1,14 @@
-import { mkdir, mkdtemp, readFile, realpath, rm, stat, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readFile, realpath, stat, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { compileJob } from '../../cli/compile-job.js'
+import { tempFolder } from '../backends/temp-folder.js'
 
 let root: string
 
 beforeEach(async () => {
-  root = await realpath(await mkdtemp(join(tmpdir(), 'millrace-compile-')))
-})
-afterEach(async () => {
-  await rm(root, { recursive: true, force: true })
+  root = await realpath(await tempFolder())
 })
 
 async function write(files: Readonly<Record<string, string>>): Promise<void> {

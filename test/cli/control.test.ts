@@ -1,10 +1,9 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { type AddressInfo, createServer as createTcpServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { callControl, callJobAt } from '../../cli/control-client.js'
@@ -12,6 +11,7 @@ import { cancelCommand, savepointCommand, statusCommand, stopCommand } from '../
 import type { ControlFile } from '../../cli/control-file.js'
 import { type ControlServer, openControlServer } from '../../cli/control-server.js'
 import { MillraceError } from '../../runtime/core/index.js'
+import { tempFolder } from '../backends/temp-folder.js'
 import { FakeHandle } from './fake-handle.js'
 
 let dir: string
@@ -19,13 +19,12 @@ let path: string
 let open: { close(): Promise<void> }[]
 
 beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'millrace-control-'))
+  dir = await tempFolder()
   path = join(dir, 'control.json')
   open = []
 })
 afterEach(async () => {
   for (const server of open) await server.close()
-  await rm(dir, { recursive: true, force: true })
 })
 
 async function start(handle?: FakeHandle): Promise<ControlServer> {

@@ -51,11 +51,6 @@ afterEach(() => {
   vi.restoreAllMocks()
 })
 
-async function produce(...words: string[]): Promise<void> {
-  world.aws.produce(world.deployed.stream('words'), 0, words)
-  await world.deployed.run(10)
-}
-
 async function ids(): Promise<string[]> {
   await deadLetterList({ ...SHOP, json: true })
   return world.json<{ letters: KeptLetter[] }>().letters.map(({ id }) => id)
@@ -72,9 +67,9 @@ describe('dead letters', () => {
     await deadLetterList(SHOP)
     expect(world.said()).toBe('no dead letters in s3://bucket/dead-letters/tally\n')
     refused = new Set(['bad', 'worse!'])
-    await produce('good', 'bad')
+    await world.produce(0, 'good', 'bad')
     vi.setSystemTime(NOW + 60_000)
-    await produce('worse')
+    await world.produce(0, 'worse')
     expect(written).toEqual(['good'])
     await deadLetterList(SHOP)
     const [first, second, ...more] = world.said().trimEnd().split('\n')
@@ -91,7 +86,7 @@ describe('dead letters', () => {
 
   it('are shown with their record', async () => {
     refused = new Set(['bad', 'worse!'])
-    await produce('bad', 'worse')
+    await world.produce(0, 'bad', 'worse')
     const [inner, outer] = (await ids()).toSorted()
     await deadLetterShow(outer, SHOP)
     expect(world.said()).toMatch(
@@ -104,7 +99,7 @@ describe('dead letters', () => {
 
   it('are put into their stream again, once', async () => {
     refused = new Set(['bad'])
-    await produce('bad', 'good')
+    await world.produce(0, 'bad', 'good')
     refused = new Set()
     const [id] = await ids()
     await deadLetterReplay([id], SHOP)
@@ -125,9 +120,9 @@ describe('dead letters', () => {
 
   it('are replayed all together, in the order in which they failed, but for those of inner stages', async () => {
     refused = new Set(['bad', 'evil', 'worse!'])
-    await produce('bad')
+    await world.produce(0, 'bad')
     vi.setSystemTime(NOW + 1_000)
-    await produce('evil', 'worse')
+    await world.produce(0, 'evil', 'worse')
     await deadLetterReplay([], { ...SHOP, all: true })
     expect(put()).toEqual(['bad', 'evil'])
     expect(world.said().trimEnd().split('\n')).toHaveLength(2)
@@ -137,7 +132,7 @@ describe('dead letters', () => {
 
   it('stay as they are when the stream refuses, and are uncertain when it does not answer', async () => {
     refused = new Set(['bad'])
-    await produce('bad')
+    await world.produce(0, 'bad')
     const [id] = await ids()
     world.aws.beforePutRecord = () => {
       throw Object.assign(new Error('no'), { name: 'AccessDeniedException', $metadata: { httpStatusCode: 400 } })

@@ -1,11 +1,10 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { readFile, writeFile } from 'node:fs/promises'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { deployedSavepoint, deployedStop } from '../../cli/deployed-checkpoints.js'
 import { restoreCommand, startCommand } from '../../cli/deployed-restore.js'
 import { checkpoints, savepoint, status, stop } from '../../cli/job-commands.js'
 import { rescaleCommand } from '../../cli/rescale-command.js'
+import { tempFolder } from '../backends/temp-folder.js'
 import { DeployedWorld } from './deployed-world.js'
 import { tally } from './tally-job.js'
 
@@ -31,11 +30,6 @@ function goOnMeanwhile(): void {
   world.onInvoke = async ({ command }) => {
     if (command === 'progress') await world.deployed.run(10)
   }
-}
-
-async function produce(shard: number, ...lines: string[]): Promise<void> {
-  world.aws.produce(world.deployed.stream('words'), shard, lines)
-  await world.deployed.run(10)
 }
 
 describe('a deployed job is found', () => {
@@ -128,7 +122,7 @@ describe('what goes wrong on the way is said', () => {
 
 describe('status', () => {
   it('tells of the job, its checkpoints and its subtasks', async () => {
-    await produce(0, 'a 100', 'b 105')
+    await world.produce(0, 'a 100', 'b 105')
     vi.setSystemTime(NOW + 2_000)
     await status(undefined, SHOP)
     const lines = world.said().split('\n')
@@ -141,7 +135,7 @@ describe('status', () => {
   })
 
   it('tells who has not acknowledged, and of what waits', async () => {
-    await produce(0, 'a 100')
+    await world.produce(0, 'a 100')
     const id = await world.deployed.beginCheckpoint()
     // The first shard's split cuts, the second has not heard of it.
     await world.deployed.poke('words', 'shardId-000000000000')
@@ -180,7 +174,7 @@ describe('status', () => {
 
   it('tells of a job that is stopped, and of one that was never activated', async () => {
     goOnMeanwhile()
-    await produce(0, 'a 100')
+    await world.produce(0, 'a 100')
     await deployedStop(SHOP, FAST)
     world.said()
     vi.setSystemTime(NOW + 90_000)
@@ -197,7 +191,7 @@ describe('status', () => {
 describe('savepoint, stop and checkpoints', () => {
   it('take a savepoint and print its path', async () => {
     goOnMeanwhile()
-    await produce(0, 'a 100')
+    await world.produce(0, 'a 100')
     await deployedSavepoint(SHOP, FAST)
     expect(world.said()).toBe('s3://bucket/checkpoints/tally/chk-1\n')
     await deployedSavepoint({ ...SHOP, json: true }, FAST)
@@ -315,13 +309,12 @@ describe('rescale', () => {
   let before: string
 
   beforeEach(async () => {
-    app = await mkdtemp(join(tmpdir(), 'millrace-app-'))
+    app = await tempFolder()
     before = process.cwd()
     process.chdir(app)
   })
-  afterEach(async () => {
+  afterEach(() => {
     process.chdir(before)
-    await rm(app, { recursive: true })
   })
 
   it('prints the command', async () => {

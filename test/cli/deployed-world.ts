@@ -47,6 +47,12 @@ export class DeployedWorld {
     return world
   }
 
+  /** Puts lines into a shard of the stream that the job reads, and lets its functions run until there is nothing more to do. */
+  async produce(shard: number, ...lines: string[]): Promise<void> {
+    this.aws.produce(this.deployed.stream('words'), shard, lines)
+    await this.deployed.run(10)
+  }
+
   async #invoke(name: string, payload: Uint8Array): Promise<object> {
     if (name !== 'shop-control') throw Object.assign(new Error(`Function not found: ${name}`), { name: 'ResourceNotFoundException' })
     const request = JSON.parse(new TextDecoder().decode(payload)) as Record<string, unknown>

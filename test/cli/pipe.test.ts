@@ -1,6 +1,5 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { KinesisClient, PutRecordsCommand } from '@aws-sdk/client-kinesis'
@@ -9,6 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type PipeFlags, pipeCommand } from '../../cli/pipe-command.js'
 import { partitionKey } from '../../cli/pipe-keys.js'
 import { deaggregate } from '../../runtime/connectors/kinesis/aggregated-record.js'
+import { tempFolder } from '../backends/temp-folder.js'
 import { until } from '../local/run-job.js'
 
 process.env.AWS_REGION = 'eu-central-1'
@@ -26,7 +26,7 @@ beforeEach(async () => {
   requests = 0
   said = ''
   answering = Promise.resolve()
-  folder = await mkdtemp(join(tmpdir(), 'millrace-pipe-'))
+  folder = await tempFolder()
   let refused = false
   kinesis.on(PutRecordsCommand).callsFake(async ({ Records }) => {
     requests++
@@ -44,10 +44,7 @@ beforeEach(async () => {
     }
   })
 })
-afterEach(async () => {
-  kinesis.reset()
-  await rm(folder, { recursive: true, force: true })
-})
+afterEach(() => kinesis.reset())
 
 const texts = () => taken.map(({ data }) => new TextDecoder().decode(data))
 const stderr = {

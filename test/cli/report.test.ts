@@ -1,5 +1,4 @@
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
@@ -8,6 +7,7 @@ import { LiveLine } from '../../cli/live-line.js'
 import { writeMetricsFile } from '../../cli/metrics-file.js'
 import { bytes, isoTime, Progress, seconds } from '../../cli/progress.js'
 import { MillraceError } from '../../runtime/core/index.js'
+import { tempFolder } from '../backends/temp-folder.js'
 import { metricsOf } from './fake-handle.js'
 
 /** What a person sees after everything that was written to the terminal: `\r` and erase-to-end-of-line applied. */
@@ -96,14 +96,13 @@ describe('Progress', () => {
 
 describe('writeMetricsFile', () => {
   it('replaces the file whole and leaves nothing beside it', async () => {
-    const dir = await mkdtemp(join(tmpdir(), 'millrace-metrics-'))
+    const dir = await tempFolder()
     const file = join(dir, 'm.json')
     await writeMetricsFile(file, metricsOf({ recordsIn: 1 }))
     await writeMetricsFile(file, metricsOf({ recordsIn: 2 }))
     expect(JSON.parse(await readFile(file, 'utf8'))).toMatchObject({ job: 'bids', recordsIn: 2 })
     expect(await readdir(dir)).toEqual(['m.json'])
     await expect(writeMetricsFile(join(dir, 'absent', 'm.json'), metricsOf())).rejects.toMatchObject({ code: 'STORAGE' })
-    await rm(dir, { recursive: true })
   })
 })
 

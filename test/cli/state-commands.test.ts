@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { deployedSavepoint } from '../../cli/deployed-checkpoints.js'
@@ -7,6 +5,7 @@ import { checkpoints } from '../../cli/job-commands.js'
 import { stateGet, stateList } from '../../cli/state-commands.js'
 import { stateDiff } from '../../cli/state-diff.js'
 import { keysNamed, namespaceTest } from '../../cli/state-rows.js'
+import { tempFolder } from '../backends/temp-folder.js'
 import { DeployedWorld } from './deployed-world.js'
 import { savedVisits } from './saved-visits.js'
 import { tally } from './tally-job.js'
@@ -15,10 +14,7 @@ import { WrittenOutput } from './written-output.js'
 let dir: string
 
 beforeEach(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'millrace-state-'))
-})
-afterEach(async () => {
-  await rm(dir, { recursive: true, force: true })
+  dir = await tempFolder()
 })
 
 function savedIn(name: string, words: Parameters<typeof savedVisits>[1], parallelism = 1): Promise<string> {

@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openControlServer } from '../../cli/control-server.js'
@@ -7,6 +5,7 @@ import { namespaceTest } from '../../cli/state-rows.js'
 import { reasonsOf, whyNotFiredCommand } from '../../cli/why-not-fired.js'
 import type { WhyChannel, WhyNotFiredAnswer, WhySubtask } from '../../functions/control-why.js'
 import type { MetricsSnapshot, OperatorMetricsSnapshot } from '../../runtime/local/run-options.js'
+import { tempFolder } from '../backends/temp-folder.js'
 import { DeployedWorld } from './deployed-world.js'
 import { FakeHandle, metricsOf } from './fake-handle.js'
 import { savedVisits } from './saved-visits.js'
@@ -28,13 +27,8 @@ describe('of a deployed job', () => {
     vi.useRealTimers()
   })
 
-  async function produce(shard: number, ...lines: string[]): Promise<void> {
-    world.aws.produce(world.deployed.stream('words'), shard, lines)
-    await world.deployed.run(10)
-  }
-
   it('names the split that is silent', async () => {
-    await produce(0, 'a 100', 'a 112')
+    await world.produce(0, 'a 100', 'a 112')
     vi.setSystemTime(NOW + 125_000)
     await whyNotFiredCommand(undefined, { ...COUNT, key: 'a' })
     expect(world.said().split('\n')).toEqual([
@@ -53,8 +47,8 @@ describe('of a deployed job', () => {
   })
 
   it('tells how far the watermark has to go, for one window', async () => {
-    await produce(0, 'a 100', 'a 112')
-    await produce(1, 'b 105')
+    await world.produce(0, 'a 100', 'a 112')
+    await world.produce(1, 'b 105')
     await whyNotFiredCommand(undefined, { ...COUNT, key: 'a', window: namespaceTest('[110000,120000]'), json: true })
     const { key, reasons, subtasks } = world.json<WhyNotFiredAnswer & { reasons: string[] }>()
     expect(key?.timers).toEqual([{ time: 'event', atMs: 119_999, namespace: [110_000, 120_000] }])
@@ -68,7 +62,7 @@ describe('of a deployed job', () => {
   })
 
   it('counts what is pending when no key is named', async () => {
-    await produce(0, 'a 100', 'b 101', 'a 112', 'c 113')
+    await world.produce(0, 'a 100', 'b 101', 'a 112', 'c 113')
     await whyNotFiredCommand(undefined, { ...COUNT, json: true })
     const { subtasks } = world.json<WhyNotFiredAnswer>()
     expect(subtasks).toHaveLength(2)
@@ -79,11 +73,11 @@ describe('of a deployed job', () => {
   })
 
   it('says of a key of which nothing is kept that nothing can fire', async () => {
-    await produce(0, 'a 100')
+    await world.produce(0, 'a 100')
     await whyNotFiredCommand(undefined, { ...COUNT, key: 'zebra' })
     expect(world.said()).toContain('  - Nothing is kept of this key: no record with it has come')
-    await produce(0, 'a 130')
-    await produce(1, 'a 131')
+    await world.produce(0, 'a 130')
+    await world.produce(1, 'a 131')
     // The first window has fired; that of the newest words is pending.
     await whyNotFiredCommand(undefined, { ...COUNT, key: 'a', window: namespaceTest('100000') })
     expect(world.said()).toContain('  - State is kept of this key, but no timer or window is pending that is meant.')
@@ -195,11 +189,10 @@ describe('of an embedded job', () => {
   let output: WrittenOutput
 
   beforeEach(async () => {
-    dir = await mkdtemp(join(tmpdir(), 'millrace-why-'))
+    dir = await tempFolder()
   })
-  afterEach(async () => {
+  afterEach(() => {
     output.end()
-    await rm(dir, { recursive: true })
   })
 
   class Watched extends FakeHandle {

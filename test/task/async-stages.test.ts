@@ -64,8 +64,7 @@ let outside: Outside
 let prices: Prices
 
 beforeEach(() => {
-  world = new StageWorld()
-  world.streams.create('orders', ['s0'])
+  world = StageWorld.withStream('orders')
   outside = new Outside()
   prices = new Prices(world)
 })
@@ -81,8 +80,7 @@ function pricing(mode: (typeof MODES)[number], to: Outside, fn: Pricing | Pricin
 }
 
 async function started(define: (env: StreamExecutionEnvironment) => void, settings: Partial<StageSettings> = {}): Promise<Stages> {
-  const stages = new Stages(world, define, { settings })
-  await stages.activate()
+  const stages = await Stages.activated(world, define, { settings })
   return stages
 }
 
@@ -133,13 +131,11 @@ describe.each(MODES)('%s in a stage', (mode) => {
   it.each([1, 5])('exactly once wherever it crashes, with calls made again (batches of %s)', async (batchRecords) => {
     const crashes = await crashEverywhere(
       async () => {
-        const own = new StageWorld()
-        own.streams.create('orders', ['s0'])
+        const own = StageWorld.withStream('orders')
         const to = new Outside()
         const service = new Prices(own)
         const settings = { commitRecords: 2, inlineBytes: 60, longestTail: 3 }
-        const stages = new Stages(own, pricing(mode, to, service.ask, { capacity: 2 }), { settings, batchRecords })
-        await stages.activate()
+        const stages = await Stages.activated(own, pricing(mode, to, service.ask, { capacity: 2 }), { settings, batchRecords })
         stages.put('orders', 's0', ...orders(5))
         return { world: own, stages, to, service }
       },

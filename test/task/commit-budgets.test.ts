@@ -18,8 +18,7 @@ let world: StageWorld
 let outside: Outside
 
 beforeEach(() => {
-  world = new StageWorld()
-  world.streams.create('readings', ['s0'])
+  world = StageWorld.withStream('readings')
   outside = new Outside()
 })
 
@@ -74,8 +73,7 @@ describe('one batch in several commits', () => {
     ['bytes', { commitBytes: 500 }, 120, 0, [4, 8, 10]],
     ['time', { commitMs: 2_000 }, 0, 500, [4, 8, 10]],
   ] as const)('by %s', async (_, settings: Partial<StageSettings>, bytes, msPerRecord, taken) => {
-    const stages = new Stages(world, sums(msPerRecord), { settings })
-    await stages.activate()
+    const stages = await Stages.activated(world, sums(msPerRecord), { settings })
     stages.put('readings', 's0', ...readings(10, bytes))
     await stages.comeToRest()
     expect(await recordsByCommit(stages)).toEqual(taken)
@@ -84,8 +82,7 @@ describe('one batch in several commits', () => {
   })
 
   it('takes at least one record in each, however small the budget', async () => {
-    const stages = new Stages(world, sums(10_000), { settings: { commitRecords: 1, commitBytes: 1, commitMs: 1 } })
-    await stages.activate()
+    const stages = await Stages.activated(world, sums(10_000), { settings: { commitRecords: 1, commitBytes: 1, commitMs: 1 } })
     stages.put('readings', 's0', ...readings(5))
     await stages.comeToRest()
     expect(await recordsByCommit(stages)).toEqual([1, 2, 3, 4, 5])
@@ -93,8 +90,7 @@ describe('one batch in several commits', () => {
   })
 
   it('a stage that reads frames stops between them; what it has not consumed is in its log', async () => {
-    const stages = new Stages(world, sums(), { settings: { commitRecords: 2 } })
-    await stages.activate()
+    const stages = await Stages.activated(world, sums(), { settings: { commitRecords: 2 } })
     for (const reading of readings(9)) {
       stages.put('readings', 's0', reading)
       await stages.takeBatch('readings', 's0')
@@ -109,12 +105,10 @@ describe('one batch in several commits', () => {
   it('is cut off between them anywhere, and the rest comes again', async () => {
     const crashes = await crashEverywhere(
       async () => {
-        const own = new StageWorld()
-        own.streams.create('readings', ['s0'])
+        const own = StageWorld.withStream('readings')
         const to = new Outside()
         const settings = { commitRecords: 3, longestTail: 4, inlineBytes: 64 }
-        const stages = new Stages(own, sums(0, to, own), { settings })
-        await stages.activate()
+        const stages = await Stages.activated(own, sums(0, to, own), { settings })
         stages.put('readings', 's0', ...readings(10))
         return { world: own, stages, to }
       },
@@ -125,8 +119,7 @@ describe('one batch in several commits', () => {
   })
 
   it('a checkpoint that begins meanwhile is cut between two of them', async () => {
-    const stages = new Stages(world, sums(), { settings: { commitRecords: 3 } })
-    await stages.activate()
+    const stages = await Stages.activated(world, sums(), { settings: { commitRecords: 3 } })
     stages.put('readings', 's0', ...readings(10))
     let begun = false
     world.fault = ({ port, operation, key }) => {
@@ -197,11 +190,9 @@ function windowCounts() {
 }
 
 async function beforeTheSweep(sweepTimers: number, settings: Partial<StageSettings> = {}) {
-  const own = new StageWorld()
-  own.streams.create('events', ['s0'])
+  const own = StageWorld.withStream('events')
   const to = new Outside()
-  const stages = new Stages(own, windows(to), { settings: { sweepTimers, ...settings } })
-  await stages.activate()
+  const stages = await Stages.activated(own, windows(to), { settings: { sweepTimers, ...settings } })
   stages.put('events', 's0', ...EVENTS)
   await stages.comeToRest()
   expect(to.values).toEqual([])
@@ -286,8 +277,7 @@ describe('timers that fire in several commits', () => {
         .sinkTo(outside.sink())
         .uid('out')
     }
-    const stages = new Stages(world, define, { settings: { sweepTimers: 4 } })
-    await stages.activate()
+    const stages = await Stages.activated(world, define, { settings: { sweepTimers: 4 } })
     stages.put('readings', 's0', ...readings(15))
     await stages.comeToRest()
     expect(outside.values).toEqual([])

@@ -45,8 +45,7 @@ async function begin(compression?: Compression): Promise<void> {
   world.streams.create('clicks', ['s0'])
   outside = new Outside()
   // Everything but the smallest parts stands in blobs.
-  stages = new Stages(world, define, { settings: { inlineBytes: 50 } })
-  await stages.activate()
+  stages = await Stages.activated(world, define, { settings: { inlineBytes: 50 } })
   stages.put('clicks', 's0', ...clicks(0, 3))
   await stages.comeToRest()
 }

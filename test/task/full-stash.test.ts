@@ -18,8 +18,7 @@ let outside: Outside
 let stages: Stages
 
 beforeEach(async () => {
-  world = new StageWorld()
-  world.streams.create('lines', ['s0', 's1'])
+  world = StageWorld.withStream('lines', ['s0', 's1'])
   outside = new Outside()
   const define = (env: StreamExecutionEnvironment) => {
     jsonStream<Line>(env, 'lines')
@@ -29,8 +28,7 @@ beforeEach(async () => {
       .sinkTo(outside.sink())
       .uid('out')
   }
-  stages = new Stages(world, define, { settings: { stashLimitBytes: LIMIT_BYTES }, timeoutMs: 10 * 60_000 })
-  await stages.activate()
+  stages = await Stages.activated(world, define, { settings: { stashLimitBytes: LIMIT_BYTES }, timeoutMs: 10 * 60_000 })
 })
 
 /** A checkpoint that one of two splits never hears of: all that the other sends waits. */

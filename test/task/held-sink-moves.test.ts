@@ -68,8 +68,7 @@ function job(world: StageWorld, sink: Sink<unknown>, limit = new ReadLimit()) {
 
 describe('a sink that waits for checkpoints, from one process to stages', () => {
   async function halfEmbedded(sink: (outside: Outside) => Sink<unknown>) {
-    const world = new StageWorld()
-    world.streams.create('readings', SPLITS)
+    const world = StageWorld.withStream('readings', SPLITS)
     put(world, 0, HALF)
     const outside = new Outside()
     const limit = new ReadLimit(HALF / SPLITS.length)
@@ -113,8 +112,7 @@ describe('a sink that waits for checkpoints, from stages to one process', () => 
     world.streams.create('readings', SPLITS)
     put(world, 0, HALF / 2)
     const outside = new Outside()
-    const stages = new Stages(world, job(world, sink(outside)), { parallelism: 2 })
-    await stages.activate()
+    const stages = await Stages.activated(world, job(world, sink(outside)), { parallelism: 2 })
     await stages.comeToRest()
     put(world, HALF / 2, HALF)
     await stages.comeToRest()

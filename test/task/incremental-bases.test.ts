@@ -15,8 +15,7 @@ let world: StageWorld
 let outside: Outside
 
 beforeEach(() => {
-  world = new StageWorld()
-  world.streams.create('clicks', ['s0'])
+  world = StageWorld.withStream('clicks')
   outside = new Outside()
 })
 
@@ -47,8 +46,7 @@ function sums(env: StreamExecutionEnvironment): void {
 }
 
 async function stagesWith(settings: Partial<StageSettings>): Promise<Stages> {
-  const stages = new Stages(world, sums, { settings })
-  await stages.activate()
+  const stages = await Stages.activated(world, sums, { settings })
   return stages
 }
 

@@ -12,8 +12,7 @@ let outside: Outside
 let read: string[]
 
 beforeEach(() => {
-  world = new StageWorld()
-  world.streams.create('words', ['s0'])
+  world = StageWorld.withStream('words')
   outside = new Outside()
   read = []
 })

@@ -87,14 +87,12 @@ let world: StageWorld
 let outside: Outside
 
 beforeEach(() => {
-  world = new StageWorld()
-  world.streams.create('orders', ['s0'])
+  world = StageWorld.withStream('orders')
   outside = new Outside()
 })
 
 async function started(failingRecords: StageSettings['failingRecords'], settings: Partial<StageSettings> = {}): Promise<Stages> {
-  const stages = new Stages(world, orders(outside), { settings: { failingRecords, ...settings } })
-  await stages.activate()
+  const stages = await Stages.activated(world, orders(outside), { settings: { failingRecords, ...settings } })
   return stages
 }
 
@@ -192,8 +190,7 @@ describe('a record that a function throws for, where the policy is dead letters'
   })
 
   it('key, where the sender asks for it, too: it is the letter of the stage before', async () => {
-    const stages = new Stages(world, orders(outside), { parallelism: 2, settings: { failingRecords: 'dead-letter' } })
-    await stages.activate()
+    const stages = await Stages.activated(world, orders(outside), { parallelism: 2, settings: { failingRecords: 'dead-letter' } })
     const all = some('key', [4, 7])
     stages.put('orders', 's0', ...all)
     await stages.comeToRest()
@@ -299,11 +296,9 @@ describe('a record that a function throws for, where the policy is dead letters'
     const all = some('process', [2], 6).map((order): Order => (order.n === 4 ? { ...order, poison: 'map' } : order))
     const crashes = await crashEverywhere(
       async () => {
-        const own = new StageWorld()
-        own.streams.create('orders', ['s0'])
+        const own = StageWorld.withStream('orders')
         const to = new Outside()
-        const stages = new Stages(own, orders(to), { settings: { failingRecords: 'dead-letter', commitRecords: 4 } })
-        await stages.activate()
+        const stages = await Stages.activated(own, orders(to), { settings: { failingRecords: 'dead-letter', commitRecords: 4 } })
         stages.put('orders', 's0', ...all)
         return { world: own, stages, to }
       },
@@ -349,8 +344,7 @@ describe('a record that a function throws for, where the policy is dead letters'
         .sinkTo(outside.sink())
         .uid('out')
     }
-    const stages = new Stages(world, define, { settings: { failingRecords: 'dead-letter' } })
-    await stages.activate()
+    const stages = await Stages.activated(world, define, { settings: { failingRecords: 'dead-letter' } })
     stages.put('orders', 's0', ...some(undefined, [], 1))
     await stages.comeToRest()
     world.now += 1_000

@@ -27,11 +27,9 @@ async function running(
   define: (env: StreamExecutionEnvironment, outside: Outside) => void,
   splits: readonly string[] = ['s0', 's1'],
 ): Promise<Running> {
-  const world = new StageWorld()
-  world.streams.create('hits', splits)
+  const world = StageWorld.withStream('hits', splits)
   const outside = new Outside()
-  const stages = new Stages(world, (env) => define(env, outside))
-  await stages.activate()
+  const stages = await Stages.activated(world, (env) => define(env, outside))
   const tick = async (which: 'sources' | 'all' = 'sources') => {
     const poked = await stages.control.tick(which)
     await stages.comeToRest()

@@ -129,8 +129,7 @@ function job(world: StageWorld, outside: Outside, limit = new ReadLimit(), sourc
 }
 
 function newWorld(): StageWorld {
-  const world = new StageWorld()
-  world.streams.create('readings', SPLITS)
+  const world = StageWorld.withStream('readings', SPLITS)
   return world
 }
 
@@ -201,8 +200,7 @@ describe('from stages to one process', () => {
     world.streams.create('readings', SPLITS)
     put(world, 0, HALF)
     const outside = new Outside()
-    const stages = new Stages(world, job(world, outside), { parallelism: before })
-    await stages.activate()
+    const stages = await Stages.activated(world, job(world, outside), { parallelism: before })
     await stages.comeToRest()
     const { checkpointId } = await stages.checkpoint('stop')
     put(world, HALF, TOTAL)
@@ -218,8 +216,7 @@ describe('from stages to one process', () => {
     put(world, 0, TOTAL)
     end(world)
     const outside = new Outside()
-    const stages = new Stages(world, job(world, outside), { batchRecords: 10 })
-    await stages.activate()
+    const stages = await Stages.activated(world, job(world, outside), { batchRecords: 10 })
     expect(sortedJson(outside.values)).not.toEqual(undisturbed)
     await stages.poke('readings', 'a')
     await stages.comeToRest()
@@ -315,8 +312,7 @@ describe('timers of processing time', () => {
     world.streams.create('readings', SPLITS)
     put(world, 0, 10)
     const outside = new Outside()
-    const stages = new Stages(world, ringing(world, outside, 3_600_000))
-    await stages.activate()
+    const stages = await Stages.activated(world, ringing(world, outside, 3_600_000))
     const { checkpointId } = await stages.checkpoint('stop')
     expect(outside.values).toEqual([])
     const limit = new ReadLimit(0)
@@ -500,8 +496,7 @@ describe('broadcast state', () => {
     const root = await tempFolder()
     const world = ruledWorld({ blobs: new FileBlobStore(root), root })
     const outside = new Outside()
-    const stages = new Stages(world, ruled(world, outside), { parallelism: before })
-    await stages.activate()
+    const stages = await Stages.activated(world, ruled(world, outside), { parallelism: before })
     const { checkpointId } = await stages.checkpoint('stop')
     put(world, 0, TOTAL)
     const restoreFrom = `${root}/chk-${checkpointId}`

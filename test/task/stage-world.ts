@@ -59,6 +59,13 @@ export class StageWorld {
     this.checkpoints = new CheckpointStore(this.#faulty.blobs(checkpoints.blobs, 'checkpoints'), { root: checkpoints.root, newNonce })
   }
 
+  /** With a stream that jobs read. */
+  static withStream(name: string, splits: readonly string[] = ['s0']): StageWorld {
+    const world = new StageWorld()
+    world.streams.create(name, splits)
+    return world
+  }
+
   #nonce(): string {
     return `n${++this.#nonces}`
   }
@@ -229,6 +236,12 @@ export class Stages {
     const fence = (attempt: number, subtasks: number) =>
       fenceSinks({ job: this.#describe(), name, parameters: NO_PARAMETERS, clock: this.ports.clock, attempt, subtasks })
     this.control = new JobControl({ deployment: this.deployment, graph: this.graph, sources, ports: this.ports, fenceSinks: fence, timeoutMs })
+  }
+
+  static async activated(...of: ConstructorParameters<typeof Stages>): Promise<Stages> {
+    const stages = new Stages(...of)
+    await stages.activate()
+    return stages
   }
 
   #describe(): CompiledJob {

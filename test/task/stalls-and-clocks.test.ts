@@ -45,8 +45,7 @@ let world: StageWorld
 let outside: Outside
 
 beforeEach(() => {
-  world = new StageWorld()
-  world.streams.create('clicks', ['s0', 's1'])
+  world = StageWorld.withStream('clicks', ['s0', 's1'])
   outside = new Outside()
 })
 
@@ -55,8 +54,7 @@ describe('a stage that stands still', () => {
     ['31 minutes', 31 * MINUTE_MS],
     ['26 hours', 26 * HOUR_MS],
   ])('for %s goes on where it was: memory is too old, frames have piled up', async (_, stallMs) => {
-    const stages = new Stages(world, counts(outside), { settings: { longestTail: 5 } })
-    await stages.activate()
+    const stages = await Stages.activated(world, counts(outside), { settings: { longestTail: 5 } })
     stages.put('clicks', 's0', ...clicks(0, 10))
     await stages.comeToRest()
     for (let n = 10; n < 40; n += 2) {
@@ -74,8 +72,7 @@ describe('a stage that stands still', () => {
   })
 
   it('while a barrier waits for one of its splits: what is behind it is stashed, cut once, and nothing is lost', async () => {
-    const stages = new Stages(world, counts(outside))
-    await stages.activate()
+    const stages = await Stages.activated(world, counts(outside))
     stages.put('clicks', 's0', ...clicks(0, 2))
     await stages.comeToRest()
     await stages.control.begin('checkpoint')
@@ -101,8 +98,7 @@ describe('a stage that stands still', () => {
   })
 
   it('that gives up a checkpoint meanwhile consumes what waited', async () => {
-    const stages = new Stages(world, counts(outside))
-    await stages.activate()
+    const stages = await Stages.activated(world, counts(outside))
     await stages.control.begin('checkpoint')
     await stages.poke('clicks', 's0')
     stages.put('clicks', 's0', ...clicks(0, 6))
@@ -118,8 +114,7 @@ describe('a stage that stands still', () => {
   })
 
   it('for five days with only its upkeep keeps its log alive', async () => {
-    const stages = new Stages(world, counts(outside))
-    await stages.activate()
+    const stages = await Stages.activated(world, counts(outside))
     stages.put('clicks', 's0', ...clicks(0, 10))
     await stages.comeToRest()
     for (let day = 0; day < 5; day++) {
@@ -140,8 +135,7 @@ describe('a stage that stands still', () => {
   })
 
   it('longer than logs are kept, without upkeep, says so and is restored from its checkpoint', async () => {
-    const stages = new Stages(world, counts(outside))
-    await stages.activate()
+    const stages = await Stages.activated(world, counts(outside))
     stages.put('clicks', 's0', ...clicks(0, 10))
     await stages.comeToRest()
     const ref = await stages.checkpoint()
@@ -197,8 +191,7 @@ describe('a clock that jumps', () => {
 
   beforeEach(async () => {
     world.streams.create('alarms', ['s0'])
-    stages = new Stages(world, alarms(outside))
-    await stages.activate()
+    stages = await Stages.activated(world, alarms(outside))
   })
 
   async function timesOfCommits(): Promise<number[]> {
@@ -331,8 +324,7 @@ describe('a stream between stages that takes frames only now and then', () => {
         .sinkTo(outside.sink())
         .uid('out')
     }
-    const stages = new Stages(world, define)
-    await stages.activate()
+    const stages = await Stages.activated(world, define)
     for (let round = 0; round < 3; round++) {
       let send = 0
       world.fault = ({ port }) => {
@@ -354,8 +346,7 @@ describe('a stream between stages that takes frames only now and then', () => {
   })
 
   it('not at all: the batch fails after six tries, and the next time sends the same', async () => {
-    const stages = new Stages(world, counts(outside))
-    await stages.activate()
+    const stages = await Stages.activated(world, counts(outside))
     stages.put('clicks', 's0', ...clicks(0, 4))
     world.fault = ({ port, size }) =>
       port === 'channel' ? { kind: 'entries', faults: Array.from({ length: size }, () => 'refuse' as const) } : undefined

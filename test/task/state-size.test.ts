@@ -50,8 +50,7 @@ class Counted {
 
 /** What an invocation and a checkpoint cost that touch 100 of so many keys, on a warm instance. */
 async function costWith(keys: number) {
-  const world = new StageWorld()
-  world.streams.create('hits', ['s0'])
+  const world = StageWorld.withStream('hits')
   const count = (env: StreamExecutionEnvironment) => {
     jsonStream<Hit>(env, 'hits')
       .keyBy(({ key }) => key)
@@ -64,8 +63,7 @@ async function costWith(keys: number) {
       .uid('count')
       .sinkTo(new Outside().sink())
   }
-  const stages = new Stages(world, count)
-  await stages.activate()
+  const stages = await Stages.activated(world, count)
   for (let from = 0; from < keys; from += 5_000) {
     stages.put('hits', 's0', ...Array.from({ length: Math.min(5_000, keys - from) }, (_, i) => ({ key: from + i })))
     await stages.comeToRest()

@@ -42,8 +42,7 @@ function booked(from: number, to: number) {
 }
 
 function scene(delivery?: Sink<unknown>['delivery'], options: StagesOptions = {}) {
-  const world = new StageWorld()
-  world.streams.create('payments', ['s0'])
+  const world = StageWorld.withStream('payments')
   const outside = new Outside()
   return { world, outside, stages: new Stages(world, balances(outside, delivery), options) }
 }
