@@ -2,6 +2,7 @@ import type { RestoredSplit } from '../checkpoint/split-restore.js'
 import { MAX_WATERMARK, MIN_WATERMARK } from '../core/index.js'
 import type { JobGraph, VertexPlan } from '../plan/index.js'
 import type { Successor } from '../ports/index.js'
+import { BLANK_COMMIT } from './blank-commit.js'
 import type { CommitRecord, Part } from './commit-record.js'
 import { type ChannelState, inputName } from './input-channels.js'
 import type { WatermarkProgress } from './rising-output.js'
@@ -143,7 +144,7 @@ export function retiredRecord(place: ResetPlace, head: CommitRecord | undefined,
 
 function blankRecord({ plan, attempt, epoch, atMs }: ResetPlace, head: CommitRecord | undefined, version: number): CommitRecord {
   return {
-    format: 3,
+    ...BLANK_COMMIT,
     plan: head?.plan ?? plan,
     attempt,
     kind: 'RESET',
@@ -152,19 +153,6 @@ function blankRecord({ plan, attempt, epoch, atMs }: ResetPlace, head: CommitRec
     epoch,
     lastNow: head?.lastNow ?? Number.NEGATIVE_INFINITY,
     index: head?.index ?? 0,
-    channels: {},
-    inputs: [],
-    sweep: null,
-    outputs: {},
-    origins: {},
-    wakeAt: null,
-    successors: [],
     base: { version, atMs, state: null },
-    deltas: [],
-    operatorChanges: null,
-    stash: null,
-    outbox: null,
-    head: null,
-    outlook: null,
   }
 }

@@ -2,6 +2,7 @@ import { MAX_WATERMARK, MIN_WATERMARK } from '../core/index.js'
 import { vertexOf } from '../plan/index.js'
 import type { SplitInfo, Successor } from '../ports/index.js'
 import { EMPTY_BASE } from './base-state.js'
+import { BLANK_COMMIT } from './blank-commit.js'
 import { type CommitRecord, decodeCommit, encodeCommit, partPlace, storePart } from './commit-record.js'
 import { JobControl } from './job-control.js'
 import { LoggedState } from './logged-state.js'
@@ -117,30 +118,17 @@ export class SplitStart {
   ): Promise<CommitRecord> {
     const { deployment, ports, settings } = this.place
     const start: CommitRecord = {
-      format: 3,
+      ...BLANK_COMMIT,
       plan: deployment.plan,
       attempt,
       kind: 'CTL',
       // The barrier that it begins with may be a stop.
       life: stopped ? 'stopped' : 'running',
-      position: null,
       epoch,
       lastNow: heads.reduce((latest, head) => Math.max(latest, head.lastNow), Number.NEGATIVE_INFINITY),
       index: ordinal,
-      channels: {},
-      inputs: [],
-      sweep: null,
-      outputs: {},
       origins: originsBehind(heads),
-      wakeAt: null,
-      successors: [],
       base: { version, atMs: ports.clock.now(), state: null },
-      deltas: [],
-      operatorChanges: null,
-      stash: null,
-      outbox: null,
-      head: null,
-      outlook: null,
     }
     const opened = { version: 0, head: start, logged: new LoggedState(EMPTY_BASE), segments: new Map(), operatorStates: new Map(), stash: [] }
     const live = await openStage({ ...this.place, subtask: splitId }, opened)

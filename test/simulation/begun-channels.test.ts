@@ -1,35 +1,22 @@
 import { describe, expect, it } from 'vitest'
 import { encodeFrame, type FrameElement } from '../../runtime/exchange/frame.js'
 import type { Successor } from '../../runtime/ports/index.js'
+import { BLANK_COMMIT } from '../../runtime/task/blank-commit.js'
 import { type CommitRecord, encodeCommit } from '../../runtime/task/commit-record.js'
 import type { ChannelState } from '../../runtime/task/input-channels.js'
 import { encodeOutbox } from '../../runtime/task/outbox.js'
 import { Checks, JobObserver } from '../../simulation/invariants.js'
 
 const BLANK: CommitRecord = {
-  format: 3,
+  ...BLANK_COMMIT,
   plan: 'plan',
   attempt: 1,
   kind: 'RESET',
   life: 'running',
-  position: null,
   epoch: 0,
   lastNow: 0,
   index: 0,
-  channels: {},
-  inputs: [],
-  sweep: null,
-  outputs: {},
-  origins: {},
-  wakeAt: null,
-  successors: [],
   base: { version: 1, atMs: 0, state: null },
-  deltas: [],
-  operatorChanges: null,
-  stash: null,
-  outbox: null,
-  head: null,
-  outlook: null,
 }
 
 const MERGED: Successor = { splitId: 'c', parents: ['a', 'b'] }
