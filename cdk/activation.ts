@@ -6,7 +6,7 @@ import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs'
 import { Provider } from 'aws-cdk-lib/custom-resources'
 import { Construct } from 'constructs'
 import type { ActivationProperties } from '../functions/activation-handler.js'
-import type { DeployedRevision, DeployedSource, UpgradeMode } from '../functions/deployment-record.js'
+import type { DeployedRevision, DeployedSettings, DeployedSource, UpgradeMode } from '../functions/deployment-record.js'
 import { acknowledgeWildcard } from './acknowledge.js'
 
 /** A stage that reads a stream outside. */
@@ -36,6 +36,8 @@ export interface ActivationProps {
   readonly controlVersion: IVersion
   /** By stage. */
   readonly sources: Readonly<Record<string, ActivatedSource>>
+  /** What of the deployment has a price; `millrace cost` reads it. */
+  readonly settings?: DeployedSettings
   /** uids of operators whose state may be left behind when the plan has no place for it. Default: none. */
   readonly allowStateLoss?: readonly string[]
   /** How a job goes on that ran as another revision. Default `savepoint`. */
@@ -95,11 +97,12 @@ export class Activation extends Construct {
   }
 
   #properties(props: ActivationProps): ActivationProperties & Record<string, string> {
-    const { revision, controlVersion, sources, allowStateLoss = [], upgradeMode = 'savepoint' } = props
+    const { revision, controlVersion, sources, settings, allowStateLoss = [], upgradeMode = 'savepoint' } = props
     const deployment: DeployedRevision = {
       revision,
       control: controlVersion.functionArn,
       sources: Object.fromEntries(Object.entries(sources).map(([stage, source]) => [stage, deployedSource(source)])),
+      ...(settings === undefined ? {} : { settings }),
     }
     // Custom resources know texts only.
     return { deployment: Stack.of(this).toJsonString(deployment), allowStateLoss: JSON.stringify(allowStateLoss), upgradeMode }

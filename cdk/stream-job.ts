@@ -10,6 +10,7 @@ import type { Bucket } from 'aws-cdk-lib/aws-s3'
 import type { StateMachine } from 'aws-cdk-lib/aws-stepfunctions'
 import { Construct } from 'constructs'
 import type { DeploymentPlan } from '../functions/deployment-plan.js'
+import type { DeployedSettings } from '../functions/deployment-record.js'
 import { checkpointsPrefix, LETTERS_PREFIX } from '../functions/job-prefixes.js'
 import type { VertexPlan } from '../runtime/plan/index.js'
 import { acknowledge, acknowledgeWildcard } from './acknowledge.js'
@@ -34,7 +35,7 @@ import { checkPlanLock } from './plan-lock.js'
 import { readPlan } from './read-plan.js'
 import { createExchange, type StageExchange } from './stage-exchange.js'
 import { BATCH_SIZE, createMappings } from './stage-mappings.js'
-import type { StreamJobProps } from './stream-job-props.js'
+import type { StageProps, StreamJobProps } from './stream-job-props.js'
 
 const SOURCE_TICK = Duration.minutes(1)
 const UPKEEP_TICK = Duration.hours(1)
@@ -274,6 +275,7 @@ export class StreamJob extends Construct {
       control: this.control,
       controlVersion: this.control.currentVersion,
       sources: Object.fromEntries(sources.map(([id, stage]) => [id, this.#source(stage)])),
+      settings: this.#deployedSettings(),
       allowStateLoss,
       upgradeMode,
       logRetention,
@@ -282,6 +284,22 @@ export class StreamJob extends Construct {
     const stages = [...this.stages.keys()].map((id) => this.node.findChild(scopeId(id)))
     activation.resource.node.addDependency(...stages, this.table, this.bucket, this.control, this.checkpoints, ...this.#schedules)
     return activation
+  }
+
+  #deployedSettings(): DeployedSettings {
+    const { memorySize, frameRetention, checkpointInterval } = this.#settings
+    const ids = [...this.stages.keys()]
+    const byStage = <T>(select: (settings: Required<StageProps>) => T) => ids.map((id) => [id, select(stageSettings(this.#settings, id))] as const)
+    return {
+      memoryMb: Object.fromEntries(byStage((stage) => stage.memorySize)),
+      batchingWindowSeconds: Object.fromEntries(byStage(({ batchingWindow }) => batchingWindow.toSeconds())),
+      controlMemoryMb: memorySize,
+      frameRetentionHours: frameRetention.toHours(),
+      checkpointMinutes: checkpointInterval.toMinutes(),
+      fanOut: ids.filter((id) => this.stages.get(id)?.consumer !== undefined),
+      alarms: this.alarms.length,
+      dashboards: this.dashboard === undefined ? 0 : 1,
+    }
   }
 
   #source({ plan: { id }, handler, version, stream, consumer }: DeployedStage): ActivatedSource {

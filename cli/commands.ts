@@ -1,4 +1,5 @@
 import { cancelCommand } from './control-commands.js'
+import { type CostFlags, costCommand } from './cost-command.js'
 import { deadLetterList, deadLetterReplay, deadLetterShow, type LettersFlags, type ReplayFlags } from './dead-letter-commands.js'
 import type { WaitFlags } from './deployed-checkpoints.js'
 import { restoreCommand, startCommand } from './deployed-restore.js'
@@ -28,6 +29,7 @@ export interface Commands {
   pipe(flags: PipeFlags): Promise<number>
   rescale(parallelism: number, more: readonly string[], flags: RescaleFlags): Promise<void>
   whyNotFired(folder: string | undefined, flags: WhyFlags): Promise<void>
+  cost(flags: CostFlags): Promise<void>
   stateGet(path: string | undefined, flags: StateGetFlags): Promise<void>
   stateList(path: string | undefined, flags: StateListFlags): Promise<void>
   stateDiff(before: string, after: string, flags: StateDiffFlags): Promise<void>
@@ -53,6 +55,7 @@ export const COMMANDS: Commands = {
   pipe: (flags) => pipeCommand(flags),
   rescale: (parallelism, more, flags) => rescaleCommand(parallelism, more, flags),
   whyNotFired: whyNotFiredCommand,
+  cost: costCommand,
   stateGet,
   stateList,
   stateDiff,

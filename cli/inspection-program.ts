@@ -1,8 +1,9 @@
 import type { Command } from 'commander'
 import type { Commands } from './commands.js'
+import type { CostFlags } from './cost-command.js'
 import type { LettersFlags, ReplayFlags } from './dead-letter-commands.js'
 import { onJob } from './job-program.js'
-import { integer } from './option-parsers.js'
+import { amount, integer } from './option-parsers.js'
 import type { StateGetFlags, StateListFlags } from './state-commands.js'
 import type { StateDiffFlags } from './state-diff.js'
 import { namespaceTest } from './state-rows.js'
@@ -12,6 +13,7 @@ import type { WhyFlags } from './why-not-fired.js'
 export function addInspection(program: Command, commands: Commands): void {
   addState(program, commands)
   addWhy(program, commands)
+  addCost(program, commands)
   addLetters(program, commands)
 }
 
@@ -46,6 +48,14 @@ function addWhy(program: Command, commands: Commands): void {
     .option('--key <key>', 'a key: text, or JSON such as 17 or ["a",1]')
     .option('--window <window>', 'only this window: [start,end] in epoch ms, or a time in it', namespaceTest)
     .action((dir: string | undefined, flags: WhyFlags) => commands.whyNotFired(dir, flags))
+}
+
+function addCost(program: Command, commands: Commands): void {
+  onJob(program.command('cost').description('what a deployed job costs a month, by line'))
+    .option('--rate <n>', 'records a second of all sources together, in place of what the logs say of the last hour', amount)
+    .option('--record-bytes <n>', 'with --rate: bytes of a record (default 200)', integer(1))
+    .option('--invocation-ms <n>', 'how long an invocation takes (default 50)', integer(1))
+    .action((flags: CostFlags) => commands.cost(flags))
 }
 
 function addLetters(program: Command, commands: Commands): void {

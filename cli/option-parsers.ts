@@ -14,6 +14,12 @@ export function integer(least: number, most = Number.MAX_SAFE_INTEGER): (text: s
   }
 }
 
+/** Parser of a number of at least 0. */
+export function amount(text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('Give a number, at least 0.')
+}
+
 /** `name=physical`, given as often as there are names. */
 export function binding(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
   const [, name, physical] = /^([^=]+)=(.+)$/.exec(text) ?? []

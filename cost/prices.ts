@@ -42,6 +42,13 @@ export const PRICES = {
     source: 'aws.amazon.com/kinesis/data-streams/pricing (24 hours to 7 days)',
     checked: false,
   },
+  fanOutShardHour: {
+    usd: 0.015,
+    per: 1,
+    unit: 'consumer-shard-hour',
+    source: 'aws.amazon.com/kinesis/data-streams/pricing (enhanced fan-out; $0.013 a GB beside that)',
+    checked: false,
+  },
   kinesisPutUnit: {
     usd: 0.014,
     per: million,
@@ -74,6 +81,20 @@ export const PRICES = {
     checked: false,
   },
   logsGb: { usd: 0.5, per: 1, unit: 'GB', source: 'aws.amazon.com/cloudwatch/pricing (ingested)', checked: false },
+  alarm: {
+    usd: 0.1,
+    per: 1,
+    unit: 'alarm-month',
+    source: 'aws.amazon.com/cloudwatch/pricing (the first ten of an account are free)',
+    checked: false,
+  },
+  dashboard: {
+    usd: 3,
+    per: 1,
+    unit: 'dashboard-month',
+    source: 'aws.amazon.com/cloudwatch/pricing (the first three of an account are free)',
+    checked: false,
+  },
   flinkKpuHour: { usd: 0.11, per: 1, unit: 'KPU-hour', source: 'aws.amazon.com/managed-service-apache-flink/pricing', checked: true },
   flinkStorage: {
     usd: 0.1,

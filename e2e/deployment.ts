@@ -4,6 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { DeleteStackCommand } from '@aws-sdk/client-cloudformation'
 import { type AttributeValue, DeleteItemCommand, ScanCommand, type ScanCommandOutput } from '@aws-sdk/client-dynamodb'
 import { PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import { ListEventSourceMappingsCommand, UpdateEventSourceMappingCommand } from '@aws-sdk/client-lambda'
 import { DescribeExecutionCommand, StartExecutionCommand } from '@aws-sdk/client-sfn'
 import type { JobStatusAnswer } from '../functions/control-status.js'
 import { listShards } from '../runtime/backends/aws/kinesis-shards.js'
@@ -167,6 +168,17 @@ export class Deployment {
 
   async status(): Promise<JobStatusAnswer> {
     return this.millrace('status')
+  }
+
+  /** Lets the mappings of its streams halve a batch that fails, as somebody may set them. How many they are. */
+  async halveFailingBatches(): Promise<number> {
+    const { lambda } = this.cloud.clients()
+    const { EventSourceMappings = [] } = await lambda.send(new ListEventSourceMappingsCommand({ MaxItems: 1_000 }))
+    const ofStreams = EventSourceMappings.filter(
+      (mapping) => mapping.EventSourceArn?.includes(':kinesis:') && mapping.FunctionArn?.includes(this.stack),
+    )
+    for (const { UUID } of ofStreams) await lambda.send(new UpdateEventSourceMappingCommand({ UUID, BisectBatchOnFunctionError: true }))
+    return ofStreams.length
   }
 
   /** How many subtasks the stage has. */

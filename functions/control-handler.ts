@@ -8,6 +8,7 @@ import { jobStatus } from './control-status.js'
 import { whyNotFired } from './control-why.js'
 import { type DeployedControl, deployedControl } from './deployed-control.js'
 import type { HandlerOptions } from './handler-options.js'
+import { jobUsage } from './job-usage.js'
 import { restoreTo } from './restore-to.js'
 import { isRevisionStep, revisionStepHandler } from './revision-steps.js'
 
@@ -46,6 +47,8 @@ export function controlHandler(job: unknown, options: HandlerOptions = {}): (eve
             return await jobStatus(deployed)
           case 'places':
             return placesOf(deployed)
+          case 'usage':
+            return await jobUsage(deployed)
           case 'checkpoints':
             return await listCheckpoints(deployed)
           case 'begin':

@@ -12,6 +12,8 @@ export type ControlRequest =
   | { readonly command: 'status' }
   /** {@link PlacesAnswer}. */
   | { readonly command: 'places' }
+  /** {@link UsageAnswer}. */
+  | { readonly command: 'usage' }
   /** {@link CheckpointsAnswer}. */
   | { readonly command: 'checkpoints' }
   /** Begins one, or joins the one of the same kind that is in progress: `BegunAnswer` of control-checkpoints.ts. */
@@ -35,6 +37,7 @@ export function readControlRequest(event: unknown): ControlRequest {
   switch (command) {
     case 'status':
     case 'places':
+    case 'usage':
     case 'checkpoints':
       return { command }
     case 'begin':
@@ -51,7 +54,17 @@ export function readControlRequest(event: unknown): ControlRequest {
   }
 }
 
-const COMMANDS: readonly ControlRequest['command'][] = ['status', 'places', 'checkpoints', 'begin', 'progress', 'abort', 'restore', 'why-not-fired']
+const COMMANDS: readonly ControlRequest['command'][] = [
+  'status',
+  'places',
+  'usage',
+  'checkpoints',
+  'begin',
+  'progress',
+  'abort',
+  'restore',
+  'why-not-fired',
+]
 
 /** Whether the event is a request of a person; all others are steps of the state machine, and ticks. */
 export function isControlRequest(event: unknown): boolean {

@@ -32,6 +32,21 @@ export interface DeployedRevision {
   readonly control: string
   /** By stage. */
   readonly sources: Readonly<Record<string, DeployedSource>>
+  readonly settings?: DeployedSettings
+}
+
+/** What of a deployment has a price. */
+export interface DeployedSettings {
+  /** By stage. */
+  readonly memoryMb: Readonly<Record<string, number>>
+  readonly batchingWindowSeconds: Readonly<Record<string, number>>
+  readonly controlMemoryMb: number
+  readonly frameRetentionHours: number
+  readonly checkpointMinutes: number
+  /** Stages whose stream has a consumer of its own. */
+  readonly fanOut: readonly string[]
+  readonly alarms: number
+  readonly dashboards: number
 }
 
 /**

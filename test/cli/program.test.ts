@@ -28,6 +28,7 @@ async function parse(...words: string[]): Promise<{ calls: unknown[][]; exitCode
     rescale: record('rescale', undefined),
     pipe: record('pipe', 130),
     whyNotFired: record('whyNotFired', undefined),
+    cost: record('cost', undefined),
     deadLetterList: record('deadLetterList', undefined),
     deadLetterShow: record('deadLetterShow', undefined),
     deadLetterReplay: record('deadLetterReplay', undefined),
@@ -123,6 +124,9 @@ describe('millrace command line', () => {
     ])
     expect((await parse('state', 'diff', 'a', 'b', '--limit', '0', '--verbose-errors')).calls).toEqual([['stateDiff', 'a', 'b', { limit: 0 }]])
     expect((await parse('why-not-fired', 'ck', '--uid', 'u')).calls).toEqual([['whyNotFired', 'ck', { uid: 'u' }]])
+    expect((await parse('cost', '--stack', 's', '--rate', '0.5', '--record-bytes', '300')).calls).toEqual([
+      ['cost', { stack: 's', rate: 0.5, recordBytes: 300 }],
+    ])
     expect((await parse('dead-letters', 'list', '--stack', 's', '--limit', '5')).calls).toEqual([['deadLetterList', { stack: 's', limit: 5 }]])
     expect((await parse('dead-letters', 'show', 'i', '--stack', 's')).calls).toEqual([['deadLetterShow', 'i', { stack: 's' }]])
     expect((await parse('dead-letters', 'replay', 'i', 'j', '--stack', 's', '--again')).calls).toEqual([
@@ -146,6 +150,7 @@ describe('millrace command line', () => {
     [['state', 'get', 'ck', '--uid', 'u', '--key', 'k', '--namespace', '[0,'], /Give a window as \[start,end\]/],
     [['rescale', '0', '--stack', 's'], /from 1 to 32768/],
     [['restore', '--stack', 's'], /missing required argument 'checkpoint'/],
+    [['cost', '--stack', 's', '--rate', '-1'], /Give a number, at least 0/],
     [['cancel'], /missing required argument 'dir'/],
   ])('refuses %j', async (words, message) => {
     const { calls, error, output } = await parse(...words)

@@ -1,0 +1,101 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { type CostReport, costCommand } from '../../cli/cost-command.js'
+import { type DeployedSettings, noDeployment, replaceDeployment } from '../../functions/deployment-record.js'
+import { awsClients, DynamoDbCommitLog } from '../../runtime/backends/aws/index.js'
+import { DeployedWorld } from './deployed-world.js'
+import { tally } from './tally-job.js'
+
+const NOW = Date.parse('2026-03-01T12:00:00.000Z')
+const SHOP = { stack: 'shop', json: true }
+const SETTINGS: DeployedSettings = {
+  memoryMb: { words: 1_024, count: 512 },
+  batchingWindowSeconds: { words: 0, count: 0 },
+  controlMemoryMb: 1_024,
+  frameRetentionHours: 168,
+  checkpointMinutes: 1,
+  fanOut: [],
+  alarms: 15,
+  dashboards: 1,
+}
+
+let world: DeployedWorld
+
+beforeEach(async () => {
+  vi.useFakeTimers({ toFake: ['Date'], now: NOW })
+  world = await DeployedWorld.of(tally, 2)
+})
+afterEach(() => {
+  world.end()
+  vi.useRealTimers()
+})
+
+async function deployedWith(settings: DeployedSettings = SETTINGS): Promise<void> {
+  const active = { revision: '1', control: 'shop-control', sources: {}, settings }
+  await replaceDeployment(new DynamoDbCommitLog(awsClients().dynamo, 'table'), 'tally', { ...noDeployment(NOW), active }, 0)
+}
+
+async function produce(times: number): Promise<void> {
+  for (let i = 0; i < times; i++) {
+    vi.setSystemTime(Date.now() + 1_000)
+    world.aws.produce(world.deployed.stream('words'), 0, ['a 100', 'b 100'])
+    await world.deployed.run(10)
+  }
+}
+
+async function costOf(flags: object = {}): Promise<CostReport> {
+  await costCommand({ ...SHOP, ...flags })
+  return world.json<CostReport & Record<string, unknown>>()
+}
+const namesIn = ({ lines }: CostReport, group: string) => lines.filter((line) => line.group === group).map(({ name }) => name)
+
+describe('millrace cost', () => {
+  it('prices what stands there when nothing comes, and says what is missing', async () => {
+    await deployedWith()
+    const report = await costOf()
+    expect(report).toMatchObject({ job: 'tally', trafficUsd: null, monthlyUsd: report.fixedUsd })
+    expect(namesIn(report, 'traffic')).toEqual([])
+    expect(report.lines.find(({ name }) => name === 'Kinesis shards between stages')?.usd).toBeCloseTo(2 * 10.95)
+    expect(report.assumptions[0]).toMatch(/Nothing has come in the last hour.*--rate/)
+    expect(report.unverifiedPrices).toEqual(['shardHourRetention', 'sqsRequest', 'alarm', 'dashboard'])
+  })
+
+  it('prices what the logs say of the last hour', async () => {
+    await deployedWith()
+    await produce(20)
+    const report = await costOf()
+    expect(report.assumptions[0]).toMatch(/Traffic as in the last (\d+ seconds|60 minutes) of the logs/)
+    expect(report.trafficUsd).toBeGreaterThan(0)
+    expect(report.monthlyUsd).toBeCloseTo(report.fixedUsd + (report.trafficUsd as number))
+    // Of three subtasks at least one commits each time.
+    const requests = report.lines.find(({ name }) => name === 'Lambda requests')
+    expect(requests?.quantity).toBeGreaterThan((20 / 3_600) * 730 * 3_600)
+    // An hour later that was before.
+    vi.setSystemTime(Date.now() + 2 * 3_600_000)
+    expect((await costOf()).trafficUsd).toBe(null)
+  })
+
+  it('prices the records that it is told of', async () => {
+    await deployedWith()
+    const thousand = await costOf({ rate: 1_000, recordBytes: 200 })
+    expect(thousand.assumptions.join(' ')).toMatch(/1000 records a second of 200 bytes/)
+    expect((await costOf({ rate: 1_000, recordBytes: 2_000 })).monthlyUsd).toBeGreaterThan(thousand.monthlyUsd)
+    expect((await costOf({ rate: 0 })).trafficUsd).toBe(0)
+    const slow = await costOf({ rate: 1_000, invocationMs: 500 })
+    const duration = (report: CostReport) => report.lines.find(({ name }) => name === 'Lambda duration')?.usd as number
+    expect(duration(slow)).toBeCloseTo(10 * duration(thousand))
+  })
+
+  it('for people', async () => {
+    await deployedWith()
+    await costCommand({ stack: 'shop', rate: 10 })
+    const said = world.said()
+    expect(said).toMatch(/tally, revision \w+: dollars a month, prices of us-east-1/)
+    expect(said).toMatch(/Kinesis shards between stages +1,460 x shard-hour +\$21.90/)
+    expect(said).toMatch(/\n {2}All +\$\d+\.\d\d\n/)
+    expect(said).toContain('Not in it:')
+  })
+
+  it('says when it is not known what was deployed', async () => {
+    await expect(costOf()).rejects.toThrow(/DEPLOYMENT_NOT_FOUND: it is not known what job "tally" was deployed with/)
+  })
+})
