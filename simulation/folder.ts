@@ -5,8 +5,6 @@ import { decodeManifest } from '../runtime/checkpoint/manifest-codec.js'
 import type { BlobStore } from '../runtime/ports/index.js'
 import type { Checks, JobObserver } from './invariants.js'
 
-/** What a job's folder of checkpoints keeps at least. */
-const KEPT = 3
 const BLOB = /^(shared|ended)\//
 
 /** A job's folder of checkpoints: knows what is referred to by itself, and looks at every deletion (invariant 10). */
@@ -21,6 +19,8 @@ export class CheckpointFolder implements BlobStore {
     /** Whether it is looked at. */
     readonly watched: boolean,
     readonly observer: () => JobObserver,
+    /** How many checkpoints it keeps at least. */
+    readonly kept: number,
   ) {}
 
   look(name: string): Uint8Array | undefined {
@@ -89,7 +89,7 @@ export class CheckpointFolder implements BlobStore {
     const { record, completed } = this.observer()
     if (kind === 'savepoint' || (record?.from?.checkpointId === checkpointId && record.from.root === undefined)) return true
     const newer = [...completed].filter(([id, { savepoint }]) => !savepoint && id > checkpointId)
-    return newer.length < KEPT || checkpointId > (record?.dropped ?? 0)
+    return newer.length < this.kept || checkpointId > (record?.dropped ?? 0)
   }
 
   #neededFor(name: string, bytes: Uint8Array): string | undefined {

@@ -76,7 +76,7 @@ export class Job {
     /** What a fork began with. */
     readonly origin?: { readonly job: Job; readonly checkpointId: number },
   ) {
-    this.checkpoints = new CheckpointFolder(name, world.checks, world.options.checked, () => this.observer)
+    this.checkpoints = new CheckpointFolder(name, world.checks, world.options.checked, () => this.observer, world.keptCheckpoints)
     this.observer = new JobObserver(
       name,
       world.checks,
@@ -392,10 +392,10 @@ export class Job {
   async cleanUp(): Promise<CleanedUp | undefined> {
     const { revision, world, record } = this
     const { deployment, graph, backing } = revision
-    const { graceMs } = world
+    const { graceMs, keptCheckpoints: keep } = world
     if (record?.phase === 'restoring') world.faults.happened('clean-up-in-restore')
     if ((record?.pending ?? null) !== null) world.faults.happened('clean-up-in-checkpoint')
-    return this.step('clean up', revision, (_control, program) => cleanUp({ deployment, graph, ports: portsOf(program, backing), graceMs }))
+    return this.step('clean up', revision, (_control, program) => cleanUp({ deployment, graph, ports: portsOf(program, backing), keep, graceMs }))
   }
 
   #control(revision: Revision, program: Program): JobControl {

@@ -8,6 +8,10 @@ import type { World } from './world.js'
 
 /** Of the numbers drawn for how far an activation comes, those from which on it comes to its end. */
 const READS_FROM = 28
+/** How often somebody asks for what clean-up has dropped, where there is some. */
+const DROPPED_ASKED = 0.25
+/** A checkpoint that has been polled more often is polled at ever longer intervals. */
+const HURRIED_POLLS = 6
 
 /** Who operates the job while things go wrong: takes checkpoints, restores, rescales, stops, forks, and reshards the sources. */
 export class Operator {
@@ -97,8 +101,9 @@ export class Operator {
     // What another began and has come to its end meanwhile may be of any kind.
     const kindBegun = pending ?? (begun.status === 'begun' ? kind : undefined)
     let polls = faults.draw(['abort-at-random']) === undefined ? Number.POSITIVE_INFINITY : chance.below(5)
-    while (job.record?.pending?.id === id) {
-      await this.#sleep(chance.pick([300, 2_000, 6_000]))
+    for (let poll = 0; job.record?.pending?.id === id; poll++) {
+      // Who waits for hours does not ask every second.
+      await this.#sleep(chance.pick([300, 2_000, 6_000]) * 2 ** Math.max(0, Math.min(8, (poll - HURRIED_POLLS) / 2)))
       if (polls-- <= 0) await job.step('abort', revision, (control) => control.abort(id, 'at random'))
       else await job.step('poll', revision, (control) => control.poll())
     }
@@ -120,17 +125,26 @@ export class Operator {
 
   #anyCheckpoint(): ManifestRef | null {
     const { chance } = this.#world
+    const dropped = this.#completed.filter((ref) => this.#isDropped(ref))
+    if (dropped.length > 0 && chance.happens(DROPPED_ASKED)) return chance.pick(dropped)
     const completed = this.#standing()
     if (completed.length === 0 || chance.happens(0.05)) return null
     const [newest, oldest] = [completed[completed.length - 1], completed[0]]
     return chance.happens(0.5) ? newest : chance.happens(0.3) ? oldest : chance.pick(completed)
   }
 
+  get #completed(): ManifestRef[] {
+    return [...this.job.observer.completed].map(([checkpointId, { savepoint }]): ManifestRef => ({ checkpointId, savepoint }))
+  }
+
+  #isDropped(ref: ManifestRef): boolean {
+    const { record } = this.job
+    return record !== undefined && isDropped(record, ref)
+  }
+
   /** What may be restored; now and then what clean-up has dropped too. */
   #standing(): ManifestRef[] {
-    const { record, observer } = this.job
-    const all = [...observer.completed].map(([checkpointId, { savepoint }]): ManifestRef => ({ checkpointId, savepoint }))
-    return record === undefined || this.#world.chance.happens(0.05) ? all : all.filter((ref) => !isDropped(record, ref))
+    return this.#world.chance.happens(0.05) ? this.#completed : this.#completed.filter((ref) => !this.#isDropped(ref))
   }
 
   /** Now and then the sources change in the middle of something else. */

@@ -29,6 +29,7 @@ export interface SeedResult {
   readonly profile: string
   readonly job: string
   readonly violation: Violation | undefined
+  /** Of all events, or of the first as they were asked for. */
   readonly hash: string
   readonly commits: number
   readonly stages: number
@@ -41,11 +42,16 @@ export interface SeedResult {
   readonly trace: readonly string[]
 }
 
-/** Runs a seed twice; the second must do what the first did. */
+/** Of how many seeds one is repeated from the beginning to the end; of the others that many events are. */
+const WHOLE_REPEATS = 16
+const REPEATED_EVENTS = 250
+
+/** Runs a seed twice; the second must do what the first did. What differs does so early in some seed, so that few need be repeated whole. */
 export async function simulate(options: SeedOptions): Promise<SeedResult> {
-  const first = await runOnce(options, true)
+  const events = options.seed % WHOLE_REPEATS === 0 ? Number.POSITIVE_INFINITY : REPEATED_EVENTS
+  const first = await runOnce(options, true, { noteAt: events })
   if (first.violation !== undefined) return first
-  const second = await runOnce({ ...options, keepTrace: false }, false)
+  const second = await runOnce({ ...options, keepTrace: false }, false, { noteAt: events, endThere: true })
   if (second.hash === first.hash) return { ...first, checks: new Map([...first.checks, ['repeat', 1]]) }
   return { ...first, violation: { invariant: 'repeat', what: `the traces of two runs differ: ${first.hash} and ${second.hash}` } }
 }
@@ -55,7 +61,13 @@ function kindsFor(profile: Profile): readonly JobKind[] {
   return profile.kinds === undefined ? JOB_KINDS : JOB_KINDS.filter((kind) => (profile.kinds as readonly string[]).includes(kind))
 }
 
-export async function runOnce(options: SeedOptions, checked: boolean): Promise<SeedResult> {
+/** The hash of a run's first so many events, or of all if there are fewer; the run may end with them. */
+export interface Beginning {
+  readonly noteAt: number
+  readonly endThere?: boolean
+}
+
+export async function runOnce(options: SeedOptions, checked: boolean, beginning?: Beginning): Promise<SeedResult> {
   const { seed } = options
   const chance = new Chance(seed, 'seed')
   const profile = (options.profile === undefined ? undefined : profileNamed(options.profile)) ?? chance.pick(PROFILES)
@@ -63,14 +75,14 @@ export async function runOnce(options: SeedOptions, checked: boolean): Promise<S
   const simulated = generateJob(new Chance(seed, 'job'), { kinds, ...(profile.poison === true ? { poison: new Chance(seed, 'poison') } : {}) })
   const world = new World({ seed, profile, without: new Set(options.without), keepTrace: options.keepTrace, checked }, simulated)
   const run = new Run(world, simulated, options)
-  await run.whole()
+  await run.whole(beginning)
   const { checks, faults, trace, scheduler } = world
   return {
     seed,
     profile: profile.name,
     job: `${simulated.kind}: ${simulated.name}`,
     violation: checks.violation,
-    hash: trace.hash,
+    hash: run.hash ?? trace.hash,
     commits: world.commits,
     stages: run.job.revision.graph.vertices.length,
     checkpoints: world.jobs.reduce((sum, { observer }) => sum + observer.completed.size, 0),
@@ -87,6 +99,8 @@ const MOST_ROUNDS = 60
 
 class Run {
   readonly job: Job
+  /** Of the first events, once there were so many. */
+  hash: string | undefined
   #produced = false
   readonly #poisoned: string[] = []
 
@@ -98,9 +112,10 @@ class Run {
     this.job = new Job(world, 'job')
   }
 
-  /** Everything from the first activation to the last check. A violation ends it. */
-  async whole(): Promise<void> {
+  /** Everything from the first activation to the last check. A violation ends it, and the end of the beginning if no more is wanted. */
+  async whole({ noteAt, endThere = false }: Beginning = { noteAt: Number.POSITIVE_INFINITY }): Promise<void> {
     const { world } = this
+    const { scheduler, trace, checks } = world
     let over = false
     const story = this.#story().then(
       () => {
@@ -110,8 +125,12 @@ class Run {
         world.checks.hold('engine', false, () => `the world failed: ${(error as Error)?.stack ?? String(error)}`)
       },
     )
-    await world.scheduler.run(() => over || world.checks.violation !== undefined)
-    if (world.checks.violation === undefined && !over) {
+    await scheduler.run(() => {
+      if (scheduler.count === noteAt) this.hash ??= trace.hash
+      return over || checks.violation !== undefined || (endThere && this.hash !== undefined)
+    })
+    if (!over && endThere && this.hash !== undefined) return
+    if (checks.violation === undefined && !over) {
       world.checks.hold('8', false, () => 'nothing is left to happen and the run is not over')
     }
     if (world.checks.violation === undefined) await story
@@ -153,7 +172,7 @@ class Run {
     await this.#checkpoints('behind the end')
     await this.#rest('behind the last checkpoint')
     // It takes hours, in which much is ticked.
-    if (profile.patient === true || world.chance.happens(0.2)) {
+    if (profile.patient === true || world.chance.happens(0.1)) {
       await this.#cleaned()
       await this.#rest('behind clean-up')
     }
@@ -168,7 +187,9 @@ class Run {
     for (const job of world.jobs) {
       const operator = new Operator(job)
       await operator.settle()
-      const cold = world.options.checked ? await job.coldStates() : new Map()
+      // Opening every log beside the world is dear.
+      const compares = world.chance.happens(0.6)
+      const cold = world.options.checked && compares ? await job.coldStates() : new Map()
       // A split that begins meanwhile, even one that stays silent, must not keep the checkpoint from completing.
       const { split = 0, merge = 0 } = world.options.profile.actions
       if (split + merge > 0) {
@@ -227,7 +248,8 @@ class Run {
     const { world, simulated } = this
     const chance = new Chance(world.options.seed, 'producers')
     const records = simulated.records.slice(0, this.options.records ?? Number.POSITIVE_INFINITY)
-    const pace = chance.pick([20, 200, 2_000])
+    // Where hours pass records come for hours: else there would be nothing new to take a checkpoint of.
+    const pace = chance.pick(world.options.profile.patient === true ? [2_000, 20_000, 60_000] : [20, 200, 2_000])
     let left = 0
     for (const { stream, partitionKey, data, id } of records) {
       if (left-- <= 0) {
@@ -263,7 +285,7 @@ class Run {
   async #cleanUps(): Promise<void> {
     const { world } = this
     const chance = new Chance(world.options.seed, 'clean-up')
-    const pauses = [world.graceMs / 10, world.graceMs / 2, world.graceMs * 1.1]
+    const pauses = [world.graceMs / 40, world.graceMs / 5, world.graceMs * 1.1]
     for (;;) {
       await world.scheduler.sleep(chance.pick(pauses) * (0.5 + chance.next()))
       for (const job of world.jobs) void job.cleanUp()
@@ -314,7 +336,8 @@ class Run {
       const before = world.commits
       for (let wait = 0; world.underWay > 0 || !world.jobs.every(({ idle }) => idle); wait++) {
         if (!world.checks.hold('8', wait < 2_000, () => `${when}: ${this.#restless()}`)) return
-        await world.scheduler.sleep(wait < 20 ? 500 : 10_000)
+        // A zombie may take hours.
+        await world.scheduler.sleep(wait < 20 ? 500 : Math.min(500 * wait, 120_000))
         if (wait % 20 !== 19) continue
         // A step of the coordinator that came late may have begun a checkpoint, or a stop.
         await this.#resumeAll()

@@ -46,6 +46,8 @@ export class World implements LogWatcher {
   readonly compression: Compression | undefined
   /** How long a blob that nothing refers to waits until it is deleted: nobody who knows its name lives longer. */
   readonly graceMs: number
+  /** How many completed checkpoints stay: with few, clean-up drops some before the job is restored. */
+  readonly keptCheckpoints: number
   /** What the engine counted. */
   readonly events = new Map<string, number>()
   /** How often a function has thrown for an item. */
@@ -64,6 +66,7 @@ export class World implements LogWatcher {
     this.faults = new Faults(profile.rates, without, new Chance(seed, 'faults'))
     this.settings = this.#drawSettings()
     this.graceMs = (profile.longestStallMs ?? DEFAULT_LONGEST_STALL_MS) + this.settings.cacheMaxAgeMs + CALLS_MS + CLOCKS_DIFFER_MS
+    this.keptCheckpoints = this.chance.pick([1, 1, 3])
     this.compression = this.chance.happens(0.1) ? new ZlibCompression() : undefined
     this.machine = {
       scheduler: this.scheduler,

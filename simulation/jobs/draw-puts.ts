@@ -9,13 +9,13 @@ export interface PutOptions {
   readonly inOrder?: boolean
   /** Each stream has keys of its own. */
   readonly ownKeys?: boolean
-  /** How many items; 40 to 100 by default. */
+  /** How many items; 30 to 85 by default. */
   readonly count?: number
 }
 
 /** Items for the streams in turn by chance. Their times, multiples of 10 ms, rise but for the streams' disorder. */
 export function drawPuts(draw: Draw, streams: readonly PlannedStream[], options: PutOptions = {}): Put[] {
-  const { keys = draw.between(1, 6), inOrder = false, ownKeys = false, count = draw.between(40, 100) } = options
+  const { keys = draw.between(1, 6), inOrder = false, ownKeys = false, count = draw.between(30, 85) } = options
   let clock = draw.pick([0, 0, -500, 1_000])
   const most = draw.pick([1, 3, 8])
   return Array.from({ length: count }, (_, id): Put => {
