@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type JobEvent, type JobResult, type RunOptions, run } from 'millrace'
 import { describe, expect, it } from 'vitest'
 import { tempFolder } from '../backends/temp-folder.js'
-import { kindsOf, sorted, until } from '../local/run-job.js'
+import { kindsOf, sorted, throughSavepoints, until } from '../local/run-job.js'
 import asyncJob from './jobs/async-job.mjs'
 
 type Options = RunOptions & { readonly parameters: Record<string, string> }
@@ -80,22 +80,11 @@ describe.each(['ordered', 'unordered'])('%s calls', (mode) => {
   })
 
   it('go through savepoints at parallelism 2, 3, 1', async () => {
-    const folder = await tempFolder()
-    const results: JobResult[] = []
-    for (const [index, parallelism] of [2, 3, 1].entries()) {
-      const restoreFrom = results.at(-1)?.savepoint
-      const { handle } = await start({
-        parallelism,
-        threads: parallelism,
-        parameters: { count: '1500', rate: '3000', mode, capacity: '5' },
-        ...(restoreFrom && { restoreFrom }),
-      })
-      if (index < 2) {
-        await until(() => handle.status === 'running')
-        await new Promise((resolve) => setTimeout(resolve, 120))
-        results.push(await handle.stop({ savepointDir: folder }))
-      } else results.push(await handle.result())
-    }
+    const parameters = { count: '1500', rate: '3000', mode, capacity: '5' }
+    const results = await throughSavepoints([2, 3, 1], async (options) => {
+      const { handle } = await start({ ...options, threads: options.parallelism, parameters })
+      return handle
+    })
     // Windows that were open at a savepoint fire once: sums are final only when nothing was lost or doubled.
     expectResults(results, 1_500)
   })

@@ -1,8 +1,10 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { expect } from 'vitest'
 import { defineJob, type StreamExecutionEnvironment } from '../../runtime/api/index.js'
 import { type ErrorCode, MillraceError } from '../../runtime/core/index.js'
-import type { JobEvent, JobResult, RunOptions } from '../../runtime/local/index.js'
+import type { JobEvent, JobHandle, JobResult, RunOptions } from '../../runtime/local/index.js'
 import { run } from '../../runtime/local/index.js'
+import { tempFolder } from '../backends/temp-folder.js'
 
 /** Runs a job in this thread to its end. */
 export async function runJob(define: (env: StreamExecutionEnvironment) => void, options: RunOptions = {}): Promise<JobResult> {
@@ -31,6 +33,27 @@ export async function expectFailure(promise: Promise<unknown>, code: ErrorCode, 
   for (const part of parts) expect(error.message).toContain(part)
   expect(error.message).toContain('what to do:')
   return error
+}
+
+/**
+ * Runs a job at one parallelism after the other, each from the savepoint with which the one before was stopped, the last one to its end.
+ * `meanwhile` happens while one runs.
+ */
+export async function throughSavepoints(
+  parallelisms: readonly number[],
+  start: (options: { readonly parallelism: number; readonly restoreFrom?: string }) => Promise<Pick<JobHandle, 'status' | 'stop' | 'result'>>,
+  meanwhile: (index: number) => Promise<unknown> = () => pause(100),
+): Promise<readonly JobResult[]> {
+  const savepointDir = await tempFolder()
+  const results: JobResult[] = []
+  for (const [index, parallelism] of parallelisms.entries()) {
+    const restoreFrom = results.at(-1)?.savepoint
+    const handle = await start({ parallelism, ...(restoreFrom && { restoreFrom }) })
+    await until(() => handle.status !== 'starting')
+    await meanwhile(index)
+    results.push(index < parallelisms.length - 1 ? await handle.stop({ savepointDir }) : await handle.result())
+  }
+  return results
 }
 
 /** Resolves once `holds` does; for what happens in the run's own time. */

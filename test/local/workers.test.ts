@@ -4,7 +4,7 @@ import { type JobEvent, type JobResult, type RunOptions, run } from 'millrace'
 import { describe, expect, test } from 'vitest'
 import { tempFolder } from '../backends/temp-folder.js'
 import countingJob from './jobs/counting-job.mjs'
-import { kindsOf, sorted, until } from './run-job.js'
+import { kindsOf, sorted, throughSavepoints, until } from './run-job.js'
 
 /** In worker threads, which import the job module themselves and the engine from dist. */
 async function start(options: RunOptions & { readonly parameters: Record<string, string> }) {
@@ -48,20 +48,11 @@ describe('worker threads', () => {
   }
 
   test('a job goes through savepoints at parallelism 1, 2, 3, 1', async () => {
-    const folder = await tempFolder()
-    const results: JobResult[] = []
-    for (const [index, parallelism] of [1, 2, 3, 1].entries()) {
-      const restoreFrom = results.at(-1)?.savepoint
-      const { handle } = await start({
-        parallelism,
-        threads: parallelism,
-        parameters: { count: '3000', rate: '5000' },
-        ...(restoreFrom && { restoreFrom }),
-      })
-      await until(() => handle.status === 'running')
-      if (index < 3) await new Promise((resolve) => setTimeout(resolve, 100))
-      results.push(index < 3 ? await handle.stop({ savepointDir: folder }) : await handle.result())
-    }
+    const parameters = { count: '3000', rate: '5000' }
+    const results = await throughSavepoints([1, 2, 3, 1], async (options) => {
+      const { handle } = await start({ ...options, threads: options.parallelism, parameters })
+      return handle
+    })
     expectResults(results, 3_000)
   })
 

@@ -2,10 +2,10 @@ import { describe, expect, test } from 'vitest'
 import { type DataStream, defineJob, type StreamExecutionEnvironment } from '../../runtime/api/index.js'
 import { TumblingEventTimeWindows } from '../../runtime/api/windowing/index.js'
 import { type Collector, mapState, valueState, WatermarkStrategy } from '../../runtime/core/index.js'
-import { type JobEvent, type JobResult, type RunOptions, run } from '../../runtime/local/index.js'
+import { type JobEvent, type RunOptions, run } from '../../runtime/local/index.js'
 import { tempFolder } from '../backends/temp-folder.js'
 import { Gate, gatedSource } from '../local/gated-source.js'
-import { kindsOf, sorted, until } from '../local/run-job.js'
+import { kindsOf, sorted, throughSavepoints, until } from '../local/run-job.js'
 
 const COUNT = 240
 const rules = mapState<number, number>({ name: 'rules' })
@@ -122,18 +122,16 @@ async function start(gate: Gate, define: Define, options: RunOptions) {
 
 describe.each(cases)('%s', (_name, define, expected) => {
   test('is exact through savepoints at parallelism 2, 3, 1, 4', async () => {
-    const folder = await tempFolder()
     const gate = new Gate()
-    const results: JobResult[] = []
-    for (const [index, parallelism] of [2, 3, 1, 4].entries()) {
-      const restoreFrom = results.at(-1)?.savepoint
-      const { handle } = await start(gate, define, { parallelism, ...(restoreFrom && { restoreFrom }) })
-      const target = index === 3 ? COUNT : 60 * (index + 1)
-      const before = gate.emitted
-      gate.openTo(target)
-      if (index < 3) await until(() => gate.emitted >= before + 2 * 60)
-      results.push(index < 3 ? await handle.stop({ savepointDir: folder }) : await handle.result())
-    }
+    const results = await throughSavepoints(
+      [2, 3, 1, 4],
+      async (options) => (await start(gate, define, options)).handle,
+      async (index) => {
+        const before = gate.emitted
+        gate.openTo(index === 3 ? COUNT : 60 * (index + 1))
+        if (index < 3) await until(() => gate.emitted >= before + 2 * 60)
+      },
+    )
     expect(sorted(results.flatMap(({ collected }) => collected.out ?? []))).toEqual(sorted(expected()))
   })
 

@@ -1,7 +1,6 @@
 import { type JobResult, type RunOptions, run } from 'millrace'
 import { expect, test } from 'vitest'
-import { tempFolder } from '../backends/temp-folder.js'
-import { sorted, until } from '../local/run-job.js'
+import { sorted, throughSavepoints } from '../local/run-job.js'
 import twoInputsJob from './jobs/two-inputs-job.mjs'
 
 /** In worker threads, which import the job module themselves and the engine from dist. */
@@ -40,15 +39,6 @@ for (const [parallelism, threads] of [
 }
 
 test('a job goes through savepoints at parallelism 2, 3, 1, 2', async () => {
-  const folder = await tempFolder()
-  const results: JobResult[] = []
-  for (const [index, parallelism] of [2, 3, 1, 2].entries()) {
-    const restoreFrom = results.at(-1)?.savepoint
-    const parameters = { count: '2000', rate: '4000' }
-    const handle = await start({ parallelism, threads: parallelism, parameters, ...(restoreFrom && { restoreFrom }) })
-    await until(() => handle.status === 'running')
-    if (index < 3) await new Promise((resolve) => setTimeout(resolve, 80))
-    results.push(index < 3 ? await handle.stop({ savepointDir: folder }) : await handle.result())
-  }
-  expectResults(results, 2000)
+  const parameters = { count: '2000', rate: '4000' }
+  expectResults(await throughSavepoints([2, 3, 1, 2], (options) => start({ ...options, threads: options.parallelism, parameters })), 2000)
 })
