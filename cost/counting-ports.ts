@@ -3,6 +3,7 @@ import { KinesisChannel } from '../runtime/backends/aws/index.js'
 import { MemoryBlobStore, MemoryCommitLog, MemoryPokes, type MemoryStream } from '../runtime/backends/memory/index.js'
 import type {
   BlobStore,
+  ByteRange,
   Channel,
   CommitLog,
   ControlItem,
@@ -97,6 +98,11 @@ export class CountingBlobStore implements BlobStore {
   async get(name: string): Promise<Uint8Array | undefined> {
     this.meter.add('s3Gets')
     return this.meter.call(() => this.#blobs.get(name))
+  }
+
+  async getRange(name: string, range: ByteRange): Promise<Uint8Array | undefined> {
+    this.meter.add('s3Gets')
+    return this.meter.call(() => this.#blobs.getRange(name, range))
   }
 
   async list(prefix: string): Promise<string[]> {

@@ -1,9 +1,16 @@
 import { foldRows, type OperatorRows } from '../runtime/checkpoint/operator-rows.js'
 import { MillraceError } from '../runtime/core/index.js'
-import { IMPLIED_TIMERS_TABLE } from '../runtime/operators/window/window-operator.js'
 import type { VertexPlan } from '../runtime/plan/index.js'
-import { fromInternalKey, type InternalKey, keyGroupOf, keyGroupRange, subtaskOfKeyGroup, toInternalKey } from '../runtime/state/index.js'
-import { recover } from '../runtime/task/stage-recovery.js'
+import {
+  fromInternalKey,
+  IMPLIED_TIMERS_TABLE,
+  type InternalKey,
+  keyGroupOf,
+  keyGroupRange,
+  subtaskOfKeyGroup,
+  toInternalKey,
+} from '../runtime/state/index.js'
+import { READ_WHOLE, recover } from '../runtime/task/stage-recovery.js'
 import type { JobPorts } from './aws-ports.js'
 
 /** A timer that has not fired, or a window that fires at its end. */
@@ -81,7 +88,7 @@ export async function timersOfSubtask(ports: LogPorts, log: string, uid: string,
 async function rowsIn(ports: LogPorts, log: string, uid: string, range: Parameters<typeof foldRows>[1]): Promise<OperatorRows> {
   const { item } = await ports.log.head(log)
   if (item === undefined) return new Map()
-  const { segments } = await recover(ports, log, item)
+  const { segments } = await recover(ports, log, item, READ_WHOLE)
   return foldRows(segments.get(uid) ?? [], range, uid)
 }
 

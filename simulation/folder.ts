@@ -2,7 +2,7 @@ import { MemoryBlobStore } from '../runtime/backends/memory/index.js'
 import { checkpointIdOfManifest } from '../runtime/checkpoint/checkpoint-names.js'
 import type { Manifest } from '../runtime/checkpoint/index.js'
 import { decodeManifest } from '../runtime/checkpoint/manifest-codec.js'
-import type { BlobStore } from '../runtime/ports/index.js'
+import type { BlobStore, ByteRange } from '../runtime/ports/index.js'
 import type { Checks, JobObserver } from './invariants.js'
 
 const BLOB = /^(shared|ended)\//
@@ -41,9 +41,18 @@ export class CheckpointFolder implements BlobStore {
   }
 
   async get(name: string): Promise<Uint8Array | undefined> {
+    this.#isRead(name)
+    return this.#inner.get(name)
+  }
+
+  async getRange(name: string, range: ByteRange): Promise<Uint8Array | undefined> {
+    this.#isRead(name)
+    return this.#inner.getRange(name, range)
+  }
+
+  #isRead(name: string): void {
     const gone = this.watched && BLOB.test(name) && this.#deleted.has(name)
     this.checks.hold('10', !gone, () => `${this.job}: ${name} is read after it was deleted`)
-    return this.#inner.get(name)
   }
 
   list(prefix: string): Promise<string[]> {

@@ -5,7 +5,7 @@ import { type CompiledJob, vertexOf } from '../runtime/plan/index.js'
 import { type DecodedSegment, decodeSegment, type KeyedStateBackend, mergeSegments } from '../runtime/state/index.js'
 import { BatchProcessingTime } from '../runtime/task/batch-processing-time.js'
 import { LiveStage } from '../runtime/task/live-stage.js'
-import { recover } from '../runtime/task/stage-recovery.js'
+import { READ_WHOLE, recover } from '../runtime/task/stage-recovery.js'
 import type { Job } from './job.js'
 
 /** Keyed state of a subtask as base and log have it, by operator; each as text. */
@@ -20,7 +20,7 @@ export async function coldState(job: Job, describe: () => CompiledJob, log: stri
   const ports = { log: world.log.inner, parts: world.blobs, checkpoints: new CheckpointStore(job.checkpoints) }
   const { item } = await ports.log.head(log)
   if (item === undefined) return undefined
-  const recovered = await recover(ports, log, item)
+  const recovered = await recover(ports, log, item, READ_WHOLE)
   const [stage, subtask] = log.split('/').slice(-2) as [string, string]
   const compiled = describe()
   const time = new BatchProcessingTime({ now: () => world.now, monotonic: () => world.now })
@@ -40,7 +40,7 @@ function wholeOf(backend: KeyedStateBackend): readonly DecodedSegment[] {
 
 /** What segments say one after the other, in an order of its own, as text. */
 export function rowsOf(segments: readonly DecodedSegment[]): string {
-  const merged = mergeSegments(segments, { first: 0, last: Number.MAX_SAFE_INTEGER }, true)
+  const merged = mergeSegments(segments, { first: 0, last: Number.MAX_SAFE_INTEGER }, { bottom: true, sweptTo: Number.NEGATIVE_INFINITY })
   if (merged === undefined) return ''
   const { header, blocks } = decodeSegment(merged, 'merged segments')
   const rows: string[] = []

@@ -104,6 +104,7 @@ function blobsOf(program: Program, blobs: BlobStore): BlobStore {
   return {
     put: (name, bytes) => program.call('blobs', 'put', name, bytes.length, () => blobs.put(name, bytes)),
     get: (name) => program.call('blobs', 'get', name, 0, () => blobs.get(name)),
+    getRange: (name, range) => program.call('blobs', 'getRange', name, range.from, () => blobs.getRange(name, range)),
     list: (prefix) => program.call('blobs', 'list', prefix, 0, () => blobs.list(prefix)),
     delete: (name) => program.call('blobs', 'delete', name, 0, () => blobs.delete(name)),
   }

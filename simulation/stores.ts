@@ -1,6 +1,6 @@
 import { MemoryBlobStore, MemoryCommitLog } from '../runtime/backends/memory/index.js'
 import type { Sink, SinkMarker, SinkRecord, SinkTransactor } from '../runtime/core/index.js'
-import type { BlobStore, CommitLog, ControlItem, LogHead, LogItem, LogRead, Outcome } from '../runtime/ports/index.js'
+import type { BlobStore, ByteRange, CommitLog, ControlItem, LogHead, LogItem, LogRead, Outcome } from '../runtime/ports/index.js'
 import type { Checks, SinkFact } from './invariants.js'
 import type { Machine, Program } from './program.js'
 
@@ -63,6 +63,10 @@ export class WatchedBlobs implements BlobStore {
 
   get(name: string): Promise<Uint8Array | undefined> {
     return this.#inner.get(name)
+  }
+
+  getRange(name: string, range: ByteRange): Promise<Uint8Array | undefined> {
+    return this.#inner.getRange(name, range)
   }
 
   list(prefix: string): Promise<string[]> {

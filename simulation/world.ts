@@ -97,6 +97,7 @@ export class World implements LogWatcher {
       longestTail: chance.pick([3, 8, 30]),
       tailBytes: chance.pick([200, 1_000_000]),
       mostSegments: chance.pick([1, 2, 3, 8]),
+      ...this.#drawMemory(),
       mergedAtCutBytes: chance.pick([0, 0, 300, 1_000_000]),
       commitRecords: chance.pick([3, 1000, 1000, 1000]),
       commitBytes: chance.pick([300, 1_000_000, 1_000_000, 1_000_000]),
@@ -112,6 +113,18 @@ export class World implements LogWatcher {
       // Where blobs matter, there are to be many.
       inlineBytes: chance.pick(this.options.profile.patient === true ? [20, 60, 150] : [150, 600, 8192]),
       failingRecords: this.options.profile.poison === true && this.simulated.poison?.policy !== 'repair' ? 'dead-letter' : 'fail',
+    }
+  }
+
+  /** Of half of the seeds' keyed state only a part is in memory. It has chance of its own, so that the rest of a seed stays as it is. */
+  #drawMemory(): Pick<StageSettings, 'wholeStateBytes' | 'stateMemoryBytes' | 'blockBytes' | 'blockCacheBytes' | 'smallSegmentBytes'> {
+    const chance = new Chance(this.options.seed, 'memory')
+    return {
+      wholeStateBytes: chance.pick([1_000_000, 0, 0, 300]),
+      stateMemoryBytes: chance.pick([1_000_000, 3_000, 600, 0]),
+      blockBytes: chance.pick([16_384, 400, 100, 20]),
+      blockCacheBytes: chance.pick([0, 500, 1_000_000]),
+      smallSegmentBytes: chance.pick([0, 0, 1_000_000]),
     }
   }
 

@@ -15,7 +15,7 @@ export async function readKeyedState(refs: readonly SegmentRef[], readSegment: (
 export function restricted(segment: DecodedSegment, keyGroups: KeyGroupRange | undefined): DecodedSegment {
   if (keyGroups === undefined) return segment
   return {
-    header: segment.header,
+    ...segment,
     blocks: (first, last) => segment.blocks(Math.max(first, keyGroups.first), Math.min(last, keyGroups.last)),
   }
 }

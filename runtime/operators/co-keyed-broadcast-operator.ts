@@ -41,6 +41,11 @@ export class CoKeyedBroadcastOperator<K, In, B, Out> extends CoFunctionOperator<
     super.open(restored)
   }
 
+  /** `applyToKeyedState` goes round all keys. */
+  override get needsWholeState(): boolean {
+    return true
+  }
+
   processElement(value: In, timestamp: number): void {
     this.#collector.timestamp = timestamp
     try {

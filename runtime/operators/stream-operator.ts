@@ -104,6 +104,11 @@ export abstract class StreamOperator<In, Out> {
     this.sweep?.resume(this)
   }
 
+  /** It looks at rows of other keys than the current one, so all of them must be in memory. */
+  get needsWholeState(): boolean {
+    return false
+  }
+
   /** Present when it may hold back its input or its end. The same object at every call. */
   get intake(): Intake | undefined {
     return undefined

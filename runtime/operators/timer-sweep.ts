@@ -28,6 +28,9 @@ export class TimerSweep {
   /** Restored timers go into the queues and the clock is armed for them. */
   open(): void {
     this.backend.openTimers()
+    this.backend.timersLoaded = () => {
+      if (!this.backend.sweeps.processingTimePending) this.#arm()
+    }
     this.#arm()
   }
 
@@ -40,14 +43,17 @@ export class TimerSweep {
     if (time < this.#wakeAt && !this.backend.sweeps.processingTimePending) this.#arm()
   }
 
-  /** Fires what the watermark makes due. False when the budget stopped it: the same watermark again goes on. */
+  /** Fires what the watermark makes due. False when the budget stopped it, or timers are not in memory: the same watermark again goes on. */
   advanceWatermark(watermark: number): boolean {
+    const { sweeps } = this.backend
     this.currentWatermark = watermark
+    sweeps.eventTimeTo = watermark
     const finished = this.backend.eventTimers.advance(watermark, (timer) => {
       this.backend.currentKey = timer.key
       this.target.onEventTime(timer)
     })
-    this.backend.sweeps.eventTimePending = !finished
+    sweeps.eventTimePending = !finished
+    if (finished) sweeps.sweptTo = watermark
     return finished
   }
 

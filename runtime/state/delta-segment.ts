@@ -5,6 +5,7 @@ import { NamespaceIndex } from './namespace-index.js'
 import { type PackedColumns, packColumns, unpackColumns } from './packed-columns.js'
 import { packNumbers, unpackNumbers } from './packed-numbers.js'
 import type { ChangedRows, DecodedSegment, RowBlock, SegmentHeader, StateInfo } from './segment.js'
+import { damagedSegment } from './segment-fault.js'
 import { createPacker } from './structural.js'
 
 /** MRS3: a delta by columns. */
@@ -77,6 +78,15 @@ function packValues(values: readonly unknown[]): PackedValues {
 function unpackValues(values: PackedValues, size: number): unknown[] {
   if (typeof values === 'number') return new Array(size).fill(null)
   return 'rows' in values ? [...values.rows] : unpackColumns(values, size)
+}
+
+/** Checks the bytes, and decodes them. Throws CHECKPOINT_CORRUPT; `name` is for the message. */
+export function readDelta(bytes: Uint8Array, name: string): DecodedSegment {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const end = bytes.length - CRC_BYTES
+  const whole = end > PREFIX_BYTES && view.getUint32(0) === DELTA_MAGIC && view.getUint32(end, true) === crc32(bytes.subarray(0, end))
+  if (!whole) throw damagedSegment(name, 'the checksum of a block does not match')
+  return decodeDelta(bytes)
 }
 
 /** `bytes` have been checked against their CRC. */

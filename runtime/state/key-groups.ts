@@ -14,6 +14,23 @@ export function keyGroupOf(key: InternalKey, maxParallelism: number): number {
   return (hashKey(key) >>> 0) % maxParallelism
 }
 
+const HASHES = 2 ** 32
+
+/** Where a key stands among all keys: by its key group, and in that by its hash. Different keys may stand at one place. */
+export function placeOfKey(key: InternalKey, maxParallelism: number): number {
+  const hash = hashKey(key) >>> 0
+  return (hash % maxParallelism) * HASHES + hash
+}
+
+/** The first place of a key group. */
+export function firstPlaceOf(keyGroup: number): number {
+  return keyGroup * HASHES
+}
+
+export function keyGroupAt(place: number): number {
+  return Math.floor(place / HASHES)
+}
+
 /** Flink's KeyGroupRangeAssignment: which subtask owns a key group. */
 export function subtaskOfKeyGroup(keyGroup: number, maxParallelism: number, parallelism: number): number {
   return Math.floor((keyGroup * parallelism) / maxParallelism)

@@ -1,16 +1,20 @@
 import { type AnyStateDescriptor, assert, MillraceError, type Window } from '../core/index.js'
 import { encodeDelta } from './delta-segment.js'
 import type { KeyGroupRange } from './key-groups.js'
+import type { KeyLoader, LoadedRows } from './key-loader.js'
 import { fromInternalKey, type InternalKey, toInternalKey } from './keys.js'
 import { RestoredRows } from './restored-rows.js'
 import { applyToValue, changeToData } from './row-change.js'
 import { Groups, NamespaceData } from './row-groups.js'
 import { type DecodedSegment, encodeSegment, type RowBlock, type StateInfo } from './segment.js'
+import { SegmentWriter } from './segment-writer.js'
 import { codecOf, readerOf, type StateCodec } from './state-codec.js'
+import { StateOnDemand } from './state-on-demand.js'
 import { type Namespace, StateTable } from './state-table.js'
 import { SweepBudget } from './sweep-budget.js'
 import { TimeToLive } from './time-to-live.js'
-import { dropExpired, isTimed, liveRows, timedCodec, untimedCodec, untimedSerdeId } from './timed-codec.js'
+import { isTimed, liveRows, timedCodec, untimedCodec, untimedSerdeId } from './timed-codec.js'
+import { EVENT_TIMERS, PROCESSING_TIMERS } from './timed-rows.js'
 import { TimerQueue } from './timer-queue.js'
 
 /** Turns namespaces (windows) into plain data and back; from the window assigner. */
@@ -19,8 +23,10 @@ export interface NamespaceCodec {
   fromData(data: unknown): Window
 }
 
-const EVENT_TIMERS = '(event timers)'
-const PROCESSING_TIMERS = '(processing timers)'
+type EncodeGroups = (states: readonly StateInfo[], groups: Groups) => Uint8Array | undefined
+
+/** What a small row takes in memory with its key, about. */
+const ROW_BYTES = 200
 
 interface RegisteredTable {
   readonly table: StateTable<unknown>
@@ -40,6 +46,10 @@ export class KeyedStateBackend {
   namespaceCodec: NamespaceCodec | undefined
   /** The subtask's processing time, epoch ms, for state with a time to live. */
   readonly now: () => number
+  /** Where not all keys are in memory; undefined: they are. */
+  onDemand: StateOnDemand | undefined
+  /** Told when timers have come into memory. */
+  timersLoaded: (() => void) | undefined
   #tracking = false
   readonly #tables = new Map<string, RegisteredTable>()
   /** Restored rows of states that are not registered yet, by state name. */
@@ -101,20 +111,26 @@ export class KeyedStateBackend {
     return entries
   }
 
-  /** Whether every row is in memory, so that {@link snapshotAll} says all there is. */
-  get holdsWholeState(): boolean {
-    return true
-  }
-
-  /** Rows that {@link snapshotAll} would write, some of which may have expired: of tables and timers, and those that nobody has asked for. */
+  /** Rows in memory, some of which may have expired: of tables and timers, and those that nobody has asked for. */
   get rows(): number {
     let rows = this.entries + this.eventTimers.size + this.processingTimers.size
     for (const restored of [...this.#unclaimed.values(), ...this.#unopenedTimers.values()]) rows += restored.size
     return rows
   }
 
-  /** Whether the checkpoint holds rows of this state that no table has taken yet. */
+  /** Bytes that they take, about. */
+  get memoryBytes(): number {
+    return this.rows * ROW_BYTES + (this.onDemand?.memoryBytes ?? 0)
+  }
+
+  /** Whether every row is in memory, so that {@link snapshotAll} says all there is. */
+  get holdsWholeState(): boolean {
+    return this.onDemand === undefined
+  }
+
+  /** Whether the checkpoint holds rows of this state that no table has taken yet. Whoever asks wants to see all of them. */
   hasRestored(name: string): boolean {
+    if (this.onDemand?.loader.knows(name) === true) this.onDemand.needsAll = true
     return this.#unclaimed.has(name)
   }
 
@@ -141,7 +157,6 @@ export class KeyedStateBackend {
     if (restored !== undefined) {
       this.#unclaimed.delete(name)
       this.#fill(table, codec, restored)
-      if (codec.live !== undefined) dropExpired(table, codec)
     }
     table.tracking = this.#tracking
     this.#tables.set(name, { table: table as StateTable<unknown>, codec: codec as StateCodec<unknown> })
@@ -151,54 +166,110 @@ export class KeyedStateBackend {
   /** A base may have been written while nobody had asked for these rows, so each counts as persisted: its removal leaves a tombstone. */
   #fill<V>(table: StateTable<V>, codec: StateCodec<V>, restored: RestoredRows): void {
     const readers = new Readers(codec, restored.info.name)
-    restored.each((key, namespace, value, info) => {
-      table.insert(key, this.#namespaceFromData(namespace), readers.of(info)(value)).persisted = true
+    const { tracking } = table
+    table.tracking = false
+    restored.each((key, namespace, data, info) => {
+      const value = readers.of(info)(data)
+      const live = codec.live === undefined ? value : (codec.live(value) as V | undefined)
       if (info.serde !== codec.serdeId) table.wholeRows = true
+      if (live === undefined) return
+      const entry = table.insert(key, this.#namespaceFromData(namespace), live)
+      entry.persisted = true
+      table.loaded?.(entry)
     })
+    table.tracking = tracking
+  }
+
+  /** Lets keys come into memory when they are needed. Instead of {@link restore}; `processedTo` see {@link StateOnDemand}. */
+  restoreOnDemand(loader: KeyLoader, processedTo: number): void {
+    this.onDemand = new StateOnDemand(loader, (rows) => this.#install(rows), processedTo)
+    this.processingTimers.beyond = this.onDemand.processingTimers
+  }
+
+  /** The operator has been told how far event time had come. */
+  beginAt(watermark: number): void {
+    this.onDemand?.beginAt(watermark)
+    this.eventTimers.beyond = this.onDemand?.eventTimers
+  }
+
+  #install(loaded: LoadedRows): void {
+    for (const [name, rows] of loaded) {
+      const registered = this.#tables.get(name)
+      if (registered !== undefined) this.#fill(registered.table, registered.codec, rows)
+      else if (isTimers(rows.info)) this.#unopenedTimers.set(name, rows)
+      else {
+        const known = this.#unclaimed.get(name)
+        if (known === undefined) this.#unclaimed.set(name, rows)
+        else known.add(rows)
+      }
+    }
+    this.#fillTimers()
+    this.timersLoaded?.()
   }
 
   /** Everything, as one base segment; from here `snapshotChanges` counts from this point. Undefined when there is nothing. */
   snapshotAll(): Uint8Array | undefined {
-    return this.#encode(
-      'base',
-      (table) => ({ rows: table.takeAll(), notes: [], tombstones: [] }),
-      (timers) => ({ rows: timers.takeAll(), tombstones: [] }),
-    )
+    return this.#encodeAll(this.#segment('base'))
+  }
+
+  /** The same as a segment of blocks, of about so many bytes. */
+  snapshotBlocks(blockBytes: number): Uint8Array | undefined {
+    const { maxParallelism, sweeps } = this
+    return this.#encodeAll((states, groups) => {
+      const isOverdue = (state: string, time: number) => state !== PROCESSING_TIMERS && time <= sweeps.sweptTo
+      const writer = new SegmentWriter({ maxParallelism, blockBytes, isOverdue: (state, _key, _namespace, time) => isOverdue(state, time) })
+      writer.putGroups(groups.blocks, states)
+      return writer.finish('base')
+    })
   }
 
   /** What changed since the last snapshot, in fewer bytes: for a log, where it is read as a whole or merged with what comes behind it. */
   takeDelta(): Uint8Array | undefined {
-    return this.#encode(
-      'delta',
-      (table) => table.takeChanges(),
-      (timers) => timers.takeChanges(),
-      true,
-    )
+    const { maxParallelism } = this
+    return this.#encodeChanges(new Groups(1), (states, { blocks }) => encodeDelta({ maxParallelism, states }, blocks.get(0) ?? []))
   }
 
   /** What changed since the last snapshot, as a delta segment. Undefined when nothing did. */
   snapshotChanges(): Uint8Array | undefined {
-    return this.#encode(
-      'delta',
+    return this.#encodeChanges(new Groups(this.maxParallelism), this.#segment('delta'))
+  }
+
+  #segment(kind: 'base' | 'delta'): EncodeGroups {
+    return (states, { rows, blocks }) => encodeSegment({ kind, maxParallelism: this.maxParallelism, states, rows }, blocks)
+  }
+
+  #encodeChanges(groups: Groups, encode: EncodeGroups): Uint8Array | undefined {
+    const states: StateInfo[] = []
+    this.#gather(
+      { states, groups, all: false },
       (table) => table.takeChanges(),
       (timers) => timers.takeChanges(),
     )
+    return groups.rows === 0 ? undefined : encode(states, groups)
   }
 
-  #encode(
-    kind: 'base' | 'delta',
+  #encodeAll(encode: EncodeGroups): Uint8Array | undefined {
+    const states: StateInfo[] = []
+    const groups = new Groups(this.maxParallelism)
+    this.#gather(
+      { states, groups, all: true },
+      (table) => ({ rows: table.takeAll(), notes: [], tombstones: [] }),
+      (timers) => ({ rows: timers.takeAll(), tombstones: [] }),
+    )
+    return groups.rows === 0 ? undefined : encode(states, groups)
+  }
+
+  #gather(
+    { states, groups, all }: { readonly states: StateInfo[]; readonly groups: Groups; readonly all: boolean },
     takeRows: (table: StateTable<unknown>) => ReturnType<StateTable<unknown>['takeChanges']>,
     takeTimers: (timers: TimerQueue) => ReturnType<TimerQueue['takeChanges']>,
-    forLog = false,
-  ): Uint8Array | undefined {
-    const states: StateInfo[] = []
-    const groups = new Groups(forLog ? 1 : this.maxParallelism)
+  ): void {
     const namespaces = new NamespaceData(this.namespaceCodec)
     for (const [name, { table, codec }] of this.#tables) {
       const state = states.push({ name, kind: codec.kind, serde: codec.serdeId }) - 1
       const { rows, notes, tombstones } = takeRows(table)
       for (const row of tombstones) groups.remove(state, row.key, namespaces.of(row.namespace))
-      if (kind === 'base' && codec.live !== undefined) {
+      if (all && codec.live !== undefined) {
         for (const row of liveRows(rows, codec)) groups.put(state, row.key, namespaces.of(row.namespace), codec.toData(row.value))
         continue
       }
@@ -210,16 +281,13 @@ export class KeyedStateBackend {
       }
     }
     // State of an operator that has not asked for it: kept as it was restored.
-    if (kind === 'base') for (const restored of [...this.#unclaimed.values(), ...this.#unopenedTimers.values()]) putRestored(restored, states, groups)
+    if (all) for (const restored of [...this.#unclaimed.values(), ...this.#unopenedTimers.values()]) putRestored(restored, states, groups)
     for (const [name, timers] of [[EVENT_TIMERS, this.eventTimers] as const, [PROCESSING_TIMERS, this.processingTimers] as const]) {
       const state = states.push({ name, kind: 'timers', serde: 'structural' }) - 1
       const { rows, tombstones } = takeTimers(timers)
       for (const t of tombstones) groups.remove(state, t.key, namespaces.ofTimer(t.time, t.namespace))
       for (const t of rows) groups.put(state, t.key, namespaces.ofTimer(t.time, t.namespace), null)
     }
-    if (groups.rows === 0) return undefined
-    if (forLog) return encodeDelta({ maxParallelism: this.maxParallelism, states }, groups.blocks.get(0) ?? [])
-    return encodeSegment({ kind, maxParallelism: this.maxParallelism, states, rows: groups.rows }, groups.blocks)
   }
 
   /**
@@ -294,6 +362,10 @@ export class KeyedStateBackend {
     this.#timersOpened = true
     this.sweeps.eventTimePending = false
     this.sweeps.processingTimePending = false
+    this.#fillTimers()
+  }
+
+  #fillTimers(): void {
     for (const [name, restored] of this.#unopenedTimers) {
       const queue = name === EVENT_TIMERS ? this.eventTimers : this.processingTimers
       restored.each((key, namespace) => {

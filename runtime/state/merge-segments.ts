@@ -1,17 +1,30 @@
 import type { KeyGroupRange } from './key-groups.js'
-import { MergedRows, MergedStates } from './merged-rows.js'
-import { Groups } from './row-groups.js'
-import { type DecodedSegment, encodeSegment, type SegmentHeader } from './segment.js'
+import { MergedRows } from './merged-rows.js'
+import { overdueIn } from './overdue-rows.js'
+import type { DecodedSegment, SegmentHeader } from './segment.js'
+import { DEFAULT_BLOCK_BYTES, SegmentWriter } from './segment-writer.js'
+
+export interface MergeOptions {
+  /** Nothing older is behind the segments, so that the result stands alone. */
+  readonly bottom: boolean
+  /** How far event time had come for the operator when the newest of them was written: all timers up to there have fired, but for those that came late. */
+  readonly sweptTo: number
+  /** Bytes of a block, about. */
+  readonly blockBytes?: number
+}
 
 /**
- * One segment that says what `segments` say one after the other, oldest first, of the key groups of `range`; undefined when that is nothing.
- * `bottom`: nothing older is behind them, so that the result stands alone. A key group after the other is held decoded.
+ * One segment that says what `segments` say one after the other, oldest first, of the key groups of `range`; undefined when that is nothing. A key
+ * group after the other is held decoded.
  */
-export function mergeSegments(segments: readonly DecodedSegment[], range: KeyGroupRange, bottom: boolean): Uint8Array | undefined {
+export function mergeSegments(
+  segments: readonly DecodedSegment[],
+  range: KeyGroupRange,
+  { bottom, sweptTo, blockBytes = DEFAULT_BLOCK_BYTES }: MergeOptions,
+): Uint8Array | undefined {
   if (segments.length === 0) return undefined
   const { maxParallelism } = segments[0].header
-  const groups = new Groups(maxParallelism)
-  const states = new MergedStates(groups)
+  const writer = new SegmentWriter({ maxParallelism, blockBytes, isOverdue: overdueIn(segments, range, sweptTo) })
   for (const keyGroup of keyGroupsOf(segments.map(({ header }) => header))) {
     if (keyGroup < range.first || keyGroup > range.last) continue
     // By name: a state's rows may have been written with several versions of its serde.
@@ -27,10 +40,10 @@ export function mergeSegments(segments: readonly DecodedSegment[], range: KeyGro
         rows.apply(block, info)
       }
     }
-    for (const rows of byName.values()) rows.each(states)
+    for (const rows of byName.values()) rows.each(writer)
+    writer.endGroup(keyGroup)
   }
-  if (groups.rows === 0) return undefined
-  return encodeSegment({ kind: bottom ? 'base' : 'delta', maxParallelism, states: states.states, rows: groups.rows }, groups.blocks)
+  return writer.finish(bottom ? 'base' : 'delta')
 }
 
 function keyGroupsOf(headers: readonly SegmentHeader[]): readonly number[] {

@@ -1,7 +1,6 @@
 import { assert } from '../core/index.js'
 import type { InternalKey } from './keys.js'
 import { composeChanges, type FoldedData, foldedData } from './row-change.js'
-import type { Groups } from './row-groups.js'
 import type { RowBlock, StateInfo } from './segment.js'
 
 /** What a row is after some segments: whole, gone, or changed in a part of what older segments say of it. */
@@ -74,46 +73,19 @@ export class MergedRows {
   }
 
   each(visit: VisitMerged): void {
-    for (const [key, rows] of this.#rows) {
-      for (const row of rows.values()) {
-        if (row.kind === 'removed') visit.remove(key, row.namespace, row.info)
-        else if (row.kind === 'changed') visit.change(key, row.namespace, composeChanges(row.info, row.changes), row.info)
-        else if (row.folded === undefined) visit.put(key, row.namespace, row.data, row.info)
-        else if (!row.folded.isEmpty) visit.put(key, row.namespace, row.folded.data(), row.info)
-        // A map of which only expired entries were left.
-        else if (!this.bottom) visit.remove(key, row.namespace, row.info)
-      }
+    for (const key of this.#rows.keys()) this.eachOf(key, visit)
+  }
+
+  /** The rows of one key. */
+  eachOf(key: InternalKey, visit: VisitMerged): void {
+    for (const row of this.#rows.get(key)?.values() ?? []) {
+      if (row.kind === 'removed') visit.remove(key, row.namespace, row.info)
+      else if (row.kind === 'changed') visit.change(key, row.namespace, composeChanges(row.info, row.changes), row.info)
+      else if (row.folded === undefined) visit.put(key, row.namespace, row.data, row.info)
+      else if (!row.folded.isEmpty) visit.put(key, row.namespace, row.folded.data(), row.info)
+      // A map of which only expired entries were left.
+      else if (!this.bottom) visit.remove(key, row.namespace, row.info)
     }
-  }
-}
-
-/** Puts merged rows into a segment under way, each state by the serde that it was written with. */
-export class MergedStates implements VisitMerged {
-  readonly states: StateInfo[] = []
-  readonly #numbers = new Map<string, number>()
-
-  constructor(readonly groups: Groups) {}
-
-  put(key: InternalKey, namespace: unknown, value: unknown, info: StateInfo): void {
-    this.groups.put(this.#numberOf(info), key, namespace, value)
-  }
-
-  remove(key: InternalKey, namespace: unknown, info: StateInfo): void {
-    this.groups.remove(this.#numberOf(info), key, namespace)
-  }
-
-  change(key: InternalKey, namespace: unknown, change: unknown, info: StateInfo): void {
-    this.groups.change(this.#numberOf(info), key, namespace, change)
-  }
-
-  #numberOf(info: StateInfo): number {
-    const id = `${info.name}\u0000${info.serde}\u0000${info.kind}`
-    let number = this.#numbers.get(id)
-    if (number === undefined) {
-      number = this.states.push(info) - 1
-      this.#numbers.set(id, number)
-    }
-    return number
   }
 }
 

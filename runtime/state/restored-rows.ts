@@ -18,6 +18,13 @@ export class RestoredRows {
     return this.#rows.size
   }
 
+  /** Rows of other keys. */
+  add(others: RestoredRows): void {
+    others.each((key, namespace, value, info) => {
+      this.apply({ state: 0, removedKeys: [], removedNamespaces: [], keys: [key], namespaces: [namespace], values: [value] }, info)
+    })
+  }
+
   each(visit: (key: InternalKey, namespace: unknown, value: unknown, info: StateInfo) => void): void {
     this.#rows.each({ put: visit, remove: () => {}, change: () => {} })
   }

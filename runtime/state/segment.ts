@@ -1,6 +1,9 @@
 import { assert, crc32, MillraceError } from '../core/index.js'
 import { DELTA_MAGIC, decodeDelta } from './delta-segment.js'
 import { NamespaceIndex } from './namespace-index.js'
+import { damagedSegment } from './segment-fault.js'
+import { BLOCKS_MAGIC, type TimeIndex } from './segment-footer.js'
+import { decodeSegmentOfBlocks } from './segment-of-blocks.js'
 import { createPacker } from './structural.js'
 
 /** Rows of one state in one key group, column by column. Namespaces are null or plain data (the window, and a timer's time). */
@@ -34,7 +37,7 @@ export interface SegmentHeader {
   readonly kind: 'base' | 'delta'
   readonly maxParallelism: number
   readonly states: readonly StateInfo[]
-  /** [key group, offset behind the header, length], in key-group order. */
+  /** [key group, offset behind the header, length], in key-group order; offset and length are 0 in other formats, where a group may have no rows. */
   readonly groups: readonly (readonly [number, number, number])[]
   readonly rows: number
   /** The namespaces that occur; blocks name them by index. */
@@ -100,24 +103,33 @@ export interface DecodedSegment {
   readonly header: SegmentHeader
   /** Decodes the blocks of the key groups from `first` to `last`. */
   blocks(first: number, last: number): IterableIterator<{ readonly keyGroup: number; readonly block: RowBlock }>
+  /** Of a segment of blocks: its rows by the time at which they are due. */
+  readonly times?: readonly IndexedTimes[]
+}
+
+/** Rows that are due at times, and their bytes. */
+export interface IndexedTimes {
+  readonly index: TimeIndex
+  read(range: { readonly from: number; readonly to: number }): Uint8Array
 }
 
 /** Throws CHECKPOINT_CORRUPT for damaged or truncated bytes, CHECKPOINT_VERSION for another format. `name` is for the message. */
 export function decodeSegment(bytes: Uint8Array, name: string): DecodedSegment {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (bytes.length < PREFIX_BYTES + CRC_BYTES) throw corrupt(name, `it has only ${bytes.length} bytes`)
+  if (bytes.length < PREFIX_BYTES + CRC_BYTES) throw damagedSegment(name, `it has only ${bytes.length} bytes`)
   const magic = view.getUint32(0)
+  if (magic === BLOCKS_MAGIC) return decodeSegmentOfBlocks(bytes, name)
   const known = magic === MAGIC || magic === MAGIC_WITH_CHANGES || magic === DELTA_MAGIC
   if (magic >>> 8 === MAGIC >>> 8 && !known) {
     throw new MillraceError('CHECKPOINT_VERSION', {
-      what: `segment format ${String.fromCharCode(magic & 255)} is none of the formats 1 to 3 that this version reads`,
+      what: `segment format ${String.fromCharCode(magic & 255)} is none of the formats 1 to 4 that this version reads`,
       where: name,
       todo: 'Restore it with the version of Millrace that wrote it.',
     })
   }
-  if (!known) throw corrupt(name, 'it does not begin as a segment')
+  if (!known) throw damagedSegment(name, 'it does not begin as a segment')
   const end = bytes.length - CRC_BYTES
-  if (view.getUint32(end, true) !== crc32(bytes.subarray(0, end))) throw corrupt(name, 'its checksum does not match')
+  if (view.getUint32(end, true) !== crc32(bytes.subarray(0, end))) throw damagedSegment(name, 'its checksum does not match')
   if (magic === DELTA_MAGIC) return decodeDelta(bytes)
   const packer = createPacker()
   const headerLength = view.getUint32(4, true)
@@ -141,12 +153,4 @@ export function decodeSegment(bytes: Uint8Array, name: string): DecodedSegment {
 
 function changedRows([keys, namespaces, changes]: ChangedColumns, named: (numbers: readonly number[]) => unknown[]): ChangedRows {
   return { keys, namespaces: named(namespaces), changes }
-}
-
-function corrupt(name: string, why: string): MillraceError {
-  return new MillraceError('CHECKPOINT_CORRUPT', {
-    what: `a state segment is damaged: ${why}`,
-    where: name,
-    todo: 'Restore an older checkpoint (millrace checkpoints DIR lists them); this one cannot be used.',
-  })
 }

@@ -46,6 +46,8 @@ export class StateTable<V> {
   tracking = false
   /** Notes no parts of rows: the log has them in a form to which no parts can be added. Until the next base. */
   wholeRows = false
+  /** Told of rows that come from outside, not by an element. */
+  loaded: ((entry: StateEntry<V>) => void) | undefined
   readonly #heads = new Map<InternalKey, StateEntry<V>>()
   readonly #wide = new Map<InternalKey, Map<string, StateEntry<V>>>()
   readonly #changes = new ChangeList<StateEntry<V>, RowChange>()

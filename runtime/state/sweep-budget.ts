@@ -8,6 +8,9 @@ export class SweepBudget {
   /** Nothing fires, and sweeps count as finished: a restored operator is told how far its watermark had come. */
   suspended = false
   eventTimePending = false
+  /** The watermark whose timers were to fire last, and the last one whose timers all have. */
+  eventTimeTo = Number.NEGATIVE_INFINITY
+  sweptTo = Number.NEGATIVE_INFINITY
   processingTimePending = false
 
   /** Asked before each timer that fires; false when there is no budget for it. */

@@ -1,7 +1,7 @@
 import type { StateKind } from '../core/index.js'
 import type { InternalKey } from './keys.js'
 import type { StateCodec } from './state-codec.js'
-import type { StateEntry, StateTable } from './state-table.js'
+import type { StateEntry } from './state-table.js'
 import type { TimedValue, TimeToLive } from './time-to-live.js'
 
 const TIMED = 'ttl:'
@@ -99,14 +99,5 @@ export function* liveRows<V>(rows: Iterable<StateEntry<V>>, codec: StateCodec<V>
   for (const { key, namespace, value } of rows) {
     const live = codec.live === undefined ? value : codec.live(value)
     if (live !== undefined) yield { key, namespace, value: live }
-  }
-}
-
-/** Takes what has expired out of a table that was just restored. */
-export function dropExpired<V>(table: StateTable<V>, codec: StateCodec<V>): void {
-  for (const entry of [...table.entries()]) {
-    const live = codec.live?.(entry.value)
-    if (live === undefined) table.remove(entry)
-    else entry.value = live
   }
 }

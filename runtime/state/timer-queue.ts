@@ -1,4 +1,5 @@
 import { ChangeList, CLEAN, type Listed } from './change-list.js'
+import type { Beyond } from './due-keys.js'
 import type { InternalKey } from './keys.js'
 import type { Namespace, Tombstone } from './state-table.js'
 import { SweepBudget } from './sweep-budget.js'
@@ -43,6 +44,8 @@ interface Stopped {
 export class TimerQueue {
   size = 0
   tracking = false
+  /** Timers that are not in memory. */
+  beyond: Beyond | undefined
   readonly #buckets = new Map<number, Bucket>()
   #times: number[] = []
   /** The time whose timers fire at this moment; NaN when none do. */
@@ -148,11 +151,17 @@ export class TimerQueue {
 
   /**
    * Fires every timer up to and including `to`, also those registered meanwhile, always the earliest next. False when it stopped before
-   * because the budget was used up; a further call goes on.
+   * because the budget was used up, or because timers are not in memory; a further call goes on.
    */
   advance(to: number, fire: (timer: Timer) => void): boolean {
-    const budget = this.budget
+    const { budget, beyond } = this
     if (budget.suspended) return true
+    if (beyond?.mayHave(to) !== true) return this.#advance(budget, to, fire)
+    this.#advance(budget, Math.min(to, beyond.loadedTo), fire)
+    return false
+  }
+
+  #advance(budget: SweepBudget, to: number, fire: (timer: Timer) => void): boolean {
     if (budget.left !== Number.POSITIVE_INFINITY || this.#stopped !== undefined) return this.#advanceWithin(budget, to, fire)
     sweep: while (this.#times.length > 0 && this.#times[0] <= to) {
       const time = this.#times[0]

@@ -4,7 +4,7 @@ import type { Intake, StreamOperator } from '../operators/stream-operator.js'
 import { TwoInputOperator } from '../operators/two-input-operator.js'
 import type { WatermarkProgress } from '../operators/watermark-progress.js'
 import type { Any, StreamNode } from '../plan/index.js'
-import type { KeyedStateBackend } from '../state/index.js'
+import { type InternalKey, type KeyedStateBackend, toInternalKey } from '../state/index.js'
 import type { ChainedOperator } from './operator-chain.js'
 
 type KeySelector = (value: unknown) => unknown
@@ -24,6 +24,8 @@ export class HeadInput {
   readonly #intake: Intake | undefined
   /** What the operator has not taken yet of the last batch. */
   #unfinished: UnfinishedBatch | undefined
+  /** Keys that the next batch needs and that are not in memory. */
+  missing: ReadonlySet<InternalKey> = new Set()
 
   constructor(
     readonly head: ChainedOperator,
@@ -53,6 +55,20 @@ export class HeadInput {
       this.#process(RecordBatch.of([batch.values[at]], [batch.timestamps[at]]), input)
     }
     if (unfinished.next === batch.size) this.#unfinished = undefined
+  }
+
+  /** Whether the rows of all keys of the batch are in memory; if not, {@link missing} are to be loaded first. */
+  admits({ values, size }: RecordBatch, input: number): boolean {
+    const keySelector = this.#keySelectors[input]
+    const onDemand = this.#backend?.onDemand
+    if (onDemand === undefined || keySelector === undefined) return true
+    const missing = new Set<InternalKey>()
+    for (let i = 0; i < size; i++) {
+      const key = keyOf(keySelector, values[i])
+      if (key !== undefined && !onDemand.has(key)) missing.add(key)
+    }
+    this.missing = missing
+    return missing.size === 0
   }
 
   /** `input` is 0, or 1 for the second input of an operator with two. */
@@ -135,5 +151,14 @@ export class HeadInput {
   /** One input has ended; the operator's `endInput` is the caller's, once all have. */
   endOf(input: number): void {
     this.#two?.endInputOf(input)
+  }
+}
+
+/** Undefined where the selector fails: processing the element will say so. */
+function keyOf(keySelector: KeySelector, value: unknown): InternalKey | undefined {
+  try {
+    return toInternalKey(keySelector(value))
+  } catch {
+    return undefined
   }
 }

@@ -24,6 +24,8 @@ export interface InputListener {
   processBatch(batch: RecordBatch, input: number, origin: FrameOrigin): void
   /** False while asynchronous calls hold back the input. */
   readonly ready: boolean
+  /** False when state that the batch needs is to be loaded first. */
+  admits(batch: RecordBatch, input: number): boolean
   processProgress(input: number, before: WatermarkProgress, now: WatermarkProgress): void
   /** Timers are left to fire: nothing else is consumed until `resumeSweep` has come to their end. */
   readonly sweepPending: boolean
@@ -254,8 +256,10 @@ export class InputChannels {
     const { elements } = frame
     while (channel.at < elements.length) {
       if (!this.listener.ready) return false
-      const at = channel.at++
+      const at = channel.at
       const element = elements[at]
+      if (!('kind' in element) && !this.listener.admits(element, channel.input)) return false
+      channel.at++
       if (!('kind' in element)) {
         this.listener.processBatch(element, channel.input, { channel: channel.name, seq: frame.seq, element: at })
         budget.spend(element.size, 0)

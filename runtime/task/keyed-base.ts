@@ -22,6 +22,9 @@ export interface KeyedBasePlace {
   readonly mergedBytes: number
   /** The segments are to stand alone: nothing of the base before is among them. */
   readonly whole: boolean
+  readonly blockBytes: number
+  /** How far event time had come for an operator: what was due has fired. */
+  sweptTo(uid: string): number
   count(event: StageEvent): void
 }
 
@@ -51,19 +54,20 @@ async function nextSegments(
   changes: readonly Uint8Array[],
   place: KeyedBasePlace,
 ): Promise<readonly SegmentRef[]> {
-  const { checkpoints, range, whole, count } = place
+  const { checkpoints, range, whole, blockBytes, count } = place
   const standsAlone = before.length === 0 || (before.length === 1 && before[0].keyGroups === undefined)
   if (changes.length === 0 && (!whole || standsAlone)) return before
   const inMemory = place.backends.get(uid)
   if (inMemory !== undefined && isCheaper(inMemory, changes, place)) {
     count('base-from-memory')
-    return withSegment(uid, [], inMemory.snapshotAll(), place)
+    return withSegment(uid, [], inMemory.snapshotBlocks(blockBytes), place)
   }
   const kept = whole ? [] : keptBefore(before, changes, place)
   const merged = await readKeyedState(before.slice(kept.length), (ref) => checkpoints.readSegment(ref))
   for (const bytes of changes) merged.push(decodeSegment(bytes, `a commit of operator ${uid}`))
+  const bytes = mergeSegments(merged, range, { bottom: kept.length === 0, sweptTo: place.sweptTo(uid), blockBytes })
   if (kept.length > 0) count('incremental-base')
-  return withSegment(uid, kept, mergeSegments(merged, range, kept.length === 0), place)
+  return withSegment(uid, kept, bytes, place)
 }
 
 /** Of few rows that changed again and again all are sooner written than their changes are merged; few changes fit into the base as they are. */

@@ -3,7 +3,7 @@ import { type JobParameters, MillraceError } from '../core/index.js'
 import type { SourceOperator } from '../operators/source-operator.js'
 import type { CompiledJob, StreamNode, VertexPlan } from '../plan/index.js'
 import type { KeyRange, Successor } from '../ports/index.js'
-import { type KeyedStateBackend, pack } from '../state/index.js'
+import { type InternalKey, type KeyedStateBackend, pack } from '../state/index.js'
 import type { BatchProcessingTime } from './batch-processing-time.js'
 import type { CommitRecord } from './commit-record.js'
 import type { FramePacking } from './frame-sender.js'
@@ -37,6 +37,8 @@ export interface LiveStageOptions {
   random(): number
   count(event: StageEvent, times?: number): void
 }
+
+const NO_KEYS: ReadonlySet<InternalKey> = new Set()
 
 /**
  * A stage's subtask in memory, as of one version of its log and with what the commit under way adds. It only computes; a commit that fails
@@ -122,6 +124,7 @@ export class LiveStage {
     }
     this.#openingDeltas = this.#segments((backend) => backend.snapshotChanges())
     this.#head.restore(head.head, head.sweep ?? head.inputs)
+    for (const { keyed } of this.chain) keyed?.backend.beginAt(keyed.backend.sweeps.sweptTo)
     for (const [uid, progress] of Object.entries(head.origins)) this.#bound.origins.get(uid)?.restore(progress)
     // Idleness counts from the last commit: the generators, which are new, look at the clock of that time.
     if (this.#bound.origins.size > 0 && head.lastNow > Number.NEGATIVE_INFINITY) for (let turn = 0; turn < 2; turn++) this.options.time.endOfBatch()
@@ -144,6 +147,7 @@ export class LiveStage {
       get ready() {
         return head.ready()
       },
+      admits: (batch, input) => head.admits(batch, input),
       processProgress: (input, before) => sweep.advance(input, before, (this.input as InputChannels).progress),
       get sweepPending() {
         return sweep.pending
@@ -198,8 +202,9 @@ export class LiveStage {
     }
   }
 
-  /** Waits for the asynchronous calls under way, which all end within a commit. False when there were none. */
+  /** Brings state into memory that the input waits for; waits for the asynchronous calls under way, which all end within a commit. False when there was nothing. */
   async settle(pause: (ms: number) => Promise<void>): Promise<boolean> {
+    if (await this.#loadState()) return true
     const { intake } = this.chain[0].operator
     if (intake === undefined) return false
     let waited = false
@@ -209,6 +214,63 @@ export class LiveStage {
       if (this.#failure !== undefined) throw this.#failure
     }
     return waited
+  }
+
+  async #loadState(): Promise<boolean> {
+    const { backend } = this.chain[0].keyed ?? {}
+    const onDemand = backend?.onDemand
+    if (backend === undefined || onDemand === undefined) return false
+    const { sweeps } = backend
+    const { missing } = this.#head
+    let loaded = false
+    if (missing.size > 0) {
+      await onDemand.load(missing)
+      this.#head.missing = NO_KEYS
+      loaded = true
+    } else if (sweeps.left > 0) {
+      const { eventTimeTo } = sweeps
+      if (sweeps.eventTimePending) {
+        loaded = (await onDemand.loadDue(onDemand.windows, eventTimeTo)) || (await onDemand.loadDue(onDemand.eventTimers, eventTimeTo))
+      }
+      if (!loaded && sweeps.processingTimePending) loaded = await onDemand.loadDue(onDemand.processingTimers, this.options.time.clock.now())
+    }
+    if (loaded) this.options.count('keys-loaded')
+    return loaded
+  }
+
+  /** Before the end of a batch: timers of the clock that are due come into memory, as many as may fire now. */
+  async loadDueTimers(): Promise<void> {
+    for (const { keyed } of this.chain) {
+      const { onDemand, sweeps } = keyed?.backend ?? {}
+      if (onDemand !== undefined && (sweeps?.left ?? 0) > 0) await onDemand.loadDue(onDemand.processingTimers, this.options.time.clock.now())
+    }
+  }
+
+  /** At the end of a batch: finds out when the next timer that is not in memory is due. */
+  async lookAhead(): Promise<void> {
+    for (const { keyed } of this.chain) await keyed?.backend.onDemand?.processingTimers.look()
+  }
+
+  /** Some operator cannot do with a part of its keys. */
+  get needsWholeState(): boolean {
+    return this.chain.some(({ operator, keyed }) => {
+      const onDemand = keyed?.backend.onDemand
+      return onDemand !== undefined && (operator.needsWholeState || onDemand.needsAll)
+    })
+  }
+
+  get holdsWholeState(): boolean {
+    return this.chain.every(({ keyed }) => keyed?.backend.holdsWholeState !== false)
+  }
+
+  /** Bytes that keyed state takes in memory, about. */
+  get stateBytes(): number {
+    return this.chain.reduce((sum, { keyed }) => sum + (keyed?.backend.memoryBytes ?? 0), 0)
+  }
+
+  /** How far event time had come for an operator; see `SweepBudget.sweptTo`. */
+  sweptTo(uid: string): number {
+    return this.chain.find(({ plan }) => plan.uid === uid)?.keyed?.backend.sweeps.sweptTo ?? Number.NEGATIVE_INFINITY
   }
 
   /** Periodic watermarks, and processing timers that are due. Throws what an asynchronous part of an operator reported. */
@@ -229,6 +291,7 @@ export class LiveStage {
     for (const { keyed } of this.chain) {
       const timers = keyed?.backend.processingTimers
       if (timers !== undefined && timers.size > 0) next = Math.min(next, timers.nextTime)
+      next = Math.min(next, timers?.beyond?.nextTime ?? next)
     }
     return Math.min(next, this.#output.nextDue(this.options.time.clock.now(), watermarkIntervalMs))
   }

@@ -3,7 +3,7 @@ import { OperatorMetrics } from '../operators/operator-metrics.js'
 import { SourceOperator } from '../operators/source-operator.js'
 import type { OperatorContext, Output, ProcessingTimeService, StreamOperator } from '../operators/stream-operator.js'
 import type { Any, CompiledJob, OperatorPlan, StreamNode, VertexPlan } from '../plan/index.js'
-import { type DecodedSegment, KeyedStateBackend, keyGroupRange } from '../state/index.js'
+import { type DecodedSegment, KeyedStateBackend, type KeyGroupRange, KeyLoader, keyGroupRange, type RemoteSegment, TailRows } from '../state/index.js'
 import { ChainedOutput, FanOutput, WriterOutput } from './chain-output.js'
 import { KeyedSnapshots } from './keyed-snapshots.js'
 import type { RecordWriter } from './record-writer.js'
@@ -12,7 +12,16 @@ import { SubtaskRuntimeContext } from './subtask-runtime-context.js'
 /** What a subtask takes from a checkpoint for one operator. */
 export interface RestoredOperator {
   readonly segments: readonly DecodedSegment[]
+  /** Where only those keys come into memory that are needed: what stands before `segments`, and lies elsewhere. */
+  readonly remote?: RemoteState | undefined
   readonly operatorState: readonly unknown[]
+}
+
+export interface RemoteState {
+  readonly segments: readonly RemoteSegment[]
+  readonly cacheBytes: number
+  /** All timers of the clock up to here have fired. */
+  readonly processedTo: number
 }
 
 export interface ChainOptions {
@@ -104,9 +113,19 @@ function createOperator(plan: OperatorPlan, options: ChainOptions): ChainedOpera
 function restoredBackend({ vertex, subtask, processingTime, trackChanges }: ChainOptions, restored: RestoredOperator | undefined): KeyedStateBackend {
   const range = keyGroupRange(subtask, vertex.maxParallelism, vertex.parallelism)
   const backend = new KeyedStateBackend(vertex.maxParallelism, range, () => processingTime.clock.now())
-  backend.restore(restored?.segments ?? [])
+  const { segments = [], remote } = restored ?? {}
+  if (remote === undefined) backend.restore(segments)
+  else backend.restoreOnDemand(loaderOf(remote, segments, range, vertex.maxParallelism), remote.processedTo)
   backend.tracking = trackChanges
   return backend
+}
+
+function loaderOf({ segments, cacheBytes }: RemoteState, tail: readonly DecodedSegment[], range: KeyGroupRange, maxParallelism: number): KeyLoader {
+  const own = segments.map((segment) => ({
+    ...segment,
+    keyGroups: { first: Math.max(segment.keyGroups.first, range.first), last: Math.min(segment.keyGroups.last, range.last) },
+  }))
+  return new KeyLoader(maxParallelism, own, new TailRows(tail, range), cacheBytes)
 }
 
 function outputOf(plan: OperatorPlan, metrics: OperatorMetrics, options: ChainOptions, built: ReadonlyMap<string, ChainedOperator>): Output<unknown> {

@@ -23,7 +23,7 @@ export interface StageChainParts {
 /** The operators of the subtask over the state that was recovered; they are to be opened. */
 export function buildStageChain(
   { vertex, parameters, time }: LiveStageOptions,
-  { head, segments, operatorStates, backends }: RecoveredState,
+  { head, segments, remote, operatorStates, backends }: RecoveredState,
   { bound, writers, fail }: StageChainParts,
 ): readonly ChainedOperator[] {
   const byOperator = new Map<string, { readonly sideTag: string | null; readonly writer: RecordWriter }[]>()
@@ -40,7 +40,9 @@ export function buildStageChain(
     autoWatermarkIntervalMs: AUTO_WATERMARK_INTERVAL_MS,
     restoredCheckpointId: 0,
     restored: new Map(
-      vertex.operators.map(({ uid }) => [uid, { segments: segments.get(uid) ?? [], operatorState: operatorStates.get(uid) ?? [] }] as const),
+      vertex.operators.map(
+        ({ uid }) => [uid, { segments: segments.get(uid) ?? [], remote: remote?.get(uid), operatorState: operatorStates.get(uid) ?? [] }] as const,
+      ),
     ),
     trackChanges: true,
     backends,

@@ -165,6 +165,8 @@ async function nextBase(place: CommitPlace, deltas: readonly (readonly [string, 
     mostSegments: settings.mostSegments,
     mergedBytes: settings.mergedAtCutBytes,
     whole,
+    blockBytes: settings.blockBytes,
+    sweptTo: (uid) => live.sweptTo(uid),
     count: (event) => ports.count(event),
   })
   return { keyed, operatorStates: new Map(await live.operatorStates()) }

@@ -38,11 +38,16 @@ export async function compact(
   { keyed }: BaseState,
   live: LiveStage,
   ports: Pick<StagePorts, 'checkpoints'>,
+  { blockBytes }: StageSettings,
 ): Promise<Compaction> {
   const { maxParallelism, parallelism } = live.options.vertex
   const segments = await readKeyedState(replaced, (ref) => ports.checkpoints.readSegment(ref))
   const atBottom = keyed.get(uid)?.[0] === replaced[0]
-  const bytes = mergeSegments(segments, keyGroupRange(live.index, maxParallelism, parallelism), atBottom)
+  const bytes = mergeSegments(segments, keyGroupRange(live.index, maxParallelism, parallelism), {
+    bottom: atBottom,
+    sweptTo: live.sweptTo(uid),
+    blockBytes,
+  })
   return { uid, replaced, atBottom, by: bytes === undefined ? [] : [await ports.checkpoints.writeSegment(uid, live.index, live.epoch, bytes)] }
 }
 

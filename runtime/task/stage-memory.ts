@@ -1,6 +1,7 @@
 import type { SubtaskControl } from '../checkpoint/job-record.js'
 import type { ControlItem, LogItem } from '../ports/index.js'
 import { unpack } from '../state/index.js'
+import type { BaseState } from './base-state.js'
 import type { BatchProcessingTime } from './batch-processing-time.js'
 import type { CommitRecord } from './commit-record.js'
 import type { LiveStage } from './live-stage.js'
@@ -31,6 +32,8 @@ const NO_CONTROL: SubtaskControl = { attempt: 0, begun: 0, stop: false, savepoin
 /** Keeps the memory of one subtask up with its log: warm where others' commits are changes of what it holds, else from the log alone. */
 export class StageMemory {
   current: Memory | undefined
+  /** An operator of the stage cannot do with a part of its keyed state. */
+  #wholeState = false
 
   constructor(
     readonly place: StagePlace,
@@ -43,6 +46,17 @@ export class StageMemory {
     const memory = this.current
     this.current = undefined
     await memory?.live.close().catch(() => {}) // what failed before is what matters
+  }
+
+  /** Lets go of a memory that has become too large: the next opening holds of the keyed state only what it needs. */
+  async dropIfTooLarge(): Promise<boolean> {
+    const { ports, settings } = this.place
+    const { live, logged } = this.current ?? {}
+    if (live === undefined || logged === undefined || this.#wholeState || live.stateBytes <= settings.stateMemoryBytes) return false
+    if (keyedBytes(logged.base) <= settings.wholeStateBytes) return false
+    ports.count('state-over-budget')
+    await this.drop()
+    return true
   }
 
   /** The subtask as of the newest version; undefined when nothing was ever committed. Throws LOG_CORRUPT, CHECKPOINT_CORRUPT, PLAN_INVALID. */
@@ -69,11 +83,21 @@ export class StageMemory {
     const { item, control } = await ports.log.head(this.log)
     if (item === undefined) return undefined
     ports.count('cold-start')
-    const recovered = await recover(ports, this.log, item)
+    const recovered = await this.#recover(item)
     const ageMs = asOfMs - recovered.head.base.atMs
     if (ageMs > settings.logRetentionMs) throw expiredLog(this.log, ageMs, settings.logRetentionMs)
     this.current = await this.#open(recovered, controlOf(control))
+    if (this.current.live.needsWholeState) {
+      this.#wholeState = true
+      await this.drop()
+      this.current = await this.#open(await this.#recover(item), controlOf(control))
+    }
     return this.current
+  }
+
+  #recover(item: LogItem): Promise<RecoveredState> {
+    const { ports, settings } = this.place
+    return recover(ports, this.log, item, this.#wholeState ? { ...settings, wholeStateBytes: Number.POSITIVE_INFINITY } : settings)
   }
 
   /** Others have committed: their changes go into the memory, if they are changes of what it holds. */
@@ -82,7 +106,8 @@ export class StageMemory {
     const { live, version, control, operatorStates, operatorChanges, logged } = memory
     this.current = undefined
     const commits = missedCommits(this.log, missed, version)
-    if (commits === undefined) {
+    // Where only a part of the keys is in memory, changes of others have no place in it.
+    if (commits === undefined || !live.holdsWholeState) {
       await live.close()
       return
     }
@@ -105,4 +130,10 @@ export class StageMemory {
 
 function controlOf(item: ControlItem | undefined): SubtaskControl {
   return item === undefined ? NO_CONTROL : (unpack(item.payload) as SubtaskControl)
+}
+
+function keyedBytes({ keyed }: BaseState): number {
+  let bytes = 0
+  for (const refs of keyed.values()) for (const ref of refs) bytes += ref.bytes
+  return bytes
 }

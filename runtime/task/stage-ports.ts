@@ -101,6 +101,8 @@ export const STAGE_EVENTS = [
   'dead-letter',
   'record-failed',
   'part-in-blob',
+  'keys-loaded',
+  'state-over-budget',
   'tail-rebased',
   'settled',
   'checkpoint-begun',

@@ -1,11 +1,15 @@
 import { readKeyedState } from '../checkpoint/keyed-restore.js'
+import type { SegmentRef } from '../checkpoint/manifest.js'
+import { openRemoteSegment } from '../checkpoint/remote-segment.js'
 import type { LogHead, LogItem } from '../ports/index.js'
-import { type DecodedSegment, decodeSegment, type KeyedStateBackend, unpack } from '../state/index.js'
+import { type DecodedSegment, decodeSegment, type KeyedStateBackend, type RemoteSegment, unpack } from '../state/index.js'
 import { type BaseState, decodeBase, EMPTY_BASE } from './base-state.js'
 import { type CommitRecord, corruptLog, decodeCommit, loadPart } from './commit-record.js'
 import { LoggedState } from './logged-state.js'
+import type { RemoteState } from './operator-chain.js'
 import { foldOperatorStates } from './operator-state-fold.js'
 import type { StagePorts } from './stage-ports.js'
+import type { StageSettings } from './stage-settings.js'
 
 type RecoveryPorts = Pick<StagePorts, 'log' | 'parts' | 'checkpoints'>
 
@@ -16,6 +20,8 @@ export interface RecoveredState {
   readonly logged: LoggedState
   /** By uid, in the order in which they were written; not looked at where there is a backend. */
   readonly segments: ReadonlyMap<string, readonly DecodedSegment[]>
+  /** By uid: what stands before those and is read when it is needed; absent: all was read. */
+  readonly remote?: ReadonlyMap<string, RemoteState>
   /** Elements by uid. */
   readonly operatorStates: ReadonlyMap<string, readonly unknown[]>
   /** Frames that came and wait; some may have been consumed since. */
@@ -30,8 +36,22 @@ export interface Commit {
   readonly record: CommitRecord
 }
 
-/** Reads a subtask's log for a cold start: the base its head names, and what was committed since. Throws LOG_CORRUPT, CHECKPOINT_CORRUPT. */
-export async function recover(ports: RecoveryPorts, log: string, newest: NonNullable<LogHead['item']>): Promise<RecoveredState> {
+/** What is read at once: the whole state of an operator whose segments are small together. */
+export type ReadAhead = Pick<StageSettings, 'wholeStateBytes' | 'smallSegmentBytes' | 'blockCacheBytes'>
+
+/** For whoever wants to see everything. */
+export const READ_WHOLE: ReadAhead = { wholeStateBytes: Number.POSITIVE_INFINITY, smallSegmentBytes: 0, blockCacheBytes: 0 }
+
+/**
+ * Reads a subtask's log for a cold start: the base its head names, and what was committed since. Of an operator with much keyed state only where it
+ * stands. Throws LOG_CORRUPT, CHECKPOINT_CORRUPT.
+ */
+export async function recover(
+  ports: RecoveryPorts,
+  log: string,
+  newest: NonNullable<LogHead['item']>,
+  readAhead: ReadAhead,
+): Promise<RecoveredState> {
   const { items } = await ports.log.read(log, decodeCommit(log, newest).base.version - 1)
   const commits = decodeAll(log, items)
   // Others may have committed since the head was read, and moved the base.
@@ -43,7 +63,12 @@ export async function recover(ports: RecoveryPorts, log: string, newest: NonNull
   const tail = contiguous(log, commits.slice(first), base.version)
   const logged = new LoggedState(await baseOf(ports, log, tail[0]))
   const segments = new Map<string, DecodedSegment[]>()
-  for (const [uid, refs] of logged.base.keyed) segments.set(uid, await readKeyedState(refs, (ref) => ports.checkpoints.readSegment(ref)))
+  const remote = new Map<string, RemoteState>()
+  for (const [uid, refs] of logged.base.keyed) {
+    const opened = await openRemote(ports, refs, readAhead)
+    if (opened === undefined) segments.set(uid, await readKeyedState(refs, (ref) => ports.checkpoints.readSegment(ref)))
+    else remote.set(uid, { segments: opened, cacheBytes: readAhead.blockCacheBytes, processedTo: processedTo(head.record) })
+  }
   for (const commit of tail.slice(1)) {
     const deltas = await deltasOf(ports, log, commit)
     logged.append(deltas)
@@ -51,7 +76,24 @@ export async function recover(ports: RecoveryPorts, log: string, newest: NonNull
   }
   const { version, record } = head
   const operatorStates = foldOperatorStates(logged.base.operatorStates, await operatorChangesOf(ports, log, tail.slice(1)))
-  return { version, head: record, logged, segments, operatorStates, stash: await stashOf(ports, log, tail) }
+  return { version, head: record, logged, segments, remote, operatorStates, stash: await stashOf(ports, log, tail) }
+}
+
+/** Undefined where all is to be read: it is little, or a segment has no blocks. */
+async function openRemote(
+  { checkpoints }: RecoveryPorts,
+  refs: readonly SegmentRef[],
+  { wholeStateBytes, smallSegmentBytes }: ReadAhead,
+): Promise<readonly RemoteSegment[] | undefined> {
+  if (refs.reduce((sum, { bytes }) => sum + bytes, 0) <= wholeStateBytes) return undefined
+  const segments = await Promise.all(refs.map((ref) => openRemoteSegment(checkpoints, ref, smallSegmentBytes)))
+  return segments.every((segment) => segment !== undefined) ? segments : undefined
+}
+
+/** A commit says when the next timer of the clock is due; whoever is stopped does not, nor does a restore. */
+function processedTo({ kind, life, wakeAt }: CommitRecord): number {
+  if (kind === 'RESET' || life !== 'running') return Number.NEGATIVE_INFINITY
+  return wakeAt === null ? Number.POSITIVE_INFINITY : wakeAt - 1
 }
 
 /** The state that the newest base of a log says; undefined when the log has none. Throws LOG_CORRUPT. */

@@ -1,3 +1,5 @@
+import { DEFAULT_BLOCK_BYTES } from '../state/index.js'
+
 /** How a stage's subtasks weigh cost against latency and memory. */
 export interface StageSettings {
   /** Parts of a commit above so many bytes stand in a blob of their own, which is cheaper then. */
@@ -6,6 +8,15 @@ export interface StageSettings {
   readonly longestTail: number
   /** Changed bytes of keyed state after which they go into a new base, for the same reason. */
   readonly tailBytes: number
+  /** Keyed state of an operator is read whole when a subtask opens, as long as its segments have no more bytes; else by keys, when they are needed. */
+  readonly wholeStateBytes: number
+  /** What keyed state may take in memory, about. A subtask that takes more is opened again, and holds what it needs from then on. */
+  readonly stateMemoryBytes: number
+  /** Bytes of a block of a segment, about: what a key that is not in memory costs to read. */
+  readonly blockBytes: number
+  /** Blocks that were read stay in memory up to so many bytes. Smaller segments are read in one go. */
+  readonly blockCacheBytes: number
+  readonly smallSegmentBytes: number
   /** Segments of a base beyond which neighbours are merged into one: at the next base when they are small, else in a step of its own. */
   readonly mostSegments: number
   readonly mergedAtCutBytes: number
@@ -35,6 +46,11 @@ export const DEFAULT_STAGE_SETTINGS: StageSettings = {
   inlineBytes: 8 * 1024,
   longestTail: 256,
   tailBytes: 8 * 1024 * 1024,
+  wholeStateBytes: 4 * 1024 * 1024,
+  stateMemoryBytes: 256 * 1024 * 1024,
+  blockBytes: DEFAULT_BLOCK_BYTES,
+  blockCacheBytes: 8 * 1024 * 1024,
+  smallSegmentBytes: 64 * 1024,
   mostSegments: 8,
   mergedAtCutBytes: 1024 * 1024,
   commitRecords: 20_000,

@@ -114,6 +114,8 @@ async function receive({ ports, settings, subtask }: StepPlace, { live, control 
     await live.settle((ms) => ports.pause(ms))
     return { progressed: true, kind, end: { successors: [] }, more: false }
   }
+  await live.loadDueTimers()
   live.endOfBatch()
+  await live.lookAhead()
   return { progressed, kind, more: live.sweep.pending }
 }

@@ -74,6 +74,7 @@ export class StageSubtask {
   async invoke(call: StageCall): Promise<void> {
     if (call.kind === 'batch' && call.records.length === 0) return
     await this.#guarded(() => this.#work(call))
+    await this.#memory.dropIfTooLarge()
   }
 
   /** Ends a source's split that has been read to its end: what continues it has begun. */
@@ -115,12 +116,13 @@ export class StageSubtask {
       const outcome = await this.#commit(memory, work)
       if (outcome === 'rest') return this.#atRest(memory, work)
       if (outcome === 'lost' && ++losses > MOST_LOSSES) throw tooManyLosses(this.log, losses)
+      const { version } = memory
+      const dropped = outcome === 'more' && (await this.#memory.dropIfTooLarge())
       // Behind a stash a control item may have come that lets it be consumed.
-      if (outcome !== 'more' || (memory.live.input?.stashed ?? 0) > 0) {
-        const { version } = memory
+      if (outcome !== 'more' || dropped || (memory.live.input?.stashed ?? 0) > 0) {
         memory = await this.#memory.load()
         // A record that failed is left out the next time; what was sent before it has arrived all the same.
-        if (outcome === 'again' && memory?.version === version) memory.sent = true
+        if ((outcome === 'again' || dropped) && memory?.version === version) memory.sent = true
       }
     }
   }
@@ -161,7 +163,7 @@ export class StageSubtask {
     const { ports, settings } = this.#place
     const due = dueCompaction(memory.logged.base, settings)
     if (due === undefined) return
-    const compaction = await compact(due, memory.logged.base, memory.live, ports)
+    const compaction = await compact(due, memory.logged.base, memory.live, ports, settings)
     for (let current: Memory | undefined = memory, losses = 0; current?.head.life === 'running' && losses < MOST_LOSSES; losses++) {
       const base = compacted(current.logged.base, compaction)
       if (base === undefined) return ports.count('compaction-superseded')

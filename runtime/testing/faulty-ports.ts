@@ -79,6 +79,7 @@ export class FaultyPorts {
     return {
       put: (name, bytes) => this.#call({ port, operation: 'put', key: name, size: 1 }, () => inner.put(name, bytes)),
       get: (name) => this.#call({ port, operation: 'get', key: name, size: 1 }, () => inner.get(name), { missing }),
+      getRange: (name, range) => this.#call({ port, operation: 'getRange', key: name, size: 1 }, () => inner.getRange(name, range), { missing }),
       list: (prefix) => this.#call({ port, operation: 'list', key: prefix, size: 1 }, () => inner.list(prefix)),
       delete: (name) => this.#call({ port, operation: 'delete', key: name, size: 1 }, () => inner.delete(name)),
     }

@@ -206,11 +206,12 @@ export class AwsImitation {
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
-  async #getObject({ Key }: any): Promise<object> {
+  async #getObject({ Key, Range }: any): Promise<object> {
     this.#called('GetObject', Key)
     const bytes = this.objects.get(Key)
     if (bytes === undefined) throw Object.assign(new Error('The specified key does not exist.'), { name: 'NoSuchKey' })
-    return { Body: { transformToByteArray: async () => Uint8Array.from(bytes) } }
+    const [, from, last] = /^bytes=(\d+)-(\d+)$/.exec(Range ?? `bytes=0-${bytes.length}`) as RegExpExecArray
+    return { Body: { transformToByteArray: async () => bytes.slice(Number(from), Number(last) + 1) } }
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input

@@ -53,6 +53,17 @@ export function blobStoreContract(name: string, open: () => Promise<BlobStore>):
       for (const blob of names) expect(new TextDecoder().decode(await store.get(blob))).toBe(blob)
     })
 
+    it('gives some of its bytes, as far as it has them', async () => {
+      const store = await open()
+      await store.put('a/b', Uint8Array.of(1, 2, 3, 4, 5))
+      const read = async (from: number, to: number) => [...((await store.getRange('a/b', { from, to })) as Uint8Array)]
+      expect(await read(0, 2)).toEqual([1, 2])
+      expect(await read(2, 3)).toEqual([3])
+      expect(await read(3, 100)).toEqual([4, 5])
+      expect(await store.getRange('a', { from: 0, to: 1 })).toBeUndefined()
+      expect(await store.getRange('nothing', { from: 0, to: 1 })).toBeUndefined()
+    })
+
     it('keeps its bytes when the caller changes theirs', async () => {
       const store = await open()
       const bytes = Uint8Array.of(1)

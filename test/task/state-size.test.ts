@@ -84,7 +84,7 @@ async function costWith(keys: number) {
 
 describe('what an invocation and a checkpoint cost', () => {
   it('follows the keys that change, not the size of the state', { timeout: 120_000 }, async () => {
-    const small = await costWith(2_000)
+    const small = await costWith(10_000)
     const large = await costWith(60_000)
     for (const what of ['invocations', 'checkpoint'] as const) {
       expect(large[what].calls).toBe(small[what].calls)

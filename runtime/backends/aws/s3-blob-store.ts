@@ -2,12 +2,13 @@ import { setTimeout as pause } from 'node:timers/promises'
 import {
   DeleteObjectCommand,
   GetObjectCommand,
+  type GetObjectCommandInput,
   ListObjectsV2Command,
   type ListObjectsV2CommandOutput,
   PutObjectCommand,
   type S3Client,
 } from '@aws-sdk/client-s3'
-import type { BlobStore } from '../../ports/index.js'
+import type { BlobStore, ByteRange } from '../../ports/index.js'
 import { awsCall, isAwsError } from './aws-call.js'
 
 /** Blobs as objects of a bucket, below a prefix (which ends with `/`, or is empty). */
@@ -37,8 +38,16 @@ export class S3BlobStore implements BlobStore {
     )
   }
 
-  async get(name: string): Promise<Uint8Array | undefined> {
-    const at = this.#at(name)
+  get(name: string): Promise<Uint8Array | undefined> {
+    return this.#get(name, {})
+  }
+
+  getRange(name: string, { from, to }: ByteRange): Promise<Uint8Array | undefined> {
+    return this.#get(name, { Range: `bytes=${from}-${to - 1}` })
+  }
+
+  async #get(name: string, part: Pick<GetObjectCommandInput, 'Range'>): Promise<Uint8Array | undefined> {
+    const at = { ...this.#at(name), ...part }
     return awsCall('GetObject', this.#where(name), () =>
       tryAgain(isOfBody, async () => {
         try {

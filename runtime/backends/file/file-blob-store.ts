@@ -1,5 +1,5 @@
 import { dirname, join } from 'node:path'
-import type { BlobStore, FileSystem } from '../../ports/index.js'
+import type { BlobStore, ByteRange, FileSystem } from '../../ports/index.js'
 import { blobNameOf, fileSegmentsOf } from './blob-file-name.js'
 import { ASIDE_SUFFIX, nodeFileSystem } from './node-file-system.js'
 import { storageError } from './storage-error.js'
@@ -33,12 +33,27 @@ export class FileBlobStore implements BlobStore {
     }
   }
 
-  async get(name: string): Promise<Uint8Array | undefined> {
+  get(name: string): Promise<Uint8Array | undefined> {
+    return this.#read(name, (path) => this.#files.readFile(path))
+  }
+
+  getRange(name: string, { from, to }: ByteRange): Promise<Uint8Array | undefined> {
+    return this.#read(name, async (path) => {
+      const file = await this.#files.openRead(path)
+      try {
+        return await file.read(from, to - from)
+      } finally {
+        await file.close()
+      }
+    })
+  }
+
+  async #read(name: string, read: (path: string) => Promise<Uint8Array>): Promise<Uint8Array | undefined> {
     const path = this.#pathOf(name)
     try {
       const stat = await this.#files.stat(path)
       if (stat === undefined || stat.isDirectory) return undefined
-      return await this.#files.readFile(path)
+      return await read(path)
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
       throw storageError(error, path, 'reading a blob')

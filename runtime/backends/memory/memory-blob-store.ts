@@ -1,4 +1,4 @@
-import type { BlobStore } from '../../ports/index.js'
+import type { BlobStore, ByteRange } from '../../ports/index.js'
 
 /** Blobs in memory. Bytes are copied in and out, as a real store would. */
 export class MemoryBlobStore implements BlobStore {
@@ -12,6 +12,10 @@ export class MemoryBlobStore implements BlobStore {
 
   async get(name: string): Promise<Uint8Array | undefined> {
     return this.#blobs.get(name)?.slice()
+  }
+
+  async getRange(name: string, { from, to }: ByteRange): Promise<Uint8Array | undefined> {
+    return this.#blobs.get(name)?.slice(from, to)
   }
 
   async list(prefix: string): Promise<string[]> {

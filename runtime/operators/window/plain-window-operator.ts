@@ -1,7 +1,7 @@
 import type { Window } from '../../core/index.js'
-import { codecOf, pushTime, REMOVED, removeTime, type StateEntry, type StateTable } from '../../state/index.js'
+import { codecOf, IMPLIED_TIMERS_TABLE, pushTime, REMOVED, removeTime, type StateEntry, type StateTable } from '../../state/index.js'
 import { EventTimeTrigger } from './event-time-trigger.js'
-import { IMPLIED_TIMERS_TABLE, WindowOperator, type WindowOperatorOptions } from './window-operator.js'
+import { WindowOperator, type WindowOperatorOptions } from './window-operator.js'
 
 /** Whether {@link PlainWindowOperator} gives the same results. */
 export function isPlain<In, Acc, Out, W extends Window>(options: WindowOperatorOptions<In, Acc, Out, W>): boolean {
@@ -31,6 +31,7 @@ export class PlainWindowOperator<In, Acc, Out, W extends Window> extends WindowO
       }
     }
     for (const row of table.entries()) this.#list(row)
+    table.loaded = (row) => this.#list(row)
     return table
   }
 
@@ -63,13 +64,24 @@ export class PlainWindowOperator<In, Acc, Out, W extends Window> extends WindowO
   override processWatermark(watermark: number): void {
     this.timers.currentWatermark = watermark
     if (this.#fireUpTo(watermark)) super.processWatermark(watermark)
-    else this.keyed.sweeps.eventTimePending = true
+    else {
+      this.keyed.sweeps.eventTimeTo = watermark
+      this.keyed.sweeps.eventTimePending = true
+    }
   }
 
-  /** As `TimerQueue.advance`: false when the budget was used up before the last window. */
+  /** As `TimerQueue.advance`: false when the budget was used up before the last window, or windows are not in memory. */
   #fireUpTo(watermark: number): boolean {
-    const { sweeps } = this.keyed
+    const { sweeps, onDemand } = this.keyed
     if (sweeps.suspended) return true
+    const beyond = onDemand?.windows
+    if (beyond?.mayHave(watermark) !== true) return this.#fireInMemory(watermark)
+    this.#fireInMemory(Math.min(watermark, beyond.loadedTo))
+    return false
+  }
+
+  #fireInMemory(watermark: number): boolean {
+    const { sweeps } = this.keyed
     while (this.#times.length > 0 && this.#times[0] <= watermark) {
       const time = this.#times[0]
       const rows = this.#rows.get(time) as StateEntry<Acc>[]

@@ -1,5 +1,5 @@
 import { MAX_WATERMARK, type OutputTag, type Window } from '../../core/index.js'
-import { codecOf, type Namespace, type StateEntry, StateScope, type StateTable, type Timer } from '../../state/index.js'
+import { codecOf, IMPLIED_TIMERS_TABLE, type Namespace, type StateEntry, StateScope, type StateTable, type Timer } from '../../state/index.js'
 import { TimestampedCollector } from '../function-operator.js'
 import { StreamOperator } from '../stream-operator.js'
 import { TimerSweep, type TimerTarget } from '../timer-sweep.js'
@@ -11,9 +11,6 @@ import type { WindowAssigner } from './window-assigner.js'
 import type { WindowContents } from './window-contents.js'
 import { OperatorTriggerContext, OperatorWindowContext } from './window-contexts.js'
 import type { InternalWindowFunction } from './window-function.js'
-
-/** Contents of windows without timers of their own. */
-export const IMPLIED_TIMERS_TABLE = 'window-contents (timers implied)'
 
 export interface WindowOperatorOptions<In, Acc, Out, W extends Window> {
   readonly assigner: WindowAssigner<In, W>
