@@ -1,10 +1,9 @@
 import type { JobParameters } from '../core/index.js'
 import { OperatorMetrics } from '../operators/operator-metrics.js'
 import type { OperatorContext, Output, ProcessingTimeService, StreamOperator } from '../operators/stream-operator.js'
-import { IMPLIED_TIMERS_TABLE } from '../operators/window/window-operator.js'
 import type { Any, CompiledJob, DeclaredState, DeclaredStates, OperatorPlan, StreamNode, VertexPlan } from '../plan/index.js'
 import type { Clock } from '../ports/index.js'
-import { isTimed, KeyedStateBackend, type StateCodec, type StateTable, untimedSerdeId } from '../state/index.js'
+import { IMPLIED_TIMERS_TABLE, isTimed, KeyedStateBackend, type StateCodec, type StateTable, untimedSerdeId } from '../state/index.js'
 import { SubtaskRuntimeContext } from './subtask-runtime-context.js'
 
 export interface StatesPlace {
