@@ -2,10 +2,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type CostReport, costCommand } from '../../cli/cost-command.js'
 import { type DeployedSettings, noDeployment, replaceDeployment } from '../../functions/deployment-record.js'
 import { awsClients, DynamoDbCommitLog } from '../../runtime/backends/aws/index.js'
-import { DeployedWorld } from './deployed-world.js'
+import { DeployedWorld, NOW } from './deployed-world.js'
 import { tally } from './tally-job.js'
 
-const NOW = Date.parse('2026-03-01T12:00:00.000Z')
 const SHOP = { stack: 'shop', json: true }
 const SETTINGS: DeployedSettings = {
   memoryMb: { words: 1_024, count: 512 },
@@ -21,13 +20,9 @@ const SETTINGS: DeployedSettings = {
 let world: DeployedWorld
 
 beforeEach(async () => {
-  vi.useFakeTimers({ toFake: ['Date'], now: NOW })
   world = await DeployedWorld.of(tally, 2)
 })
-afterEach(() => {
-  world.end()
-  vi.useRealTimers()
-})
+afterEach(() => world.end())
 
 async function deployedWith(settings: DeployedSettings = SETTINGS): Promise<void> {
   const active = { revision: '1', control: 'shop-control', sources: {}, settings }
@@ -37,8 +32,7 @@ async function deployedWith(settings: DeployedSettings = SETTINGS): Promise<void
 async function produce(times: number): Promise<void> {
   for (let i = 0; i < times; i++) {
     vi.setSystemTime(Date.now() + 1_000)
-    world.aws.produce(world.deployed.stream('words'), 0, ['a 100', 'b 100'])
-    await world.deployed.run(10)
+    await world.produce(0, 'a 100', 'b 100')
   }
 }
 

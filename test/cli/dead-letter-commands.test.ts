@@ -2,9 +2,8 @@ import { defineJob, kinesisSource, type Sink, utf8Line, WatermarkStrategy } from
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { deadLetterList, deadLetterReplay, deadLetterShow } from '../../cli/dead-letter-commands.js'
 import type { KeptLetter } from '../../functions/dead-letter-box.js'
-import { DeployedWorld } from './deployed-world.js'
+import { DeployedWorld, NOW } from './deployed-world.js'
 
-const NOW = Date.parse('2026-03-01T12:00:00.000Z')
 const SHOP = { stack: 'shop' }
 
 let written: unknown[]
@@ -38,7 +37,6 @@ const job = defineJob('tally', (env) => {
 let world: DeployedWorld
 
 beforeEach(async () => {
-  vi.useFakeTimers({ toFake: ['Date'], now: NOW })
   vi.spyOn(console, 'error').mockImplementation(() => {})
   written = []
   refused = new Set()
@@ -47,7 +45,6 @@ beforeEach(async () => {
 })
 afterEach(() => {
   world.end()
-  vi.useRealTimers()
   vi.restoreAllMocks()
 })
 

@@ -5,10 +5,9 @@ import { restoreCommand, startCommand } from '../../cli/deployed-restore.js'
 import { checkpoints, savepoint, status, stop } from '../../cli/job-commands.js'
 import { rescaleCommand } from '../../cli/rescale-command.js'
 import { tempFolder } from '../backends/temp-folder.js'
-import { DeployedWorld } from './deployed-world.js'
+import { DeployedWorld, NOW } from './deployed-world.js'
 import { tally } from './tally-job.js'
 
-const NOW = Date.parse('2026-03-01T12:00:00.000Z')
 /** Seconds of the clock, with which attempts begin. */
 const ATTEMPT = NOW / 1_000
 const SHOP = { stack: 'shop' }
@@ -17,20 +16,9 @@ const FAST = { pollMs: 1 }
 let world: DeployedWorld
 
 beforeEach(async () => {
-  vi.useFakeTimers({ toFake: ['Date'], now: NOW })
   world = await DeployedWorld.of(tally, 2)
 })
-afterEach(() => {
-  world.end()
-  vi.useRealTimers()
-})
-
-/** Batches and messages arrive whenever the command waits. */
-function goOnMeanwhile(): void {
-  world.onInvoke = async ({ command }) => {
-    if (command === 'progress') await world.deployed.run(10)
-  }
-}
+afterEach(() => world.end())
 
 describe('a deployed job is found', () => {
   it.each([[{ stack: 'shop' }], [{ stack: 'shop', job: 'tally' }], [{ function: 'shop-control' }]])('by %j', async (flags) => {
@@ -173,7 +161,7 @@ describe('status', () => {
   }
 
   it('tells of a job that is stopped, and of one that was never activated', async () => {
-    goOnMeanwhile()
+    world.goOnMeanwhile()
     await world.produce(0, 'a 100')
     await deployedStop(SHOP, FAST)
     world.said()
@@ -190,7 +178,7 @@ describe('status', () => {
 
 describe('savepoint, stop and checkpoints', () => {
   it('take a savepoint and print its path', async () => {
-    goOnMeanwhile()
+    world.goOnMeanwhile()
     await world.produce(0, 'a 100')
     await deployedSavepoint(SHOP, FAST)
     expect(world.said()).toBe('s3://bucket/checkpoints/tally/chk-1\n')
@@ -208,7 +196,7 @@ describe('savepoint, stop and checkpoints', () => {
   })
 
   it('stop the job, which takes no more records', async () => {
-    goOnMeanwhile()
+    world.goOnMeanwhile()
     await deployedStop(SHOP, FAST)
     expect(world.said()).toMatch(/^stopped after \d\.\d s\nsavepoint s3:\/\/bucket\/checkpoints\/tally\/chk-1\n$/)
     await expect(deployedStop(SHOP, FAST)).rejects.toThrow(/CONTROL_REFUSED: a stop of job "tally" cannot begin: the job has stopped/)
@@ -219,7 +207,7 @@ describe('savepoint, stop and checkpoints', () => {
     await expect(deployedSavepoint({ ...SHOP, timeout: 0.02 }, FAST)).rejects.toThrow(
       /CONTROL_TIMEOUT: a savepoint could not begin within 0.02 s: checkpoint 1 is still in progress/,
     )
-    goOnMeanwhile()
+    world.goOnMeanwhile()
     await deployedSavepoint(SHOP, FAST)
     expect(world.said()).toBe('s3://bucket/checkpoints/tally/chk-2\n')
   })
@@ -228,7 +216,7 @@ describe('savepoint, stop and checkpoints', () => {
     await expect(deployedStop({ ...SHOP, timeout: 0.02 }, FAST)).rejects.toThrow(
       /CONTROL_TIMEOUT: stop 1 was not complete after 0.02 s and has been given up/,
     )
-    goOnMeanwhile()
+    world.goOnMeanwhile()
     await status(undefined, SHOP)
     expect(world.said()).toContain('checkpoint 1 was given up: somebody has asked for it')
     await deployedSavepoint(SHOP, FAST)
@@ -272,7 +260,7 @@ describe('restore and start', () => {
   it('take the newest checkpoint, and say when there is none, or none of that name', async () => {
     world.answers.set('restore', () => done)
     await expect(restoreCommand('latest', SHOP, FAST)).rejects.toMatchObject({ code: 'CHECKPOINT_NOT_FOUND' })
-    goOnMeanwhile()
+    world.goOnMeanwhile()
     await deployedSavepoint(SHOP, FAST)
     world.said()
     await restoreCommand('latest', SHOP, FAST)
@@ -295,7 +283,7 @@ describe('restore and start', () => {
   it('start only what was stopped', async () => {
     world.answers.set('restore', ({ checkpointId }) => ({ ...done, warning: `as of ${checkpointId}` }))
     await expect(startCommand(SHOP, FAST)).rejects.toThrow(/CONTROL_REFUSED: job "tally" is running, not stopped/)
-    goOnMeanwhile()
+    world.goOnMeanwhile()
     await deployedStop(SHOP, FAST)
     world.said()
     await startCommand(SHOP, FAST)

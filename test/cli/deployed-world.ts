@@ -1,6 +1,7 @@
 import { CloudFormationClient, DescribeStacksCommand } from '@aws-sdk/client-cloudformation'
 import { InvokeCommand, LambdaClient } from '@aws-sdk/client-lambda'
 import { mockClient } from 'aws-sdk-client-mock'
+import { vi } from 'vitest'
 import { controlHandler } from '../../functions/control-handler.js'
 import type { Job } from '../../runtime/index.js'
 import { Deployed } from '../aws/deployed.js'
@@ -14,9 +15,12 @@ interface Output {
   readonly Description?: string
 }
 
+/** What a world's clock shows at first; it goes on by `vi.setSystemTime` alone. */
+export const NOW = Date.parse('2026-03-01T12:00:00.000Z')
+
 /**
  * A job deployed on the imitation of AWS, with a CloudFormation and a Lambda that runs its control function, behind the SDK's clients; and what
- * commands write.
+ * commands write. The date is the world's own until its end.
  */
 export class DeployedWorld {
   readonly aws = new AwsImitation()
@@ -42,6 +46,7 @@ export class DeployedWorld {
   }
 
   static async of(job: Job, parallelism = 1): Promise<DeployedWorld> {
+    vi.useFakeTimers({ toFake: ['Date'], now: NOW })
     const world = new DeployedWorld()
     world.deployed = await Deployed.active(world.aws, job, [], parallelism)
     return world
@@ -51,6 +56,13 @@ export class DeployedWorld {
   async produce(shard: number, ...lines: string[]): Promise<void> {
     this.aws.produce(this.deployed.stream('words'), shard, lines)
     await this.deployed.run(10)
+  }
+
+  /** Batches and messages arrive whenever a command waits. */
+  goOnMeanwhile(): void {
+    this.onInvoke = async ({ command }) => {
+      if (command === 'progress') await this.deployed.run(10)
+    }
   }
 
   async #invoke(name: string, payload: Uint8Array): Promise<object> {
@@ -83,5 +95,6 @@ export class DeployedWorld {
     this.#cloudFormation.restore()
     this.#lambda.restore()
     this.aws.restore()
+    vi.useRealTimers()
   }
 }

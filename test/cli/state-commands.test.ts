@@ -1,5 +1,5 @@
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { deployedSavepoint } from '../../cli/deployed-checkpoints.js'
 import { checkpoints } from '../../cli/job-commands.js'
 import { stateGet, stateList } from '../../cli/state-commands.js'
@@ -139,16 +139,10 @@ describe('state of a deployed job', () => {
   let world: DeployedWorld
 
   beforeEach(async () => {
-    vi.useFakeTimers({ toFake: ['Date'], now: Date.parse('2026-03-01T12:00:00.000Z') })
     world = await DeployedWorld.of(tally, 2)
-    world.onInvoke = async ({ command }) => {
-      if (command === 'progress') await world.deployed.run(10)
-    }
+    world.goOnMeanwhile()
   })
-  afterEach(() => {
-    world.end()
-    vi.useRealTimers()
-  })
+  afterEach(() => world.end())
 
   async function saved(...lines: string[]): Promise<void> {
     world.aws.produce(world.deployed.stream('words'), 0, lines)

@@ -6,26 +6,21 @@ import { reasonsOf, whyNotFiredCommand } from '../../cli/why-not-fired.js'
 import type { WhyChannel, WhyNotFiredAnswer, WhySubtask } from '../../functions/control-why.js'
 import type { MetricsSnapshot, OperatorMetricsSnapshot } from '../../runtime/local/run-options.js'
 import { tempFolder } from '../backends/temp-folder.js'
-import { DeployedWorld } from './deployed-world.js'
+import { DeployedWorld, NOW } from './deployed-world.js'
 import { FakeHandle, metricsOf } from './fake-handle.js'
 import { savedVisits } from './saved-visits.js'
 import { tally } from './tally-job.js'
 import { WrittenOutput } from './written-output.js'
 
-const NOW = Date.parse('2026-03-01T12:00:00.000Z')
 const COUNT = { stack: 'shop', uid: 'count' }
 
 describe('of a deployed job', () => {
   let world: DeployedWorld
 
   beforeEach(async () => {
-    vi.useFakeTimers({ toFake: ['Date'], now: NOW })
     world = await DeployedWorld.of(tally, 2)
   })
-  afterEach(() => {
-    world.end()
-    vi.useRealTimers()
-  })
+  afterEach(() => world.end())
 
   it('names the split that is silent', async () => {
     await world.produce(0, 'a 100', 'a 112')
