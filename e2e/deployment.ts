@@ -186,13 +186,13 @@ export class Deployment {
     return (await this.status()).stages.find((one) => one.stage === stage)?.subtasks.length
   }
 
-  /** A checkpoint by the state machine, as the schedule makes them. */
-  async checkpoint(): Promise<void> {
+  /** A checkpoint by the state machine, as the schedule makes them; its id. Others, of the schedule, may come behind it at any time. */
+  async checkpoint(): Promise<number> {
     const { stepFunctions } = this.cloud.clients()
     const { executionArn } = await stepFunctions.send(new StartExecutionCommand({ stateMachineArn: this.outputs.CheckpointMachine, input: '{}' }))
     for (;;) {
-      const { status, cause, error } = await stepFunctions.send(new DescribeExecutionCommand({ executionArn }))
-      if (status === 'SUCCEEDED') return
+      const { status, cause, error, output } = await stepFunctions.send(new DescribeExecutionCommand({ executionArn }))
+      if (status === 'SUCCEEDED') return (JSON.parse(output as string) as { checkpointId: number }).checkpointId
       if (status !== 'RUNNING') throw new Error(`the state machine ended: ${status} ${error ?? ''} ${cause ?? ''}`)
       await pause(200)
     }

@@ -1,4 +1,4 @@
-// The ports' contracts and two deployed jobs on servers that speak AWS's protocols: node scripts/wire-tests.mjs [FILTER...]
+// The ports' contracts and deployed jobs on servers that speak AWS's protocols: node scripts/wire-tests.mjs [FILTER...]
 import { spawnSync } from 'node:child_process'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -10,20 +10,27 @@ export const killedWorkers: Scenario = {
   needsEmulator: true,
   async run(stage) {
     const deployment = await stage.deployed()
-    const load = deployment.trickle(stage.lines(0, 1), 20_000)
-    await kill(stage.cloud)
-    stage.say(`${KILLS} killed`)
+    let arriving = true
+    const load = deployment.trickle(stage.lines(0, 1), 20_000).finally(() => {
+      arriving = false
+    })
+    stage.say(`${await kill(stage.cloud, () => arriving)} killed`)
     await load
     await stage.compare(deployment)
   },
 }
 
-/** Between two kills something is taken, however slow the machine is: else nothing would ever be. */
-async function kill(cloud: Cloud): Promise<void> {
-  for (let killed = 0; killed < KILLS; ) {
+/**
+ * Between two kills something is taken, however slow the machine is: else nothing would ever be. Once all has arrived there may be nothing left to take.
+ * How many were killed.
+ */
+async function kill(cloud: Cloud, arriving: () => boolean): Promise<number> {
+  let killed = 0
+  while (killed < KILLS && (killed === 0 || arriving())) {
     const { acknowledged } = await cloud.mappingStats()
     await pause(Math.random() * 1_500)
     if (cloud.killWorker()) killed++
-    while ((await cloud.mappingStats()).acknowledged <= acknowledged) await pause(100)
+    while (arriving() && (await cloud.mappingStats()).acknowledged <= acknowledged) await pause(100)
   }
+  return killed
 }

@@ -9,14 +9,14 @@ export const restoredCheckpoint: Scenario = {
     await stage.arrived(deployment, 0.2)
     await stage.cloud.atRest()
     // Nothing follows until the checkpoint is complete: it holds exactly what is not in the table by then.
-    await deployment.checkpoint()
+    const checkpointId = await deployment.checkpoint()
     const before = await deployment.windows()
     stage.say(`checkpoint behind ${before.length} windows`)
     await deployment.put(stage.lines(0.5, 1))
     await stage.compare(deployment)
 
     await deployment.clear()
-    const { attempt } = await deployment.millrace<{ attempt: number }>('restore', String((await deployment.status()).lastCompleted?.id))
+    const { attempt } = await deployment.millrace<{ attempt: number }>('restore', String(checkpointId))
     stage.say(`restored, attempt ${attempt}`)
     const known = new Set(before)
     await deployment.expect(stage.log.windows.filter((window) => !known.has(window)))

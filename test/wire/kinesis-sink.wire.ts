@@ -118,7 +118,7 @@ describe('millrace pipe, on a real protocol', () => {
     const options = { checkpointDir: join(folder, 'checkpoints'), checkpointIntervalMs: 200 }
     const handle = await run(ipCount, { threads: 0, parallelism: 2, parameters, bindings: { accessLog: stream }, ...options })
     const counted = async () => (await handle.metrics()).operators.find(({ name }) => name === 'parse')?.counters.lines
-    for (let tries = 0; (await counted()) !== 2_897 && tries < 200; tries++) await new Promise((resolve) => setTimeout(resolve, 50))
+    await expect.poll(counted, { timeout: 60_000, interval: 50 }).toBe(2_897)
     await handle.stop({ drain: true })
     const lines = (file: string) => readFileSync(file, 'utf8').trim().split('\n').sort()
     expect(lines(join(folder, 'out.jsonl'))).toEqual(lines(exampleFile('ip-count/expected.jsonl')))

@@ -53,10 +53,11 @@ describe('SqsPokes', () => {
   it('delays a message, as long as SQS can, until it is time', async () => {
     const queue = await createQueue()
     const pokes = new SqsPokes({ now: () => Date.now(), send: (_stage, body, delaySeconds) => send(queue, body, delaySeconds) })
-    const atMs = Date.now() + 2_000
-    await pokes.poke({ stage: 'sum', subtask: '1' }, atMs)
-    await pokes.poke({ stage: 'sum', subtask: '2' }, Date.now() + 200 * MINUTE)
+    // The first one takes longer: it opens the connection.
     await pokes.poke({ stage: 'sum', subtask: '0' }, 0)
+    await pokes.poke({ stage: 'sum', subtask: '2' }, Date.now() + 200 * MINUTE)
+    const atMs = Date.now() + 4_000
+    await pokes.poke({ stage: 'sum', subtask: '1' }, atMs)
     expect(await delayedMessages(queue)).toBe(2)
     const arrived: PokeMessage[] = []
     while (arrived.length < 2) {

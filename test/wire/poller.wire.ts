@@ -139,7 +139,7 @@ describe('the poller of local-aws', () => {
     await put('a')
     await delivered(1)
     mappings = [mapping({ State: 'Disabled' })]
-    await aWhile()
+    await expect.poll(() => poller.status.one.enabled, { timeout: 20_000, interval: 20 }).toBe(false)
     await put('b')
     await aWhile()
     expect(texts()).toEqual(['a'])
@@ -172,7 +172,8 @@ describe('the poller of local-aws', () => {
     mappings = [mapping({ StartingPosition: 'AT_TIMESTAMP', StartingPositionTimestamp: at })]
     await delivered(1)
     mappings.push(mapping({ UUID: 'latest', StartingPosition: 'LATEST', FunctionArn: `${FUNCTION}:latest` }))
-    await aWhile()
+    // From then on it is "from now on".
+    await expect.poll(() => poller.status.latest, { timeout: 20_000, interval: 20 }).toBeDefined()
     await put('b')
     await delivered(3)
     await aWhile()
