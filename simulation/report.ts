@@ -6,7 +6,6 @@ import type { SeedResult } from './run.js'
 /** What is kept of many seeds. Plain data, so that workers can send it. */
 export interface Tally {
   seeds: number
-  ms: number
   readonly commits: number[]
   readonly stages: number[]
   readonly faults: number[]
@@ -24,7 +23,7 @@ export interface Failure {
 }
 
 export function emptyTally(): Tally {
-  return { seeds: 0, ms: 0, commits: [], stages: [], faults: [], checkpoints: [], hits: {}, violations: [] }
+  return { seeds: 0, commits: [], stages: [], faults: [], checkpoints: [], hits: {}, violations: [] }
 }
 
 export function count(tally: Tally, result: SeedResult): void {
@@ -49,7 +48,6 @@ function hit({ hits }: Tally, name: string, times: number): void {
 
 export function merge(into: Tally, from: Tally): void {
   into.seeds += from.seeds
-  into.ms += from.ms
   for (const list of ['commits', 'stages', 'faults', 'checkpoints'] as const) into[list].push(...from[list])
   for (const [name, times] of Object.entries(from.hits)) hit(into, name, times)
   into.violations.push(...from.violations)
