@@ -321,9 +321,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'tombstone-dropped-too-early',
     what: 'changes are merged as if nothing older were behind them',
-    edits: [
-      { file: 'runtime/task/keyed-base.ts', find: 'mergeSegments(merged, range, kept.length === 0)', replace: 'mergeSegments(merged, range, true)' },
-    ],
+    edits: [{ file: 'runtime/task/keyed-base.ts', find: '{ bottom: kept.length === 0, sweptTo', replace: '{ bottom: true, sweptTo' }],
   },
   {
     name: 'inline-segment-forgotten',
@@ -340,10 +338,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'compaction-drops-tombstones',
     what: 'a compaction drops removals of what older segments still hold',
-    edits: [
-      { file: COMPACTION, find: 'live.options.vertex\n', replace: 'live.options.vertex\n  const bottom = true\n' },
-      { file: COMPACTION, find: 'parallelism), atBottom)', replace: 'parallelism), bottom)' },
-    ],
+    edits: [{ file: COMPACTION, find: '    bottom: atBottom,', replace: '    bottom: true,' }],
   },
   {
     name: 'compaction-deletes-at-once',
@@ -439,8 +434,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: SUBTASK,
-        find: "if (outcome === 'again' && memory?.version === version) memory.sent",
-        replace: "void version\n        if (outcome === 'again' && memory) memory.sent",
+        find: "if ((outcome === 'again' || dropped) && memory?.version === version) memory.sent",
+        replace: "void version\n        if ((outcome === 'again' || dropped) && memory) memory.sent",
       },
     ],
     profiles: ['poison'],
