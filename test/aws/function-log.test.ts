@@ -2,8 +2,10 @@ import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { GetSecretValueCommand, SecretsManagerClient } from '@aws-sdk/client-secrets-manager'
+import { mockClient } from 'aws-sdk-client-mock'
 import { buildSync } from 'esbuild'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { logError } from '../../functions/function-log.js'
 import { loadSecrets } from '../../functions/load-secrets.js'
 import { mappedStack } from '../../functions/mapped-stack.js'
@@ -61,6 +63,21 @@ describe('loadSecrets', () => {
     const named = { TOKEN: { arn: 'arn:whole' }, PASSWORD: { arn: 'arn:fields', field: 'password' }, PORT: { arn: 'arn:fields', field: 'port' } }
     expect(await load(named, read)).toMatchObject({ TOKEN: 'hush', PASSWORD: 'p', PORT: '5432' })
     expect(asked).toEqual(['arn:whole', 'arn:fields'])
+  })
+
+  it('asks Secrets Manager, and says which secret it does not give', async () => {
+    const manager = mockClient(SecretsManagerClient)
+    onTestFinished(() => manager.restore())
+    vi.stubEnv('AWS_REGION', 'eu-central-1')
+    onTestFinished(() => void vi.unstubAllEnvs())
+    manager.on(GetSecretValueCommand, { SecretId: 'arn:whole' }).resolves({ SecretString: 'hush' })
+    manager.on(GetSecretValueCommand, { SecretId: 'arn:kept' }).rejects(Object.assign(new Error('no'), { name: 'AccessDeniedException' }))
+    const variables: Record<string, string | undefined> = { MILLRACE_SECRETS: '{"TOKEN":{"arn":"arn:whole"}}' }
+    await loadSecrets(variables)
+    expect(variables.TOKEN).toBe('hush')
+    await expect(loadSecrets({ MILLRACE_SECRETS: '{"TOKEN":{"arn":"arn:kept"}}' })).rejects.toThrow(
+      /AWS_CALL: GetSecretValue failed with AccessDeniedException[\s\S]*arn:kept/,
+    )
   })
 
   it('says which variable cannot be had, and nothing of the secret', async () => {
