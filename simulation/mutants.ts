@@ -25,6 +25,7 @@ const COMPACTION = 'runtime/task/stage-compaction.ts'
 const SPLITS = 'runtime/task/split-start.ts'
 const OUTLOOK = 'runtime/task/outlook.ts'
 const ACTIVATION = 'runtime/task/job-activation.ts'
+const DUE_KEYS = 'runtime/state/due-keys.ts'
 const CLEAN_UP = 'runtime/task/clean-up.ts'
 const CLEAN_UP_DECISIONS = 'runtime/checkpoint/clean-up-decisions.ts'
 const RESTORES: readonly string[] = ['restore', 'restore-zombies', 'rescale', 'everything']
@@ -506,6 +507,64 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'checkpoints are dropped without a word in the job record: a restore may have begun with one',
     edits: [{ file: CLEAN_UP, find: 'decideDrop(record, upTo, attempt))', replace: "({ kind: 'keep' }))" }],
     profiles: ['clean-up'],
+  },
+  {
+    name: 'timers-in-the-tail-overlooked',
+    what: 'where keys come into memory on demand, those of timers that were committed behind the base do not',
+    edits: [{ file: DUE_KEYS, find: 'new ListSource(tail.sort(compareDue))', replace: 'new ListSource([])' }],
+  },
+  {
+    name: 'overdue-timers-overlooked',
+    what: 'a timer that was late when it was written stands in the index by a time that nobody asks for any more',
+    edits: [{ file: 'runtime/state/segment-writer.ts', find: 'this.options.isOverdue(info.name, key, namespace, time)', replace: 'false' }],
+  },
+  {
+    name: 'keys-loaded-without-the-tail',
+    what: 'a key that comes into memory has what its base says, without what was committed since',
+    edits: [
+      {
+        file: 'runtime/state/key-loader.ts',
+        find: 'for (const key of keys) this.tail.each',
+        replace: 'for (const key of keys.slice(0, 0)) this.tail.each',
+      },
+    ],
+  },
+  {
+    name: 'watermark-passes-unloaded-timers',
+    what: 'a watermark fires the timers that are in memory and passes',
+    edits: [{ file: 'runtime/state/timer-queue.ts', find: 'if (beyond?.mayHave(to) !== true)', replace: 'if (beyond !== this)' }],
+  },
+  {
+    name: 'watermark-passes-unloaded-windows',
+    what: 'a watermark fires the windows that are in memory and passes',
+    edits: [
+      {
+        file: 'runtime/operators/window/plain-window-operator.ts',
+        find: 'if (beyond?.mayHave(watermark) !== true)',
+        replace: 'if (Number(beyond) !== 1)',
+      },
+    ],
+  },
+  {
+    name: 'changes-of-others-into-a-part',
+    what: "others' changes are applied to a memory that does not hold all keys",
+    edits: [{ file: 'runtime/task/stage-memory.ts', find: 'commits === undefined || !live.holdsWholeState', replace: 'commits === undefined' }],
+  },
+  {
+    name: 'base-from-a-part-of-memory',
+    what: 'a base says that what is in memory is all there is',
+    edits: [
+      {
+        file: 'runtime/task/keyed-base.ts',
+        find: 'if (!inMemory.holdsWholeState) return false',
+        replace: 'if (Number(inMemory) === 1) return false',
+      },
+    ],
+  },
+  {
+    name: 'wake-up-forgets-what-is-not-in-memory',
+    what: 'nobody is woken up for a timer of the clock that is not in memory',
+    edits: [{ file: 'runtime/task/live-stage.ts', find: 'timers?.beyond?.nextTime ?? next', replace: 'next' }],
   },
 ]
 
