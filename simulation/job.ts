@@ -271,10 +271,10 @@ export class Job {
 
   /** A mapping that is to go may go on for a while. */
   disableReaders(): void {
-    const { faults, scheduler, machine } = this.world
+    const { faults, machine } = this.world
     for (const mapping of this.readers?.mappings ?? []) {
       if (faults.draw(['mapping-lingers']) === undefined) mapping.disable()
-      else scheduler.after(machine.chance.below(30_000), () => mapping.disable())
+      else mapping.disableAfter(machine.chance.below(30_000))
     }
   }
 

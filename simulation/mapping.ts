@@ -33,6 +33,8 @@ const OWN_FAULTS: readonly (readonly [kind: FaultKind, fault: keyof MappingFault
 export class Mapping {
   readonly #mapping: EventSourceMapping
   #disabled = false
+  /** Who disables it later must not have been overtaken. */
+  #turn = 0
   #pauses = 0
 
   constructor(
@@ -106,7 +108,16 @@ export class Mapping {
     this.#mapping.disable()
   }
 
+  /** Unless it is enabled once more before: what was to replace it did not come. */
+  disableAfter(ms: number): void {
+    const turn = ++this.#turn
+    this.machine.scheduler.after(ms, () => {
+      if (turn === this.#turn) this.disable()
+    })
+  }
+
   enable(): void {
+    this.#turn++
     this.#disabled = false
     if (this.#pauses === 0) this.#mapping.enable()
   }
