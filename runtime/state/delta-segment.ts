@@ -2,6 +2,7 @@ import { crc32 } from '../core/index.js'
 import { keyGroupOf } from './key-groups.js'
 import type { InternalKey } from './keys.js'
 import { NamespaceIndex } from './namespace-index.js'
+import type { NewerRows } from './newer-rows.js'
 import { type PackedColumns, packColumns, unpackColumns } from './packed-columns.js'
 import { packNumbers, unpackNumbers } from './packed-numbers.js'
 import type { ChangedRows, DecodedSegment, RowBlock, SegmentHeader, StateInfo } from './segment.js'
@@ -89,34 +90,42 @@ export function readDelta(bytes: Uint8Array, name: string): DecodedSegment {
   return decodeDelta(bytes)
 }
 
-/** `bytes` have been checked against their CRC. */
-export function decodeDelta(bytes: Uint8Array): DecodedSegment {
+/** `bytes` have been checked against their CRC. With `newer`, rows of which that has all are left out, and those of which this says all are put there. */
+export function decodeDelta(bytes: Uint8Array, newer?: NewerRows): DecodedSegment {
   const [maxParallelism, namespaces, packed] = createPacker().unpack(bytes.subarray(PREFIX_BYTES, bytes.length - CRC_BYTES)) as Body
   const groups = new RowsByGroup(maxParallelism)
-  for (const [state, [, removed, put, changed]] of packed.entries()) {
-    eachRow(removed, namespaces, (key, namespace) => {
-      const block = groups.block(state, key)
-      block.removedKeys.push(key)
-      block.removedNamespaces.push(namespace)
-    })
-    const values = put === null ? [] : unpackValues(put[3], put[2])
-    eachRow(put, namespaces, (key, namespace, row) => {
-      const block = groups.block(state, key)
-      block.keys.push(key)
-      block.namespaces.push(namespace)
-      block.values.push(values[row])
-    })
+  let rows = 0
+  // Parts come behind whole rows, and these behind removals: so the newest stand last, and are looked at first.
+  for (const [state, [[name], removed, put, changed]] of packed.entries()) {
+    const known = newer?.of(name, namespaces)
     const changes = changed === null ? [] : unpackValues(changed[3], changed[2])
-    eachRow(changed, namespaces, (key, namespace, row) => {
+    eachRow(changed, (key, namespace, row) => {
+      if (known?.has(key, namespace)) return
+      rows++
       const block = groups.block(state, key)
       block.changed ??= { keys: [], namespaces: [], changes: [] }
       block.changed.keys.push(key)
-      block.changed.namespaces.push(namespace)
+      block.changed.namespaces.push(namespaces[namespace])
       block.changed.changes.push(changes[row])
+    })
+    const values = put === null ? [] : unpackValues(put[3], put[2])
+    eachRow(put, (key, namespace, row) => {
+      if (known?.add(key, namespace) === false) return
+      rows++
+      const block = groups.block(state, key)
+      block.keys.push(key)
+      block.namespaces.push(namespaces[namespace])
+      block.values.push(values[row])
+    })
+    eachRow(removed, (key, namespace) => {
+      if (known?.add(key, namespace) === false) return
+      rows++
+      const block = groups.block(state, key)
+      block.removedKeys.push(key)
+      block.removedNamespaces.push(namespaces[namespace])
     })
   }
   const keyGroups = [...groups.blocks.keys()].sort((a, b) => a - b)
-  const rows = rowsOf(packed)
   const states = packed.map(([[name, kind, serde]]) => ({ name, kind, serde }))
   return {
     header: { kind: 'delta', maxParallelism, states, rows, namespaces, groups: keyGroups.map((keyGroup) => [keyGroup, 0, 0] as const) },
@@ -133,16 +142,13 @@ export function decodeDelta(bytes: Uint8Array): DecodedSegment {
   }
 }
 
-function eachRow(
-  rows: readonly [...PackedRows, ...unknown[]] | null,
-  namespaces: readonly unknown[],
-  visit: (key: unknown, namespace: unknown, row: number) => void,
-): void {
+/** `namespace` is its number. */
+function eachRow(rows: readonly [...PackedRows, ...unknown[]] | null, visit: (key: InternalKey, namespace: number, row: number) => void): void {
   if (rows === null) return
   const [packedKeys, packedNamespaces, size] = rows
-  const keys = unpackValues(packedKeys, size)
+  const keys = unpackValues(packedKeys, size) as InternalKey[]
   const numbers = unpackNumbers(packedNamespaces, size)
-  for (let row = 0; row < size; row++) visit(keys[row], namespaces[numbers[row]], row)
+  for (let row = 0; row < size; row++) visit(keys[row], numbers[row], row)
 }
 
 class RowsByGroup {
@@ -150,8 +156,8 @@ class RowsByGroup {
 
   constructor(readonly maxParallelism: number) {}
 
-  block(state: number, key: unknown): RowBlock & { changed?: ChangedRows } {
-    const keyGroup = keyGroupOf(key as InternalKey, this.maxParallelism)
+  block(state: number, key: InternalKey): RowBlock & { changed?: ChangedRows } {
+    const keyGroup = keyGroupOf(key, this.maxParallelism)
     let blocks = this.blocks.get(keyGroup)
     if (blocks === undefined) {
       blocks = []

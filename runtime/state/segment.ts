@@ -1,6 +1,7 @@
 import { assert, crc32, MillraceError } from '../core/index.js'
 import { DELTA_MAGIC, decodeDelta } from './delta-segment.js'
 import { NamespaceIndex } from './namespace-index.js'
+import { NewerRows } from './newer-rows.js'
 import { damagedSegment } from './segment-fault.js'
 import { BLOCKS_MAGIC, type TimeIndex } from './segment-footer.js'
 import { decodeSegmentOfBlocks } from './segment-of-blocks.js'
@@ -113,8 +114,11 @@ export interface IndexedTimes {
   read(range: { readonly from: number; readonly to: number }): Uint8Array
 }
 
-/** Throws CHECKPOINT_CORRUPT for damaged or truncated bytes, CHECKPOINT_VERSION for another format. `name` is for the message. */
-export function decodeSegment(bytes: Uint8Array, name: string): DecodedSegment {
+/**
+ * Throws CHECKPOINT_CORRUPT for damaged or truncated bytes, CHECKPOINT_VERSION for another format. `name` is for the message. `newer`: see
+ * {@link decodeDeltas}.
+ */
+export function decodeSegment(bytes: Uint8Array, name: string, newer?: NewerRows): DecodedSegment {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (bytes.length < PREFIX_BYTES + CRC_BYTES) throw damagedSegment(name, `it has only ${bytes.length} bytes`)
   const magic = view.getUint32(0)
@@ -130,7 +134,7 @@ export function decodeSegment(bytes: Uint8Array, name: string): DecodedSegment {
   if (!known) throw damagedSegment(name, 'it does not begin as a segment')
   const end = bytes.length - CRC_BYTES
   if (view.getUint32(end, true) !== crc32(bytes.subarray(0, end))) throw damagedSegment(name, 'its checksum does not match')
-  if (magic === DELTA_MAGIC) return decodeDelta(bytes)
+  if (magic === DELTA_MAGIC) return decodeDelta(bytes, newer)
   const packer = createPacker()
   const headerLength = view.getUint32(4, true)
   const header = packer.unpack(bytes.subarray(PREFIX_BYTES, PREFIX_BYTES + headerLength)) as SegmentHeader
@@ -149,6 +153,18 @@ export function decodeSegment(bytes: Uint8Array, name: string): DecodedSegment {
       }
     },
   }
+}
+
+/**
+ * What was committed one after the other, to be merged in this order: rows of which a later one says all are left out of those before. Throws as
+ * {@link decodeSegment}.
+ */
+export function decodeDeltas(deltas: readonly { readonly bytes: Uint8Array; readonly name: string }[]): DecodedSegment[] {
+  const newer = new NewerRows()
+  return deltas
+    .toReversed()
+    .map(({ bytes, name }) => decodeSegment(bytes, name, newer))
+    .reverse()
 }
 
 function changedRows([keys, namespaces, changes]: ChangedColumns, named: (numbers: readonly number[]) => unknown[]): ChangedRows {

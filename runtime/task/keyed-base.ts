@@ -2,7 +2,7 @@ import type { CheckpointStore } from '../checkpoint/index.js'
 import { readKeyedState } from '../checkpoint/keyed-restore.js'
 import type { SegmentRef } from '../checkpoint/manifest.js'
 import { inlineSegment } from '../checkpoint/segment-blobs.js'
-import { decodeSegment, deltaRows, type KeyedStateBackend, type KeyGroupRange, mergeSegments } from '../state/index.js'
+import { decodeDeltas, deltaRows, type KeyedStateBackend, type KeyGroupRange, mergeSegments } from '../state/index.js'
 import { chooseCompaction } from './compaction-choice.js'
 import type { LoggedState } from './logged-state.js'
 import type { StageEvent } from './stage-ports.js'
@@ -64,7 +64,7 @@ async function nextSegments(
   }
   const kept = whole ? [] : keptBefore(before, changes, place)
   const merged = await readKeyedState(before.slice(kept.length), (ref) => checkpoints.readSegment(ref))
-  for (const bytes of changes) merged.push(decodeSegment(bytes, `a commit of operator ${uid}`))
+  merged.push(...decodeDeltas(changes.map((bytes) => ({ bytes, name: `a commit of operator ${uid}` }))))
   const bytes = mergeSegments(merged, range, { bottom: kept.length === 0, sweptTo: place.sweptTo(uid), blockBytes })
   if (kept.length > 0) count('incremental-base')
   return withSegment(uid, kept, bytes, place)

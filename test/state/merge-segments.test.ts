@@ -10,6 +10,7 @@ import {
 } from '../../runtime/core/index.js'
 import {
   type DecodedSegment,
+  decodeDeltas,
   decodeSegment,
   KeyedStateBackend,
   keyGroupOf,
@@ -51,12 +52,17 @@ const op: fc.Arbitrary<Op> = fc.oneof(
 )
 
 class Program {
+  /** By columns, as a log has them, too. */
+  readonly deltas: Uint8Array[] = []
   readonly segments: DecodedSegment[] = []
   readonly model = new Map<unknown, Model>()
   readonly #backend = new KeyedStateBackend(MAX, ALL)
   readonly #handles = handlesOf(this.#backend)
 
-  constructor(ops: readonly Op[]) {
+  constructor(
+    ops: readonly Op[],
+    readonly forLog = false,
+  ) {
     this.#backend.openTimers()
     this.#backend.tracking = true
     for (const one of ops) this.#run(one)
@@ -65,8 +71,10 @@ class Program {
 
   #run(one: Op): void {
     if (one.kind === 'snapshot') {
-      const bytes = this.#backend.snapshotChanges()
-      if (bytes !== undefined) this.segments.push(decodeSegment(bytes, 'delta'))
+      const bytes = this.forLog ? this.#backend.takeDelta() : this.#backend.snapshotChanges()
+      if (bytes === undefined) return
+      this.deltas.push(bytes)
+      this.segments.push(decodeSegment(bytes, 'delta'))
       return
     }
     const name = KEYS[one.key]
@@ -161,7 +169,8 @@ function runsOf<T>(elements: readonly T[], cuts: readonly boolean[]): T[][] {
   return runs
 }
 
-const program = fc.array(op, { maxLength: 80, size: 'max' }).map((ops) => new Program(ops))
+const ops = fc.array(op, { maxLength: 80, size: 'max' })
+const program = ops.map((some) => new Program(some))
 const cuts = fc.array(fc.boolean(), { minLength: 1, maxLength: 12 })
 
 describe('merging segments', () => {
@@ -176,6 +185,27 @@ describe('merging segments', () => {
       }),
       { numRuns: 300 },
     )
+  })
+
+  it('of a log leaves out early what is said anew later, and changes nothing by that', () => {
+    const named = (bytes: Uint8Array) => ({ bytes, name: 'delta' })
+    fc.assert(
+      fc.property(ops, cuts, (some, first) => {
+        const ran = new Program(some, true)
+        const together = decodeDeltas(ran.deltas.map(named))
+        expect(contentsOf(together)).toEqual(ran.expected())
+        const rows = (segments: readonly DecodedSegment[]) => segments.reduce((sum, { header }) => sum + header.rows, 0)
+        expect(rows(together)).toBeLessThanOrEqual(rows(ran.segments))
+        const once = runsOf(ran.deltas, first).flatMap((run, i) => merged(decodeDeltas(run.map(named)), i === 0))
+        expect(contentsOf(once)).toEqual(ran.expected())
+      }),
+      { numRuns: 300 },
+    )
+    const again = new Program(
+      Array.from({ length: 20 }, (_, i) => [{ kind: 'set', key: 0, n: i % 10 } as const, { kind: 'snapshot' } as const]).flat(),
+      true,
+    )
+    expect(decodeDeltas(again.deltas.map(named)).map(({ header }) => header.rows)).toEqual([...new Array(19).fill(0), 1])
   })
 
   it('at the bottom leaves whole rows only, and no more of them than there are', () => {
