@@ -517,6 +517,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'overdue-timers-overlooked',
     what: 'a timer that was late when it was written stands in the index by a time that nobody asks for any more',
     edits: [{ file: 'runtime/state/segment-writer.ts', find: 'this.options.isOverdue(info.name, key, namespace, time)', replace: 'false' }],
+    kinds: ['timers'],
   },
   {
     name: 'keys-loaded-without-the-tail',

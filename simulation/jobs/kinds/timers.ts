@@ -11,7 +11,7 @@ type Keyed = KeyedStream<Item, string>
 const STEP_MS = 7
 const LONGEST_CHAIN = 4
 
-const FUNCTIONS: Readonly<Record<string, (items: Keyed) => Results>> = { slots: slotSums, chains, 'taken back': takenBack }
+const FUNCTIONS: Readonly<Record<string, (items: Keyed) => Results>> = { slots: slotSums, chains, 'taken back': takenBack, late }
 
 /** A keyed function whose event-time timers stand for stretches of time that are over. */
 export function timersJob(draw: Draw): JobPlan {
@@ -82,6 +82,18 @@ function takenBack(items: Keyed): Results {
     },
     onTimer(time, { currentKey, state }, out: Collector<unknown>) {
       out.collect({ key: currentKey, from: slotOf(time) * SLOT_MS, last: state.last.get(slotOf(time)) ?? null })
+    },
+  })
+}
+
+/** Each item asks for a timer of its own at a time that is over: it fires with the next watermark. */
+function late(items: Keyed): Results {
+  return items.process({
+    processElement({ id }, { timerService }) {
+      timerService.registerEventTimeTimer(-1 - id)
+    },
+    onTimer(time, { currentKey }, out: Collector<unknown>) {
+      out.collect({ key: currentKey, id: -1 - time })
     },
   })
 }
