@@ -175,6 +175,8 @@ export class JobObserver {
         facts.nextSeq = new Map()
         facts.watermarks = new Map()
         facts.ended = new Set()
+        // Whoever asked for a checkpoint before could not know of it.
+        facts.changedAtMs = this.now()
       }
     } else {
       checks.hold(

@@ -18,6 +18,7 @@ const KEPT: readonly SeedOptions[] = [
   { seed: 1329, profile: 'reshard' },
   { seed: 2098, profile: 'rescale' },
   { seed: 20170, profile: 'restore-zombies' },
+  { seed: 801343, profile: 'restore-zombies' },
   { seed: 40050, profile: 'stop' },
   { seed: 42381, profile: 'reshard-restore' },
   { seed: 718667444, profile: 'clocks' },
