@@ -1,6 +1,6 @@
 import { MillraceError, type ResourceBindings } from '../runtime/core/index.js'
 import type { Deployment } from '../runtime/task/stage-names.js'
-import type { StageSettings } from '../runtime/task/stage-settings.js'
+import { DEFAULT_STAGE_SETTINGS, type StageSettings } from '../runtime/task/stage-settings.js'
 
 /**
  * What a function's environment variables say of its place in the job. `StreamJob` sets them:
@@ -15,6 +15,7 @@ import type { StageSettings } from '../runtime/task/stage-settings.js'
  * MILLRACE_STAGE                    the stage's id (stage functions only)
  * MILLRACE_STREAM                   name of the stream it takes its batches from (stage functions only)
  * MILLRACE_STREAMS                  names of the streams it writes to, by stage, a JSON object (stage functions only)
+ * AWS_LAMBDA_FUNCTION_MEMORY_SIZE   memory of the function, MiB, which Lambda sets: keyed state may take a quarter (stage functions only)
  * MILLRACE_FAILING_RECORDS          what becomes of a record that a function throws for: fail (default) or dead-letter (stage functions only)
  */
 export interface JobEnvironment extends Deployment {
@@ -31,6 +32,7 @@ export interface StageEnvironment extends JobEnvironment {
   readonly stream: string
   readonly streams: Readonly<Record<string, string>>
   readonly failingRecords: StageSettings['failingRecords']
+  readonly stateMemoryBytes: number
 }
 
 type Variables = Readonly<Record<string, string | undefined>>
@@ -59,7 +61,15 @@ export function readStageEnvironment(variables: Variables): StageEnvironment {
     stream: required(variables, 'MILLRACE_STREAM'),
     streams: json(variables, 'MILLRACE_STREAMS') as Readonly<Record<string, string>>,
     failingRecords: variables.MILLRACE_FAILING_RECORDS === 'dead-letter' ? 'dead-letter' : 'fail',
+    stateMemoryBytes: stateMemoryBytes(variables.AWS_LAMBDA_FUNCTION_MEMORY_SIZE),
   }
+}
+
+/** The rest is for what an invocation makes, and for the garbage of it. */
+const STATE_SHARE = 1 / 4
+
+function stateMemoryBytes(functionMiB: string | undefined): number {
+  return functionMiB === undefined ? DEFAULT_STAGE_SETTINGS.stateMemoryBytes : Number(functionMiB) * 1024 * 1024 * STATE_SHARE
 }
 
 function required(variables: Variables, name: string): string {

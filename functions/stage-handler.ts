@@ -3,7 +3,7 @@ import { MillraceError } from '../runtime/core/index.js'
 import { guardKeys, type KeyTypesByUid, vertexOf } from '../runtime/plan/index.js'
 import type { StreamRecord } from '../runtime/task/record-stream-source.js'
 import { hasSource } from '../runtime/task/stage-names.js'
-import { StageSubtask } from '../runtime/task/stage-subtask.js'
+import { type StageCall, StageSubtask } from '../runtime/task/stage-subtask.js'
 import { type JobPorts, stagePorts } from './aws-ports.js'
 import { deployedJob } from './deployed-job.js'
 import { logError } from './function-log.js'
@@ -57,7 +57,7 @@ class Stage {
     readonly environment: StageEnvironment,
     { send, log }: HandlerOptions,
   ) {
-    const { stage, failingRecords } = environment
+    const { stage, failingRecords, stateMemoryBytes } = environment
     const { parameters, describe } = deployedJob(job, environment)
     const { graph } = describe()
     this.metrics = new StageMetrics({ job: environment.job, stage }, log)
@@ -66,7 +66,15 @@ class Stage {
     this.#isSource = hasSource(vertexOf(graph, stage))
     const guarded = () => guardKeys(describe(), this.#keyTypes ?? {})
     this.#create = (subtask) =>
-      new StageSubtask({ deployment: environment, describe: guarded, stage, subtask, parameters, ports, settings: { failingRecords } })
+      new StageSubtask({
+        deployment: environment,
+        describe: guarded,
+        stage,
+        subtask,
+        parameters,
+        ports,
+        settings: { failingRecords, stateMemoryBytes },
+      })
     const undeclared = vertexOf(graph, stage).operators.filter(({ keyed, keyTypes }) => keyed && keyTypes === undefined)
     this.#readKeyTypes = async () => (await readPlan(ports, environment.job, environment.revision))?.keyTypes ?? {}
     if (undeclared.length === 0) this.#keyTypes = {}
@@ -77,7 +85,7 @@ class Stage {
     try {
       const shard = this.#shardOf(records)
       this.#keyTypes ??= await this.#readKeyTypes()
-      await this.#subtask(this.#isSource ? shard : numberOf(shard)).invoke({
+      await this.#invoke(this.#isSource ? shard : numberOf(shard), {
         kind: 'batch',
         records: records.map(streamRecord),
         ...(attempt === undefined ? {} : { attempt }),
@@ -98,7 +106,7 @@ class Stage {
         const target = await this.#pokes.arrived(JSON.parse(body) as PokeMessage)
         if (target === undefined || poked.has(target.subtask)) continue
         this.#keyTypes ??= await this.#readKeyTypes()
-        await this.#subtask(target.subtask).invoke({ kind: 'poke' })
+        await this.#invoke(target.subtask, { kind: 'poke' })
         poked.add(target.subtask)
       } catch (error) {
         this.#failed('poke-failed', error)
@@ -122,13 +130,25 @@ class Stage {
     return shard
   }
 
-  #subtask(name: string): StageSubtask {
-    let subtask = this.#subtasks.get(name)
-    if (subtask === undefined) {
-      subtask = this.#create(name)
-      this.#subtasks.set(name, subtask)
+  async #invoke(name: string, call: StageCall): Promise<void> {
+    const subtask = this.#subtasks.get(name) ?? this.#create(name)
+    // The last used stand last.
+    this.#subtasks.delete(name)
+    this.#subtasks.set(name, subtask)
+    await subtask.invoke(call)
+    await this.#makeRoom()
+  }
+
+  /** An instance may be given one subtask after the other; together they may not take more than one. */
+  async #makeRoom(): Promise<void> {
+    let bytes = 0
+    for (const { stateBytes } of this.#subtasks.values()) bytes += stateBytes
+    for (const [name, subtask] of this.#subtasks) {
+      if (bytes <= this.environment.stateMemoryBytes || this.#subtasks.size === 1) return
+      bytes -= subtask.stateBytes
+      this.#subtasks.delete(name)
+      await subtask.release()
     }
-    return subtask
   }
 }
 

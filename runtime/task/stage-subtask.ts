@@ -77,6 +77,16 @@ export class StageSubtask {
     await this.#memory.dropIfTooLarge()
   }
 
+  /** Bytes that its keyed state takes in memory, about. */
+  get stateBytes(): number {
+    return this.#memory.current?.live.stateBytes ?? 0
+  }
+
+  /** Lets go of what it has in memory: the next invocation starts cold. */
+  async release(): Promise<void> {
+    await this.#memory.drop()
+  }
+
   /** Ends a source's split that has been read to its end: what continues it has begun. */
   async endSplit(attempt: number): Promise<CommitRecord> {
     await this.#guarded(() => this.#work({ kind: 'end', attempt }))

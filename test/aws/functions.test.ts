@@ -251,6 +251,26 @@ describe('the functions of a job', () => {
     expect(aws.count('Query')).toBe(1)
   })
 
+  it('hold of several subtasks together no more than the function has memory for', async () => {
+    const deployed = new Deployed(aws, counting, [], 2)
+    await deployed.activate()
+    aws.produce(deployed.stream('words'), 0, ['a', 'b', 'c', 'd', 'e', 'f'])
+    await deployed.run(10)
+    const queries = async (memory: Readonly<Record<string, string>>) => {
+      deployed.more = memory
+      const handler = stageHandler(counting, deployed.options('sum'))
+      const poke = (subtask: string) =>
+        handler({ Records: [{ messageId: subtask, body: JSON.stringify({ poke: { stage: 'sum', subtask, atMs: 0 } }) }] })
+      for (const subtask of ['0', '1']) await poke(subtask)
+      aws.calls.length = 0
+      for (const subtask of ['0', '1']) expect(await poke(subtask)).toEqual({ batchItemFailures: [] })
+      return aws.count('Query')
+    }
+    expect(await queries({ AWS_LAMBDA_FUNCTION_MEMORY_SIZE: '128' })).toBe(2)
+    // A cold start asks for the head, and then for what it names.
+    expect(await queries({ AWS_LAMBDA_FUNCTION_MEMORY_SIZE: '0.001' })).toBe(4)
+  })
+
   it('refuse a step that there is not', async () => {
     const deployed = await Deployed.active(aws, counting)
     await expect(deployed.control({ step: 'begin', input: { kind: 'never' as 'stop' } })).rejects.toMatchObject({ code: 'OPTION_INVALID' })
