@@ -28,6 +28,8 @@ const ACTIVATION = 'runtime/task/job-activation.ts'
 const DUE_KEYS = 'runtime/state/due-keys.ts'
 const CLEAN_UP = 'runtime/task/clean-up.ts'
 const CLEAN_UP_DECISIONS = 'runtime/checkpoint/clean-up-decisions.ts'
+/** Jobs that remove rows which no watermark sweeps away. */
+const REMOVING: readonly string[] = ['timers', 'keyed-state', 'co-process']
 const RESTORES: readonly string[] = ['restore', 'restore-zombies', 'rescale', 'everything']
 const APPEND = '    const version = memory.version + 1\n    const expiresAtMs'
 
@@ -318,11 +320,13 @@ export const MUTANTS: readonly Mutant[] = [
         replace: 'if (!this.bottom) void info',
       },
     ],
+    kinds: REMOVING,
   },
   {
     name: 'tombstone-dropped-too-early',
     what: 'changes are merged as if nothing older were behind them',
     edits: [{ file: 'runtime/task/keyed-base.ts', find: '{ bottom: kept.length === 0, sweptTo', replace: '{ bottom: true, sweptTo' }],
+    kinds: REMOVING,
   },
   {
     name: 'inline-segment-forgotten',
