@@ -553,7 +553,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'changes-of-others-into-a-part',
     what: "others' changes are applied to a memory that does not hold all keys",
-    edits: [{ file: 'runtime/task/stage-memory.ts', find: 'commits === undefined || !live.holdsWholeState', replace: 'commits === undefined' }],
+    edits: [{ file: 'runtime/task/stage-memory.ts', find: 'commits === undefined || !live.state.holdsWholeState', replace: 'commits === undefined' }],
   },
   {
     name: 'base-from-a-part-of-memory',

@@ -3,7 +3,7 @@ import { type JobParameters, MillraceError } from '../core/index.js'
 import type { SourceOperator } from '../operators/source-operator.js'
 import type { CompiledJob, StreamNode, VertexPlan } from '../plan/index.js'
 import type { KeyRange, Successor } from '../ports/index.js'
-import { type InternalKey, type KeyedStateBackend, pack } from '../state/index.js'
+import { type KeyedStateBackend, pack } from '../state/index.js'
 import type { BatchProcessingTime } from './batch-processing-time.js'
 import type { CommitRecord } from './commit-record.js'
 import type { FramePacking } from './frame-sender.js'
@@ -24,6 +24,7 @@ import type { StageEvent } from './stage-ports.js'
 import type { RecoveredState } from './stage-recovery.js'
 import type { StageSink } from './stage-sinks.js'
 import { createStageWriters } from './stage-writers.js'
+import { StateLoading } from './state-loading.js'
 
 export interface LiveStageOptions {
   /** Described anew for each opening, so that function objects belong to one. */
@@ -38,8 +39,6 @@ export interface LiveStageOptions {
   count(event: StageEvent, times?: number): void
 }
 
-const NO_KEYS: ReadonlySet<InternalKey> = new Set()
-
 /**
  * A stage's subtask in memory, as of one version of its log and with what the commit under way adds. It only computes; a commit that fails
  * or loses leaves it behind for good.
@@ -51,6 +50,7 @@ export class LiveStage {
   readonly chain: readonly ChainedOperator[]
   readonly failures: RecordFailures
   readonly sweep: HeadSweep
+  readonly state: StateLoading
   /** The keys of the source's split, once they have been asked for. */
   keys: { readonly range: KeyRange | undefined } | undefined
   readonly index: number
@@ -85,6 +85,7 @@ export class LiveStage {
     this.failures = new RecordFailures({ stage: vertex.id, subtask, count, now: () => time.clock.now() })
     this.#head = new HeadInput(this.chain[0], job.nodes.get(vertex.id) as StreamNode)
     this.sweep = new HeadSweep(this.chain, this.#head, count, head)
+    this.state = new StateLoading(this.chain, this.#head, time, count)
     if (this.#bound.source === undefined) {
       this.input = new InputChannels({ graph: job.graph, vertex, index, compression: packing.compression }, head, this.#listener())
     }
@@ -204,7 +205,7 @@ export class LiveStage {
 
   /** Brings state into memory that the input waits for; waits for the asynchronous calls under way, which all end within a commit. False when there was nothing. */
   async settle(pause: (ms: number) => Promise<void>): Promise<boolean> {
-    if (await this.#loadState()) return true
+    if (await this.state.loadWanted()) return true
     const { intake } = this.chain[0].operator
     if (intake === undefined) return false
     let waited = false
@@ -214,58 +215,6 @@ export class LiveStage {
       if (this.#failure !== undefined) throw this.#failure
     }
     return waited
-  }
-
-  async #loadState(): Promise<boolean> {
-    const { backend } = this.chain[0].keyed ?? {}
-    const onDemand = backend?.onDemand
-    if (backend === undefined || onDemand === undefined) return false
-    const { sweeps } = backend
-    const { missing } = this.#head
-    let loaded = false
-    if (missing.size > 0) {
-      await onDemand.load(missing)
-      this.#head.missing = NO_KEYS
-      loaded = true
-    } else if (sweeps.left > 0) {
-      const { eventTimeTo } = sweeps
-      if (sweeps.eventTimePending) {
-        loaded = (await onDemand.loadDue(onDemand.windows, eventTimeTo)) || (await onDemand.loadDue(onDemand.eventTimers, eventTimeTo))
-      }
-      if (!loaded && sweeps.processingTimePending) loaded = await onDemand.loadDue(onDemand.processingTimers, this.options.time.clock.now())
-    }
-    if (loaded) this.options.count('keys-loaded')
-    return loaded
-  }
-
-  /** Before the end of a batch: timers of the clock that are due come into memory, as many as may fire now. */
-  async loadDueTimers(): Promise<void> {
-    for (const { keyed } of this.chain) {
-      const { onDemand, sweeps } = keyed?.backend ?? {}
-      if (onDemand !== undefined && (sweeps?.left ?? 0) > 0) await onDemand.loadDue(onDemand.processingTimers, this.options.time.clock.now())
-    }
-  }
-
-  /** At the end of a batch: finds out when the next timer that is not in memory is due. */
-  async lookAhead(): Promise<void> {
-    for (const { keyed } of this.chain) await keyed?.backend.onDemand?.processingTimers.look()
-  }
-
-  /** Some operator cannot do with a part of its keys. */
-  get needsWholeState(): boolean {
-    return this.chain.some(({ operator, keyed }) => {
-      const onDemand = keyed?.backend.onDemand
-      return onDemand !== undefined && (operator.needsWholeState || onDemand.needsAll)
-    })
-  }
-
-  get holdsWholeState(): boolean {
-    return this.chain.every(({ keyed }) => keyed?.backend.holdsWholeState !== false)
-  }
-
-  /** Bytes that keyed state takes in memory, about. */
-  get stateBytes(): number {
-    return this.chain.reduce((sum, { keyed }) => sum + (keyed?.backend.memoryBytes ?? 0), 0)
   }
 
   /** How far event time had come for an operator; see `SweepBudget.sweptTo`. */

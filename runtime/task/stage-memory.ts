@@ -52,7 +52,7 @@ export class StageMemory {
   async dropIfTooLarge(): Promise<boolean> {
     const { ports, settings } = this.place
     const { live, logged } = this.current ?? {}
-    if (live === undefined || logged === undefined || this.#wholeState || live.stateBytes <= settings.stateMemoryBytes) return false
+    if (live === undefined || logged === undefined || this.#wholeState || live.state.bytes <= settings.stateMemoryBytes) return false
     if (keyedBytes(logged.base) <= settings.wholeStateBytes) return false
     ports.count('state-over-budget')
     await this.drop()
@@ -87,7 +87,7 @@ export class StageMemory {
     const ageMs = asOfMs - recovered.head.base.atMs
     if (ageMs > settings.logRetentionMs) throw expiredLog(this.log, ageMs, settings.logRetentionMs)
     this.current = await this.#open(recovered, controlOf(control))
-    if (this.current.live.needsWholeState) {
+    if (this.current.live.state.needsWholeState) {
       this.#wholeState = true
       await this.drop()
       this.current = await this.#open(await this.#recover(item), controlOf(control))
@@ -107,7 +107,7 @@ export class StageMemory {
     this.current = undefined
     const commits = missedCommits(this.log, missed, version)
     // Where only a part of the keys is in memory, changes of others have no place in it.
-    if (commits === undefined || !live.holdsWholeState) {
+    if (commits === undefined || !live.state.holdsWholeState) {
       await live.close()
       return
     }

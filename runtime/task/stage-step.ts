@@ -114,8 +114,8 @@ async function receive({ ports, settings, subtask }: StepPlace, { live, control 
     await live.settle((ms) => ports.pause(ms))
     return { progressed: true, kind, end: { successors: [] }, more: false }
   }
-  await live.loadDueTimers()
+  await live.state.loadDueTimers()
   live.endOfBatch()
-  await live.lookAhead()
+  await live.state.lookAhead()
   return { progressed, kind, more: live.sweep.pending }
 }

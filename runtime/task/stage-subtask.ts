@@ -79,7 +79,7 @@ export class StageSubtask {
 
   /** Bytes that its keyed state takes in memory, about. */
   get stateBytes(): number {
-    return this.#memory.current?.live.stateBytes ?? 0
+    return this.#memory.current?.live.state.bytes ?? 0
   }
 
   /** Lets go of what it has in memory: the next invocation starts cold. */
