@@ -4,18 +4,19 @@ import type { KeyGroupRange } from './key-groups.js'
 import type { KeyLoader, LoadedRows } from './key-loader.js'
 import { fromInternalKey, type InternalKey, toInternalKey } from './keys.js'
 import { RestoredRows } from './restored-rows.js'
-import { applyToValue, changeToData } from './row-change.js'
+import { changeToData } from './row-change.js'
 import { Groups, NamespaceData } from './row-groups.js'
 import { type DecodedSegment, encodeSegment, type RowBlock, type StateInfo } from './segment.js'
 import { SegmentWriter } from './segment-writer.js'
-import { codecOf, readerOf, type StateCodec } from './state-codec.js'
+import { codecOf, type StateCodec } from './state-codec.js'
 import { StateOnDemand } from './state-on-demand.js'
 import { type Namespace, StateTable } from './state-table.js'
 import { SweepBudget } from './sweep-budget.js'
 import { TimeToLive } from './time-to-live.js'
-import { isTimed, liveRows, timedCodec, untimedCodec, untimedSerdeId } from './timed-codec.js'
+import { isTimed, liveRows, timedCodec, untimedCodec } from './timed-codec.js'
 import { EVENT_TIMERS, PROCESSING_TIMERS } from './timed-rows.js'
 import { TimerQueue } from './timer-queue.js'
+import { applyToTable, applyToTimers, Readers, type RegisteredTable, twoKinds } from './written-rows.js'
 
 /** Turns namespaces (windows) into plain data and back; from the window assigner. */
 export interface NamespaceCodec {
@@ -27,11 +28,6 @@ type EncodeGroups = (states: readonly StateInfo[], groups: Groups) => Uint8Array
 
 /** What a small row takes in memory with its key, about. */
 const ROW_BYTES = 200
-
-interface RegisteredTable {
-  readonly table: StateTable<unknown>
-  codec: StateCodec<unknown>
-}
 
 /**
  * The heap backend: all keyed state and timers of one operator of one subtask. Live objects in memory; at a snapshot what
@@ -385,33 +381,6 @@ function noClock(): never {
   throw new MillraceError('ASSERTION', { what: 'state with a time to live needs a backend with a clock' })
 }
 
-function twoKinds(name: string, before: string, now: string): MillraceError {
-  return new MillraceError('STATE_DESCRIPTOR', {
-    what: `state "${name}" is ${before} state and is now asked for as ${now} state`,
-    todo: 'Use one descriptor for one name; a state that changes its kind needs a new name.',
-  })
-}
-
-/** A table's readers, one for each serde that rows were written with. */
-class Readers<V> {
-  readonly #readers = new Map<string, (data: unknown) => V>()
-  constructor(
-    readonly codec: StateCodec<V>,
-    readonly name: string,
-  ) {}
-
-  /** Throws STATE_DESCRIPTOR. */
-  of({ kind, serde }: StateInfo): (data: unknown) => V {
-    let reader = this.#readers.get(serde)
-    if (reader === undefined) {
-      if (kind !== this.codec.kind) throw twoKinds(this.name, kind, this.codec.kind)
-      reader = readerOf(this.codec, serde, this.name)
-      this.#readers.set(serde, reader)
-    }
-    return reader
-  }
-}
-
 function isTimers({ name }: StateInfo): boolean {
   return name === EVENT_TIMERS || name === PROCESSING_TIMERS
 }
@@ -426,45 +395,5 @@ function putRestored(restored: RestoredRows, states: StateInfo[], groups: Groups
       numbers.set(info.serde, state)
     }
     groups.put(state, key, namespace, value)
-  })
-}
-
-function applyToTable(
-  { table, codec }: RegisteredTable,
-  readers: Readers<unknown>,
-  { removedKeys, removedNamespaces, keys, namespaces, values, changed }: RowBlock,
-  info: StateInfo,
-  namespaceOf: (data: unknown) => Namespace,
-): void {
-  removedKeys.forEach((key, i) => {
-    table.removeWritten(key as InternalKey, namespaceOf(removedNamespaces[i]))
-  })
-  const read = readers.of(info)
-  keys.forEach((key, i) => {
-    table.putWritten(key as InternalKey, namespaceOf(namespaces[i]), read(values[i]))
-  })
-  if (changed === undefined) return
-  const readKey = codec.mapKeys?.readerOf(untimedSerdeId(info.serde))
-  changed.keys.forEach((key, i) => {
-    const namespace = namespaceOf(changed.namespaces[i])
-    const value = applyToValue(table.get(key as InternalKey, namespace)?.value, changed.changes[i], read, readKey)
-    // A map of which this instance had dropped expired entries that the other one had not.
-    if (value instanceof Map && value.size === 0) table.removeWritten(key as InternalKey, namespace)
-    else table.putWritten(key as InternalKey, namespace, value)
-  })
-}
-
-function applyToTimers(
-  queue: TimerQueue,
-  { removedKeys, removedNamespaces, keys, namespaces }: RowBlock,
-  namespaceOf: (data: unknown) => Namespace,
-): void {
-  removedKeys.forEach((key, i) => {
-    const [time, window] = removedNamespaces[i] as [number, unknown]
-    queue.deleteWritten(time, key as InternalKey, namespaceOf(window))
-  })
-  keys.forEach((key, i) => {
-    const [time, window] = namespaces[i] as [number, unknown]
-    queue.registerWritten(time, key as InternalKey, namespaceOf(window))
   })
 }
