@@ -24,6 +24,10 @@ export function checkProps(path: string, props: StreamJobProps): void {
   for (const [stage, own] of Object.entries(props.stages ?? {})) checkStageProps(path, `stages.${stage}.`, own)
   checkDuration(path, 'frameRetention', props.frameRetention, { unit: 3_600, unitName: 'hours', from: 24, to: 365 * 24 })
   checkDuration(path, 'checkpointInterval', props.checkpointInterval, { unit: 60, unitName: 'minutes', from: 1, to: 24 * 60 })
+  const { retainedSavepoints: retained = 1 } = props
+  if (!Token.isUnresolved(retained) && !(Number.isInteger(retained) && retained >= 1 && retained <= 1_000)) {
+    throw invalid(path, `retainedSavepoints is ${retained}`, 'Give a whole number from 1 to 1,000.')
+  }
   const alarms = props.alarms === false ? undefined : props.alarms
   checkDuration(path, 'alarms.iteratorAge', alarms?.iteratorAge, { unit: 1, unitName: 'seconds', from: 1, to: 365 * 24 * 3_600 })
 }

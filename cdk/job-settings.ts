@@ -17,6 +17,7 @@ const DEFAULTS = {
   enhancedFanOut: false,
   frameRetention: Duration.days(7),
   checkpointInterval: Duration.minutes(1),
+  retainedSavepoints: 10,
   failingRecords: 'fail',
   logRetention: RetentionDays.ONE_MONTH,
   allowStateLoss: [],

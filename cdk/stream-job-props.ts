@@ -83,6 +83,11 @@ export interface StreamJobProps {
   /** Time between two checkpoints, whole minutes from 1. A job that has nothing new makes none. Default 1 min. */
   readonly checkpointInterval?: Duration
   /**
+   * How many of the savepoints stay with which deployments have stopped the job, 1 to 1,000; older ones are deleted. Savepoints that somebody asked for
+   * (`millrace savepoint`, `millrace stop`) all stay. Default 10.
+   */
+  readonly retainedSavepoints?: number
+  /**
    * uids of stateful operators whose state a changed job may leave behind, when it no longer has them. A deployment that would lose other state
    * fails. Default: none.
    */

@@ -287,7 +287,7 @@ export class StreamJob extends Construct {
   }
 
   #deployedSettings(): DeployedSettings {
-    const { memorySize, frameRetention, checkpointInterval } = this.#settings
+    const { memorySize, frameRetention, checkpointInterval, retainedSavepoints } = this.#settings
     const ids = [...this.stages.keys()]
     const byStage = <T>(select: (settings: Required<StageProps>) => T) => ids.map((id) => [id, select(stageSettings(this.#settings, id))] as const)
     return {
@@ -299,6 +299,7 @@ export class StreamJob extends Construct {
       fanOut: ids.filter((id) => this.stages.get(id)?.consumer !== undefined),
       alarms: this.alarms.length,
       dashboards: this.dashboard === undefined ? 0 : 1,
+      retainedSavepoints,
     }
   }
 

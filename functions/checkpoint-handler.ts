@@ -2,6 +2,8 @@ import type { PendingStageCheckpoint } from '../runtime/checkpoint/job-record.js
 import { MillraceError } from '../runtime/core/index.js'
 import { cleanUp } from '../runtime/task/clean-up.js'
 import { type DeployedControl, deployedControl } from './deployed-control.js'
+import { expendableSavepoints } from './deployment-decisions.js'
+import { readDeployment } from './deployment-record.js'
 import type { HandlerOptions } from './handler-options.js'
 
 type Kind = PendingStageCheckpoint['kind']
@@ -73,7 +75,10 @@ async function poll({ control, ports }: DeployedControl, checkpointId: number): 
 /** The one that reaches everybody, once an hour, cleans up behind them. */
 async function tick({ control, environment, graph, ports }: DeployedControl, subtasks: 'sources' | 'all'): Promise<CheckpointStepResult> {
   const poked = await control.tick(subtasks)
-  if (subtasks === 'all') await cleanUp({ deployment: environment, graph, ports })
+  if (subtasks === 'all') {
+    const { record } = await readDeployment(ports.log, environment.job, ports.clock.now())
+    await cleanUp({ deployment: environment, graph, ports, expendable: expendableSavepoints(record) })
+  }
   return { status: 'ticked', poked }
 }
 

@@ -121,7 +121,23 @@ export function decideRestoreTo(
 
 /** It has come to its end. */
 export function finished(record: DeploymentRecord, transition: Transition, now: number): DeploymentRecord {
-  return { ...record, active: transition.to, transition: null, last: { transition, endedAtMs: now } }
+  const { to, stop, begin } = transition
+  const made = stop !== undefined && begin !== null && begin !== 'last-state' && begin.checkpointId === stop ? [stop] : []
+  const savepoints = [...record.savepoints.filter((id) => !made.includes(id)), ...made].slice(-KNOWN_SAVEPOINTS)
+  return { ...record, active: to, transition: null, last: { transition, endedAtMs: now }, savepoints }
+}
+
+/** More of them are not kept, nor deleted. */
+const KNOWN_SAVEPOINTS = 1_000
+
+/** Savepoints of deployments that clean-up may delete: all but the newest, and what a transition may go back to. */
+export function expendableSavepoints({ active, transition, last, savepoints }: DeploymentRecord): readonly number[] {
+  const retained = active?.settings?.retainedSavepoints
+  if (retained === undefined) return []
+  const needed = [transition?.begin, transition?.otherwise, last?.transition.begin].map((ref) =>
+    typeof ref === 'object' ? ref?.checkpointId : undefined,
+  )
+  return savepoints.slice(0, -Math.max(1, retained)).filter((id) => !needed.includes(id))
 }
 
 export function isRestore({ from, to, phase }: Transition): boolean {

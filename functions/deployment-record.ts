@@ -35,7 +35,7 @@ export interface DeployedRevision {
   readonly settings?: DeployedSettings
 }
 
-/** What of a deployment has a price. */
+/** What of a deployment has a price, or is to be known whatever revision runs. */
 export interface DeployedSettings {
   /** By stage. */
   readonly memoryMb: Readonly<Record<string, number>>
@@ -47,6 +47,8 @@ export interface DeployedSettings {
   readonly fanOut: readonly string[]
   readonly alarms: number
   readonly dashboards: number
+  /** So many of the savepoints stay that deployments have made. */
+  readonly retainedSavepoints: number
 }
 
 /**
@@ -78,6 +80,8 @@ export interface Transition {
   readonly back: boolean
   /** What `to` begins with when `from` cannot be stopped; for a deployment that may be one that is being taken back. */
   readonly otherwise: ManifestRef | null
+  /** The stop that was begun for it: a savepoint that nobody else asked for. */
+  readonly stop?: number
   /** Stateful operators whose state may be left behind. */
   readonly allowStateLoss: readonly string[]
   /** Names the request that it answers. */
@@ -94,6 +98,8 @@ export interface DeploymentRecord {
   readonly last: { readonly transition: Transition; readonly endedAtMs: number } | null
   /** Who works on the transition, and until when that may be. */
   readonly lease: { readonly holder: string; readonly untilMs: number } | null
+  /** Savepoints that deployments have made to stop what ran, the newest last; those that somebody asked for are not among them. */
+  readonly savepoints: readonly number[]
   /** Epoch ms of the first activation: sources that begin at LATEST have nothing older than this. */
   readonly sinceMs: number
 }
@@ -105,7 +111,7 @@ export interface StoredDeployment {
 
 /** The record of a job that was never deployed. */
 export function noDeployment(now: number): DeploymentRecord {
-  return { format: 1, active: null, transition: null, last: null, lease: null, sinceMs: now }
+  return { format: 1, active: null, transition: null, last: null, lease: null, savepoints: [], sinceMs: now }
 }
 
 /** Its control item is the deployment record. `#` keeps it apart from revisions. */

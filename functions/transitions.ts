@@ -255,7 +255,8 @@ export class Transitions {
     }
   }
 
-  async #stop({ from, request }: Transition): Promise<Outcome> {
+  async #stop(transition: Transition): Promise<Outcome> {
+    const { from } = transition
     const job = (await readJob(this.ports, this.job))?.record
     if (from === null || job === undefined || job.revision !== from.revision) {
       return { kind: 'failed', why: `revision "${job?.revision}" of the job is active, and "${from?.revision}" was to be stopped` }
@@ -269,12 +270,13 @@ export class Transitions {
         if (job.pending !== null) {
           const polled = await this.#checkpointStep(from, { step: 'poll', checkpointId: job.pending.id })
           // One that is over makes way for the stop, or was the stop.
-          if (polled.status === 'completed') return this.#stop({ from, request } as Transition)
+          if (polled.status === 'completed') return this.#stop(transition)
           if (polled.status === 'pending') return { kind: 'wait', why: `${polled.acknowledged} of ${polled.needed} subtasks have stopped` }
           return { kind: 'wait', why: `checkpoint ${job.pending.id} was aborted: ${'why' in polled ? polled.why : ''}` }
         }
         const begun = await this.#checkpointStep(from, { step: 'begin', input: { kind: 'stop' } })
-        return { kind: 'wait', why: begun.status === 'begun' ? 'the job is being stopped' : `it cannot be stopped yet: ${JSON.stringify(begun)}` }
+        if (begun.status !== 'begun') return { kind: 'wait', why: `it cannot be stopped yet: ${JSON.stringify(begun)}` }
+        return { kind: 'next', change: { phase: 'stopping', phaseAtMs: transition.phaseAtMs, stop: begun.checkpointId } }
       }
     }
   }

@@ -509,7 +509,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'clean-up-drops-without-the-record',
     what: 'checkpoints are dropped without a word in the job record: a restore may have begun with one',
-    edits: [{ file: CLEAN_UP, find: 'decideDrop(record, upTo, attempt))', replace: "({ kind: 'keep' }))" }],
+    edits: [{ file: CLEAN_UP, find: 'decideDrop(record, upTo, attempt, savepoints))', replace: "({ kind: 'keep' }))" }],
     profiles: ['clean-up'],
   },
   {

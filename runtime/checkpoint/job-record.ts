@@ -29,6 +29,8 @@ export interface JobRecord {
   readonly last: ManifestRef | null
   /** Checkpoints up to this id that are no savepoints may have been deleted, all but the one of {@link from}: nothing begins with them any more. */
   readonly dropped: number
+  /** Savepoints that were dropped last, likewise. Those dropped before are gone. */
+  readonly droppedSavepoints: readonly number[]
   readonly pending: PendingStageCheckpoint | null
   /** Why the last that was aborted was; for people. */
   readonly abortedWhy: string | null

@@ -29,6 +29,8 @@ export interface LogItem {
 export interface ControlItem {
   readonly serial: number
   readonly payload: Uint8Array
+  /** As of a {@link LogItem}; written, and not read back. */
+  readonly expiresAtMs?: number
 }
 
 export interface LogRead {

@@ -19,6 +19,8 @@ export interface CleanUpOptions {
   readonly ports: Pick<StagePorts, 'clock' | 'log' | 'parts' | 'checkpoints' | 'nonce' | 'count'>
   /** How many completed checkpoints stay, beside savepoints; 3 by default. */
   readonly keep?: number
+  /** Ids of savepoints that may go; none by default. */
+  readonly expendable?: readonly number[]
   /**
    * A blob is deleted when it has been seen unreferred for so long, ms. More than an invocation lives, with memory as old as it may find, and than
    * clocks differ by; an hour by default.
@@ -31,7 +33,7 @@ export interface CleanUpOptions {
 export type CleanedUp =
   | {
       readonly status: 'cleaned'
-      /** Ids of the checkpoints that went. */
+      /** Ids of the checkpoints and savepoints that went. */
       readonly dropped: readonly number[]
       /** How many blobs that nothing refers to went, and how many wait for their time. */
       readonly deleted: number
@@ -50,7 +52,7 @@ const AT_A_TIME = 16
  * at once. Throws LOG_CORRUPT, and what the ports throw.
  */
 export async function cleanUp(options: CleanUpOptions): Promise<CleanedUp> {
-  const { deployment, ports, keep = KEEP, graceMs = GRACE_MS, most = MOST } = options
+  const { deployment, ports, keep = KEEP, expendable = [], graceMs = GRACE_MS, most = MOST } = options
   const { checkpoints, clock, log } = ports
   const stored = await readJob({ log }, deployment.job)
   if (stored === undefined || stored.record.revision !== deployment.revision) return { status: 'not-now', why: 'another revision is active' }
@@ -58,12 +60,15 @@ export async function cleanUp(options: CleanUpOptions): Promise<CleanedUp> {
   if (stored.record.phase === 'restoring') return { status: 'not-now', why: 'the job is being restored' }
   const { record } = stored
   const names = [...(await checkpoints.blobs.list(SEGMENTS)), ...(await checkpoints.blobs.list(ENDED))]
-  const manifests = await manifestsIn(checkpoints)
+  const manifests = await eachOf(await checkpoints.ids(), (id) => readable(checkpoints, id))
+  const atRoot = await savepointAtRoot(checkpoints)
   // What it is and what it refers to is not known.
-  if (manifests.includes(undefined)) return { status: 'not-now', why: 'a manifest cannot be read, or has just gone' }
-  const { dropped, staying } = decideDrops(manifests as readonly Manifest[], record, keep)
-  if (!(await drop(options, record.attempt, dropped))) return { status: 'not-now', why: 'another attempt has begun' }
-  const referred = await referredNow(options, record, staying)
+  if (manifests.includes(undefined) || atRoot.includes(undefined)) {
+    return { status: 'not-now', why: 'a manifest cannot be read, or has just gone' }
+  }
+  const { dropped, savepoints, staying } = decideDrops(manifests as readonly Manifest[], record, keep, expendable)
+  if (!(await drop(options, record.attempt, dropped, savepoints))) return { status: 'not-now', why: 'another attempt has begun' }
+  const referred = await referredNow(options, record, [...staying, ...(atRoot as readonly Manifest[])])
   const { serial, since } = await readUnreferred(ports, deployment.job)
   const { due, waiting } = decideDeletions(names, referred, since, clock.now(), graceMs)
   const going = due.slice(0, most)
@@ -71,16 +76,15 @@ export async function cleanUp(options: CleanUpOptions): Promise<CleanedUp> {
   if (going.length > 0) ports.count('blob-deleted', going.length)
   for (const name of due.slice(most)) waiting.set(name, since.get(name) as number)
   await writeUnreferred(ports, deployment.job, serial + 1, waiting)
-  return { status: 'cleaned', dropped, deleted: going.length, waiting: waiting.size }
+  return { status: 'cleaned', dropped: [...dropped, ...savepoints], deleted: going.length, waiting: waiting.size }
 }
 
-/** A savepoint at the folder's root among them; undefined for one that cannot be read. */
-async function manifestsIn(store: CheckpointStore): Promise<readonly (Manifest | undefined)[]> {
-  const found = await eachOf(await store.ids(), (id) => readable(store, id))
-  if ((await store.blobs.get(SAVEPOINT_MANIFEST)) === undefined) return found
-  return [...found, await readable(store, 'savepoint')]
+/** What somebody has copied there, whatever its id, stays. */
+async function savepointAtRoot(store: CheckpointStore): Promise<readonly (Manifest | undefined)[]> {
+  return (await store.blobs.get(SAVEPOINT_MANIFEST)) === undefined ? [] : [await readable(store, 'savepoint')]
 }
 
+/** Undefined for one that cannot be read. */
 async function readable(store: CheckpointStore, which: number | 'savepoint'): Promise<Manifest | undefined> {
   try {
     return await store.load(which)
@@ -91,10 +95,16 @@ async function readable(store: CheckpointStore, which: number | 'savepoint'): Pr
 }
 
 /** The job record says so first: from then on nothing begins with them. False when an attempt has begun meanwhile. */
-async function drop({ deployment, ports }: CleanUpOptions, attempt: number, ids: readonly number[]): Promise<boolean> {
-  const upTo = ids.at(-1)
-  if (upTo === undefined) return true
-  const updated = await updateJob(ports, deployment.job, (record) => decideDrop(record, upTo, attempt))
+async function drop(
+  { deployment, ports }: CleanUpOptions,
+  attempt: number,
+  checkpoints: readonly number[],
+  savepoints: readonly number[],
+): Promise<boolean> {
+  const ids = [...checkpoints, ...savepoints]
+  if (ids.length === 0) return true
+  const upTo = checkpoints.at(-1) ?? 0
+  const updated = await updateJob(ports, deployment.job, (record) => decideDrop(record, upTo, attempt, savepoints))
   if (updated.kind === 'refused') return false
   await eachOf(ids, (id) => ports.checkpoints.blobs.delete(manifestName(id)))
   ports.count('checkpoint-dropped', ids.length)

@@ -1,11 +1,12 @@
 import { isDropped } from '../checkpoint/clean-up-decisions.js'
 import type { CheckpointStore, Manifest, RestorePlan } from '../checkpoint/index.js'
-import { decideRestore, decideRunning, type RestoreFacts } from '../checkpoint/job-decisions.js'
+import { controlOf, decideRestore, decideRunning, type RestoreFacts } from '../checkpoint/job-decisions.js'
 import type { JobRecord, LeavingSubtask, ManifestRef } from '../checkpoint/job-record.js'
 import { type RestoredSplit, restoredSplits, splitsToRegister } from '../checkpoint/split-restore.js'
 import { planStageRestore } from '../checkpoint/stage-restore.js'
 import { MillraceError } from '../core/index.js'
 import type { JobGraph } from '../plan/index.js'
+import { pack } from '../state/index.js'
 import { type BaseState, encodeBase } from './base-state.js'
 import { type CommitRecord, encodeCommit, type Part, type PartPlace, partPlace, storePart } from './commit-record.js'
 import type { JobControlOptions } from './job-control.js'
@@ -164,6 +165,7 @@ export class JobActivation {
     for (const start of starts.filter(({ split }) => split === null).reverse()) await this.#resetLog(start, place, plan)
     await fenceSinks?.(record.attempt, record.writers)
     for (const start of starts.filter(({ split }) => split !== null)) await this.#resetLog(start, place, plan)
+    await this.#letExpire(stored)
     const updated = await updateJob(ports, deployment.job, (newest) => decideRunning(newest, record.attempt))
     if (updated.kind === 'refused') throw superseded(deployment, updated.why)
     return this.#begun(updated.stored)
@@ -175,12 +177,23 @@ export class JobActivation {
     return stored.record
   }
 
-  #retire({ revision, stage, subtask }: LeavingSubtask, place: Omit<ResetPlace, 'atMs'>): Promise<void> {
+  async #retire({ revision, stage, subtask }: LeavingSubtask, place: Omit<ResetPlace, 'atMs'>): Promise<void> {
     const log = subtaskLogName({ job: this.options.deployment.job, revision }, stage, subtask)
-    return this.#appendOnce(log, place, async (head, version, atMs) => {
+    await this.#appendOnce(log, place, async (head, version, atMs) => {
       this.options.ports.count('log-retired')
       return retiredRecord({ ...place, atMs }, head, version)
     })
+  }
+
+  /** What a subtask of a former revision was told last would stay in the table for good, when its log has long expired. */
+  async #letExpire({ record, serial }: StoredJob): Promise<void> {
+    const { log, clock } = this.options.ports
+    const expiresAtMs = clock.now() + (this.options.logRetentionMs ?? DEFAULT_STAGE_SETTINGS.logRetentionMs)
+    const payload = pack(controlOf(record))
+    for (const { revision, stage, subtask } of record.leaving) {
+      if (revision === record.revision) continue
+      await log.putControl(subtaskLogName({ job: record.job, revision }, stage, subtask), { serial, payload, expiresAtMs })
+    }
   }
 
   async #resetLog(start: SubtaskStart, place: Omit<ResetPlace, 'atMs'>, plan: RestorePlan | undefined): Promise<void> {

@@ -40,6 +40,10 @@ interface Message {
 
 export type DeployOutcome = { readonly status: 'deployed' } | { readonly status: 'rolled-back'; readonly why: string }
 
+const SETTINGS: DeployedRevision['settings'] = {
+  ...{ memoryMb: {}, batchingWindowSeconds: {}, controlMemoryMb: 1_024, frameRetentionHours: 168, checkpointMinutes: 1 },
+  ...{ fanOut: [], alarms: 0, dashboards: 0, retainedSavepoints: 2 },
+}
 const ARN = 'arn:aws:lambda:eu-central-1:123456789012:function:'
 const CONTROL = `${ARN}control`
 
@@ -141,7 +145,7 @@ export class DeployedStack {
           start,
         }
     }
-    const resources = { given, plan, deployed: { revision, control: `${CONTROL}:${revision}`, sources }, frames: new Map() }
+    const resources = { given, plan, deployed: { revision, control: `${CONTROL}:${revision}`, sources, settings: SETTINGS }, frames: new Map() }
     this.#resources.set(revision, resources)
     return resources
   }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type DeploymentDecision, decideDeployment, decideRestoreTo, finished } from '../../functions/deployment-decisions.js'
+import { type DeploymentDecision, decideDeployment, decideRestoreTo, expendableSavepoints, finished } from '../../functions/deployment-decisions.js'
 import { type DeployedRevision, type DeploymentRecord, noDeployment, type Transition } from '../../functions/deployment-record.js'
 import { startJob } from '../../runtime/checkpoint/job-decisions.js'
 import type { JobRecord } from '../../runtime/checkpoint/job-record.js'
@@ -176,5 +176,28 @@ describe('an upgrade by the last state', () => {
       phase: 'restoring',
       back: false,
     })
+  })
+})
+
+describe('savepoints that deployments have made', () => {
+  const settings = { retainedSavepoints: 2 } as DeployedRevision['settings']
+  const stopped = (id: number, stop: number | undefined = id): Transition => {
+    const { transition } = underWay({ phase: 'reading', begin: { checkpointId: id, savepoint: true } })
+    return { ...(transition as Transition), to: { ...B, settings }, ...(stop === undefined ? {} : { stop }) }
+  }
+  const recordAfter = (...transitions: readonly Transition[]) => transitions.reduce((record, transition) => finished(record, transition, NOW), ACTIVE)
+
+  it('are known, and those that somebody asked for are not among them', () => {
+    const asked = { ...stopped(5), stop: undefined as never }
+    expect(recordAfter(stopped(3), asked, stopped(7, 6), stopped(8), stopped(8)).savepoints).toEqual([3, 8])
+  })
+
+  it('may be deleted but for the newest, and what a deployment may go back to', () => {
+    const record = recordAfter(stopped(3), stopped(4), stopped(5), stopped(6))
+    expect(expendableSavepoints(record)).toEqual([3, 4])
+    const back: DeploymentRecord = { ...record, transition: { ...stopped(9), begin: { checkpointId: 3, savepoint: true } } }
+    expect(expendableSavepoints(back)).toEqual([4])
+    expect(expendableSavepoints({ ...back, transition: stopped(9), last: { transition: stopped(4), endedAtMs: NOW } })).toEqual([3])
+    expect(expendableSavepoints({ ...record, active: B })).toEqual([])
   })
 })

@@ -351,6 +351,26 @@ describe('a deployed job', () => {
     expect(most()).toEqual(produced)
   })
 
+  it('keeps the savepoints that somebody asked for, and of those of deployments the newest', async () => {
+    await stack.deploy(A)
+    await underLoad()
+    const asked = (await stack.control({ step: 'begin', input: { kind: 'savepoint' } })) as { readonly checkpointId: number }
+    while (((await stack.control({ step: 'poll', checkpointId: asked.checkpointId })) as { readonly status: string }).status === 'pending')
+      await stack.pump()
+    const job = async () => (await readJob({ log: new DynamoDbCommitLog(awsClients().dynamo, 'table') }, 'count'))?.record
+    const made: (number | undefined)[] = []
+    for (const revision of [B, A, B, A]) {
+      expect(await stack.deploy(revision)).toEqual({ status: 'deployed' })
+      made.push((await job())?.from?.checkpointId)
+    }
+    await stack.control({ step: 'tick', subtasks: 'all' })
+    const { checkpoints } = (await stack.control({ command: 'checkpoints' })) as { readonly checkpoints: readonly { readonly id: number }[] }
+    expect(checkpoints.map(({ id }) => id).sort((a, b) => a - b)).toEqual([asked.checkpointId, ...made.slice(-2)])
+    await underLoad()
+    await stack.rest()
+    expect(most()).toEqual(produced)
+  })
+
   describe('that cannot be stopped', () => {
     const poisonable: StackRevision = { ...A, job: counting(false, undefined, () => poisoned) }
     const healed: StackRevision = { ...B, upgradeMode: 'last-state' }

@@ -110,6 +110,12 @@ describe('DynamoDbCommitLog', () => {
   it('names the time to live in seconds, not before it is over', async () => {
     await openLog().append('l', { version: 1, payload: Uint8Array.of(1), expiresAtMs: 1_700_000_000_001 })
     expect(aws.items.get('l\nv0000000000000001')?.numbers).toEqual({ expiresAt: '1700000001' })
+    await openLog().putControl('l', { serial: 1, payload: Uint8Array.of(1), expiresAtMs: 1_700_000_000_001 })
+    const expiring = [...aws.items].filter(([, { numbers }]) => numbers.serial === '1').map(([, { numbers }]) => numbers)
+    expect(expiring).toEqual([{ serial: '1', expiresAt: '1700000001' }])
+    // Told again, it stays.
+    await openLog().putControl('l', { serial: 2, payload: Uint8Array.of(1) })
+    expect([...aws.items].filter(([, { numbers }]) => numbers.serial === '2').map(([, { numbers }]) => numbers)).toEqual([{ serial: '2' }])
   })
 
   it('refuses items that somebody else has put there', async () => {

@@ -120,6 +120,7 @@ describe('properties are refused', () => {
     [{ frameRetention: Duration.minutes(24 * 60 + 1) }, /frameRetention is/],
     [{ checkpointInterval: Duration.seconds(30) }, /checkpointInterval is 30 seconds[\s\S]*whole minutes from 1/],
     [{ checkpointInterval: Duration.seconds(90) }, /checkpointInterval is 1 minute 30 seconds/],
+    [{ retainedSavepoints: 0 }, /retainedSavepoints is 0[\s\S]*from 1 to 1,000/],
     [{ memorySize: 64 }, /memorySize is 64[\s\S]*from 128 to 10,240/],
     [{ stages: { count: { memorySize: 1.5 } } }, /stages\.count\.memorySize is 1\.5/],
     [{ runtime: Runtime.NODEJS_18_X }, /runtime is nodejs18\.x[\s\S]*nodejs22\.x or nodejs24\.x/],

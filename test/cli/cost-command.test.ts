@@ -15,6 +15,7 @@ const SETTINGS: DeployedSettings = {
   fanOut: [],
   alarms: 15,
   dashboards: 1,
+  retainedSavepoints: 10,
 }
 
 let world: DeployedWorld

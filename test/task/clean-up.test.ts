@@ -29,6 +29,12 @@ function clean(world: JobWorld, change: Partial<CleanUpOptions> = {}): Promise<C
   return cleanUp({ deployment: { job: GRAPH.job, revision: 'r1' }, graph: GRAPH, ports: world.ports, ...change })
 }
 
+function failing<B extends object>(blobs: B): B {
+  return new Proxy(blobs, {
+    get: (target, key) => (key === 'delete' ? () => Promise.reject(new Crash()) : (Reflect.get(target, key) as () => unknown).bind(target)),
+  })
+}
+
 function pass(world: JobWorld, ms: number): void {
   world.clock.set(world.clock.now() + ms)
 }
@@ -59,6 +65,48 @@ describe('clean-up', () => {
     pass(world, 1)
     expect(await clean(world)).toMatchObject({ dropped: [], deleted: 4, waiting: 0 })
     expect(await segmentsOf(world)).toEqual([2, 4, 5, 6])
+  })
+
+  describe('of savepoints that nobody asked for', () => {
+    it('drops those that it is told of, but for what the attempt began with and what it would go on from', async () => {
+      const world = await activated()
+      for (let i = 0; i < 3; i++) await completed(world, 'savepoint')
+      await world.control().activate({ from: { checkpointId: 2, savepoint: true }, expected: 1 })
+      expect(await clean(world, { expendable: [1, 2, 7] })).toMatchObject({ status: 'cleaned', dropped: [1] })
+      expect(await world.checkpoints.ids()).toEqual([2, 3])
+      const newest = await completed(world, 'savepoint')
+      expect(await clean(world, { expendable: [1, 2, 3, newest.checkpointId] })).toMatchObject({ dropped: [3] })
+      expect(await world.checkpoints.ids()).toEqual([2, 4])
+      await cleanForHours(world, 3)
+      expect(await segmentsOf(world)).toEqual([2, 4])
+    })
+
+    it('lets nothing begin with one that was dropped, and drops none that something has begun with', async () => {
+      const world = await activated()
+      for (let i = 0; i < 3; i++) await completed(world, 'savepoint')
+      const { ports } = world
+      // Its manifest is still there: the record counts.
+      const cut = {
+        ...ports,
+        checkpoints: new Proxy(ports.checkpoints, { get: (target, key) => (key === 'blobs' ? failing(target.blobs) : Reflect.get(target, key)) }),
+      }
+      await expect(clean(world, { ports: cut, expendable: [1] })).rejects.toThrow(Crash)
+      expect(await world.checkpoints.ids()).toEqual([1, 2, 3])
+      await expect(world.control().activate({ from: { checkpointId: 1, savepoint: true }, expected: 1 })).rejects.toThrow('has been cleaned up')
+      expect(await clean(world, { expendable: [1] })).toMatchObject({ dropped: [1] })
+      await world.control().activate({ from: { checkpointId: 2, savepoint: true }, expected: 1 })
+      expect(await clean(world, { expendable: [1, 2] })).toMatchObject({ dropped: [] })
+    })
+
+    it('leaves one alone that somebody has put at the root of the folder', async () => {
+      const world = await activated()
+      await completed(world, 'savepoint')
+      await world.blobs.put('manifest.json', (await world.blobs.get('chk-1/manifest.json')) as Uint8Array)
+      await world.blobs.delete('chk-1/manifest.json')
+      await clean(world, { expendable: [1] })
+      await cleanForHours(world, 3)
+      expect(await segmentsOf(world)).toEqual([1])
+    })
   })
 
   it('lets nothing begin with a checkpoint that was dropped, and keeps what the attempt began with', async () => {

@@ -39,6 +39,18 @@ async function lives(world: JobWorld, revision: string, ...names: string[]): Pro
   return heads.map((head) => head && `${head.life} ${head.attempt}`)
 }
 
+/** Logs whose control item was written since, in their order by name. */
+function notedControls(world: JobWorld): { readonly log: string; readonly expires: boolean }[] {
+  const noted: { readonly log: string; readonly expires: boolean }[] = []
+  const putControl = world.log.putControl.bind(world.log)
+  world.log.putControl = async (log, control) => {
+    noted.push({ log, expires: control.expiresAtMs !== undefined })
+    noted.sort((a, b) => (a.log < b.log ? -1 : 1))
+    return putControl(log, control)
+  }
+  return noted
+}
+
 const ALL = ['count/0', 'count/1', 'out/0', 'out/1', 'clicks/s0', 'clicks/s1']
 
 describe('activating a job', () => {
@@ -338,9 +350,13 @@ describe('a restore', () => {
     const from = await completed(world, 'stop')
     expect((await world.job()).phase).toBe('stopped')
     const first = { job: JOB, revision: 'r1', plan: 'plan-r1', graph: GRAPH }
+    const told = notedControls(world)
     await world.control(wide, 'r2').activate({ from, expected: 1, retire: first })
     expect(await lives(world, 'r1', ...ALL)).toEqual(ALL.map(() => 'retired 2'))
     expect(await lives(world, 'r2', ...ALL, 'count/2', 'out/2')).toEqual([...ALL, '', ''].map(() => 'running 2'))
+    // What the old revision's subtasks were told last goes when their logs do; the new one's stays.
+    expect(told.filter(({ expires }) => expires).map(({ log }) => log)).toEqual(ALL.map((name) => `clicks/r1/${name}`).sort())
+    expect(told.filter(({ expires, log }) => !expires && log.includes('/r2/'))).toHaveLength(ALL.length + 2)
     const middle = await world.head('r2', 'count', '1')
     expect(middle).toMatchObject({ position: null, plan: 'plan-r2' })
     expect((await world.base('r2', 'count', '1')).keyed.get('count')?.map(({ keyGroups }) => keyGroups)).toEqual([

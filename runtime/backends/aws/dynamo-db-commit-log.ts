@@ -64,9 +64,11 @@ export class DynamoDbCommitLog implements CommitLog {
     return this.#put(log, { Item, ConditionExpression: 'attribute_not_exists(pk)' })
   }
 
-  putControl(log: string, { serial, payload }: ControlItem): Promise<Outcome> {
+  putControl(log: string, { serial, payload, expiresAtMs }: ControlItem): Promise<Outcome> {
+    const Item: PutItemCommandInput['Item'] = { pk: { S: log }, sk: { S: CONTROL }, serial: { N: String(serial) }, payload: { B: payload } }
+    if (expiresAtMs !== undefined) Item.expiresAt = { N: String(Math.ceil(expiresAtMs / 1_000)) }
     return this.#put(log, {
-      Item: { pk: { S: log }, sk: { S: CONTROL }, serial: { N: String(serial) }, payload: { B: payload } },
+      Item,
       ConditionExpression: 'attribute_not_exists(pk) OR #serial < :serial',
       ExpressionAttributeNames: { '#serial': 'serial' },
       ExpressionAttributeValues: { ':serial': { N: String(serial) } },
