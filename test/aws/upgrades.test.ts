@@ -334,7 +334,7 @@ describe('a deployed job', () => {
     })
   })
 
-  it('goes on when it cannot be stopped, and the deployment fails with the reason', async () => {
+  it('goes on when it cannot be stopped, and the deployment fails with the reason', { timeout: 120_000 }, async () => {
     await stack.deploy({ ...A, job: counting(false, undefined, () => poisoned) })
     await underLoad()
     poisoned = true
@@ -476,7 +476,7 @@ describe('a deployed job', () => {
       }
     })
 
-    it('says so when it was to be stopped', async () => {
+    it('says so when it was to be stopped', { timeout: 120_000 }, async () => {
       await broken()
       expect(await stack.deploy(B)).toMatchObject({ status: 'rolled-back', why: expect.stringContaining("upgradeMode: 'last-state'") })
     })
