@@ -29,7 +29,6 @@ export interface SeedResult {
   readonly profile: string
   readonly job: string
   readonly violation: Violation | undefined
-  /** Of all events, or of the first as they were asked for. */
   readonly hash: string
   readonly commits: number
   readonly stages: number
@@ -42,16 +41,11 @@ export interface SeedResult {
   readonly trace: readonly string[]
 }
 
-/** Of how many seeds one is repeated from the beginning to the end; of the others that many events are. */
-const WHOLE_REPEATS = 16
-const REPEATED_EVENTS = 250
-
-/** Runs a seed twice; the second must do what the first did. What differs does so early in some seed, so that few need be repeated whole. */
+/** Runs a seed twice; the second must do what the first did. */
 export async function simulate(options: SeedOptions): Promise<SeedResult> {
-  const events = options.seed % WHOLE_REPEATS === 0 ? Number.POSITIVE_INFINITY : REPEATED_EVENTS
-  const first = await runOnce(options, true, { noteAt: events })
+  const first = await runOnce(options, true)
   if (first.violation !== undefined) return first
-  const second = await runOnce({ ...options, keepTrace: false }, false, { noteAt: events, endThere: true })
+  const second = await runOnce({ ...options, keepTrace: false }, false)
   if (second.hash === first.hash) return { ...first, checks: new Map([...first.checks, ['repeat', 1]]) }
   return { ...first, violation: { invariant: 'repeat', what: `the traces of two runs differ: ${first.hash} and ${second.hash}` } }
 }
@@ -61,13 +55,7 @@ function kindsFor(profile: Profile): readonly JobKind[] {
   return profile.kinds === undefined ? JOB_KINDS : JOB_KINDS.filter((kind) => (profile.kinds as readonly string[]).includes(kind))
 }
 
-/** The hash of a run's first so many events, or of all if there are fewer; the run may end with them. */
-export interface Beginning {
-  readonly noteAt: number
-  readonly endThere?: boolean
-}
-
-export async function runOnce(options: SeedOptions, checked: boolean, beginning?: Beginning): Promise<SeedResult> {
+export async function runOnce(options: SeedOptions, checked: boolean): Promise<SeedResult> {
   const { seed } = options
   const chance = new Chance(seed, 'seed')
   const profile = (options.profile === undefined ? undefined : profileNamed(options.profile)) ?? chance.pick(PROFILES)
@@ -75,14 +63,14 @@ export async function runOnce(options: SeedOptions, checked: boolean, beginning?
   const simulated = generateJob(new Chance(seed, 'job'), { kinds, ...(profile.poison === true ? { poison: new Chance(seed, 'poison') } : {}) })
   const world = new World({ seed, profile, without: new Set(options.without), keepTrace: options.keepTrace, checked }, simulated)
   const run = new Run(world, simulated, options)
-  await run.whole(beginning)
+  await run.whole()
   const { checks, faults, trace, scheduler } = world
   return {
     seed,
     profile: profile.name,
     job: `${simulated.kind}: ${simulated.name}`,
     violation: checks.violation,
-    hash: run.hash ?? trace.hash,
+    hash: trace.hash,
     commits: world.commits,
     stages: run.job.revision.graph.vertices.length,
     checkpoints: world.jobs.reduce((sum, { observer }) => sum + observer.completed.size, 0),
@@ -99,8 +87,6 @@ const MOST_ROUNDS = 60
 
 class Run {
   readonly job: Job
-  /** Of the first events, once there were so many. */
-  hash: string | undefined
   #produced = false
   readonly #poisoned: string[] = []
 
@@ -112,10 +98,10 @@ class Run {
     this.job = new Job(world, 'job')
   }
 
-  /** Everything from the first activation to the last check. A violation ends it, and the end of the beginning if no more is wanted. */
-  async whole({ noteAt, endThere = false }: Beginning = { noteAt: Number.POSITIVE_INFINITY }): Promise<void> {
+  /** Everything from the first activation to the last check. A violation ends it. */
+  async whole(): Promise<void> {
     const { world } = this
-    const { scheduler, trace, checks } = world
+    const { scheduler, checks } = world
     let over = false
     const story = this.#story().then(
       () => {
@@ -125,11 +111,7 @@ class Run {
         world.checks.hold('engine', false, () => `the world failed: ${(error as Error)?.stack ?? String(error)}`)
       },
     )
-    await scheduler.run(() => {
-      if (scheduler.count === noteAt) this.hash ??= trace.hash
-      return over || checks.violation !== undefined || (endThere && this.hash !== undefined)
-    })
-    if (!over && endThere && this.hash !== undefined) return
+    await scheduler.run(() => over || checks.violation !== undefined)
     if (checks.violation === undefined && !over) {
       world.checks.hold('8', false, () => 'nothing is left to happen and the run is not over')
     }

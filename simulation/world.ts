@@ -122,7 +122,7 @@ export class World implements LogWatcher {
     return {
       wholeStateBytes: chance.pick([1_000_000, 0, 0, 300]),
       stateMemoryBytes: chance.pick([1_000_000, 3_000, 600, 0]),
-      blockBytes: chance.pick([16_384, 400, 100, 20]),
+      blockBytes: chance.pick([16_384, 400, 100, 50]),
       blockCacheBytes: chance.pick([0, 500, 1_000_000]),
       smallSegmentBytes: chance.pick([0, 0, 1_000_000]),
     }

@@ -50,14 +50,6 @@ describe('simulation', () => {
     expect(await hash(7)).toBe(first)
     expect(await hash(8)).not.toBe(first)
   })
-
-  it('repeats the beginning of a run without the rest', { timeout: 120_000 }, async () => {
-    const beginning = async (seed: number, endThere: boolean) => runOnce({ seed, profile: 'crashes' }, !endThere, { noteAt: 200, endThere })
-    const [whole, first, other] = [await beginning(7, false), await beginning(7, true), await beginning(8, true)]
-    expect(first).toMatchObject({ hash: whole.hash, calls: 200, violation: undefined })
-    expect(whole.calls).toBeGreaterThan(400)
-    expect(other.hash).not.toBe(whole.hash)
-  })
 })
 
 describe('mutants', () => {
