@@ -2,11 +2,11 @@
 import { spawn } from 'node:child_process'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { commitOf, seedsOf } from './commit-seeds.mjs'
+import { codeHash, seedsOf } from './code-seeds.mjs'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-/** So many of the commit's own, or as many as there is time for. */
-const SEEDS = seedsOf(commitOf(root), 10_000).join('-')
+/** So many of the code's own, or as many as there is time for. */
+const SEEDS = seedsOf(codeHash(root), 10_000).join('-')
 const suites = [
   ['the packed package on Node 20.19, 22 and 24', ['scripts/package-test.mjs']],
   ['the construct in a project of cdk init, CommonJS and ES modules', ['scripts/cdk-package-test.mjs']],
@@ -14,7 +14,7 @@ const suites = [
   ['the ports and deployed jobs on real servers', ['scripts/wire-tests.mjs']],
   ['a deployed job under faults, on an emulator of AWS', e2e('plain', 'kill', 'poller', 'restart', 'checkpoint')],
   ['a deployed job that changes, on an emulator of AWS', e2e('upgrade', 'rescale', 'rollback', 'savepoint', 'init')],
-  [`the protocol on AWS, simulated with the commit's own seeds, ${SEEDS}`, ['scripts/simulate.mjs', '--seeds', SEEDS, '--minutes', '8']],
+  [`the protocol on AWS, simulated with the code's own seeds, ${SEEDS}`, ['scripts/simulate.mjs', '--seeds', SEEDS, '--minutes', '8']],
   ['hashes of the benchmarks', ['scripts/bench-hashes.mjs']],
   ['memory of a counter for each of a million keys', ['--expose-gc', 'scripts/memory-per-key.mjs']],
 ]

@@ -1,2 +1,2 @@
 export function seedsOf(hash: string, count: number): [first: number, last: number]
-export function commitOf(folder: string): string
+export function codeHash(root: string): string
