@@ -34,6 +34,8 @@ export class StageMemory {
   current: Memory | undefined
   /** An operator of the stage cannot do with a part of its keyed state. */
   #wholeState = false
+  /** A cold start would bring all of the keyed state into memory again. */
+  #staysWhole = false
 
   constructor(
     readonly place: StagePlace,
@@ -52,7 +54,7 @@ export class StageMemory {
   async dropIfTooLarge(): Promise<boolean> {
     const { ports, settings } = this.place
     const { live, logged } = this.current ?? {}
-    if (live === undefined || logged === undefined || this.#wholeState || live.state.bytes <= settings.stateMemoryBytes) return false
+    if (live === undefined || logged === undefined || this.#staysWhole || live.state.bytes <= settings.stateMemoryBytes) return false
     if (keyedBytes(logged.base) <= settings.wholeStateBytes) return false
     ports.count('state-over-budget')
     await this.drop()
@@ -92,6 +94,9 @@ export class StageMemory {
       await this.drop()
       this.current = await this.#open(await this.#recover(item), controlOf(control))
     }
+    const { live, logged } = this.current
+    // Segments of one process have no blocks: they are read whole until they have been merged.
+    this.#staysWhole = this.#wholeState || (live.state.holdsWholeState && keyedBytes(logged.base) > settings.wholeStateBytes)
     return this.current
   }
 

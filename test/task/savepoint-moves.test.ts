@@ -246,6 +246,21 @@ describe('from one process to stages', () => {
     expect(sortedJson(outside.values)).toEqual(undisturbed)
   })
 
+  it('with more keyed state than is read at once: its segments have no blocks, so it stays in memory whatever it takes', async () => {
+    const world = newWorld()
+    put(world, 0, HALF)
+    const outside = new Outside()
+    const { store, from } = await halfEmbedded(world, outside, 1, SPLITS.length)
+    put(world, HALF, TOTAL)
+    end(world)
+    const settings = { wholeStateBytes: 0, stateMemoryBytes: 0 }
+    const stages = new Stages(world, job(world, outside), { settings, batchRecords: 2 })
+    await stages.activate({ from, store })
+    await finish(stages)
+    expect(sortedJson(outside.values)).toEqual(undisturbed)
+    expect(world.count('state-over-budget')).toBe(0)
+  })
+
   it('where one reader had several splits', async () => {
     const world = newWorld()
     put(world, 0, HALF)
