@@ -27,7 +27,7 @@ const LONGEST_READ_BYTES = 4 * 1024 * 1024
 
 /** Reads what segments, and the changes that were committed behind them, say of some keys. */
 export class KeyLoader {
-  /** Bytes of the rows that were read, as they stood. */
+  /** Bytes of the wanted keys' rows, as they stood, about. */
   loadedBytes = 0
   readonly #cache: BlockCache
 
@@ -55,7 +55,11 @@ export class KeyLoader {
     for (const [at, blocks] of found.entries()) {
       const { footer, keyGroups } = this.segments[at]
       for (const block of blocks) {
-        for (const { block: rows } of block.between(keyGroups.first, keyGroups.last)) add(loaded, only(rows, wanted), footer.states[rows.state])
+        for (const { block: all } of block.between(keyGroups.first, keyGroups.last)) {
+          const rows = only(all, wanted)
+          this.loadedBytes += rows.keys.length * block.bytesARow
+          add(loaded, rows, footer.states[rows.state])
+        }
       }
     }
     for (const key of keys) this.tail.each(key, (block, info) => add(loaded, block, info))
@@ -79,11 +83,7 @@ export class KeyLoader {
       else bytes.set(block, known)
     }
     await Promise.all(runsOf(missing, footer.offsets).map((run) => this.#read(at, run, bytes)))
-    return [...numbers].map((block) => {
-      const ofBlock = bytes.get(block) as Uint8Array
-      this.loadedBytes += ofBlock.length
-      return new BlockRows(footer, ofBlock, name)
-    })
+    return [...numbers].map((block) => new BlockRows(footer, bytes.get(block) as Uint8Array, name))
   }
 
   async #read(at: number, run: readonly number[], into: Map<number, Uint8Array>): Promise<void> {

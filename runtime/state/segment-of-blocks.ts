@@ -35,9 +35,12 @@ function headerOf({ kind, maxParallelism, states, rows, places, lastPlace }: Seg
 export class BlockRows {
   readonly #decoded: DecodedSegment
   readonly #states: readonly number[]
+  /** On average. */
+  readonly bytesARow: number
 
   constructor({ states }: SegmentFooter, bytes: Uint8Array, name: string) {
     this.#decoded = readDelta(bytes, name)
+    this.bytesARow = bytes.length / this.#decoded.header.rows
     this.#states = this.#decoded.header.states.map((info) => states.findIndex((state) => isSame(state, info)))
   }
 
@@ -53,7 +56,7 @@ function isSame(a: StateInfo, b: StateInfo): boolean {
 }
 
 /** Blocks that may hold keys of these key groups: from `from`, not `to`. */
-export function blocksBetween({ places }: SegmentFooter, { first, last }: KeyGroupRange): { readonly from: number; readonly to: number } {
+function blocksBetween({ places }: SegmentFooter, { first, last }: KeyGroupRange): { readonly from: number; readonly to: number } {
   return { from: Math.max(0, blockAt(places, firstPlaceOf(first))), to: blockAt(places, firstPlaceOf(last + 1) - 1) + 1 }
 }
 

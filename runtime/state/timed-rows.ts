@@ -4,11 +4,8 @@ export const PROCESSING_TIMERS = '(processing timers)'
 /** Contents of windows that have no timers of their own: they fire at their ends. */
 export const IMPLIED_TIMERS_TABLE = 'window-contents (timers implied)'
 
-/** States whose rows are due at a time, so that somebody has to come for them. */
-export const TIMED_STATES: readonly string[] = [EVENT_TIMERS, PROCESSING_TIMERS, IMPLIED_TIMERS_TABLE]
-
 /**
- * When a row of one of them is due, by its namespace as data; undefined for rows of other states. Of a window that is no time window nobody knows: it
+ * When a row of one of these states is due, by its namespace as data; undefined for rows of other states. Of a window that is no time window nobody knows: it
  * counts as due at any time.
  */
 export function dueTimeOf(state: string, namespace: unknown): number | undefined {

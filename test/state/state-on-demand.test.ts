@@ -287,6 +287,28 @@ describe('keyed state of which only the keys that are needed are in memory', () 
     expect(segment.length).toBeGreaterThan(40_000)
   })
 
+  it('counts what a key has, not what was read for it', async () => {
+    const backend = new KeyedStateBackend(MAX, ALL)
+    const descriptor = new ValueStateDescriptor<string>('text')
+    const text = stateHandle(new StateScope(backend), descriptor)
+    for (let key = 0; key < 2_000; key++) {
+      backend.setCurrentKey(key)
+      text.update(`${key}`.padEnd(key === 3 ? 5_000 : 50))
+    }
+    const segment = backend.snapshotBlocks(16_384) as Uint8Array
+    const memoryOf = async (...keys: readonly number[]) => {
+      const opened = new KeyedStateBackend(MAX, ALL)
+      stateHandle(new StateScope(opened), descriptor)
+      opened.restoreOnDemand(new KeyLoader(MAX, [new Store().remote(segment)], new TailRows([], ALL), 0), Number.NEGATIVE_INFINITY)
+      await opened.onDemand?.load(keys)
+      return opened.memoryBytes
+    }
+    expect(await memoryOf(17)).toBeLessThan(1_000)
+    const hundred = Array.from({ length: 100 }, (_, i) => 100 + i)
+    expect(await memoryOf(...hundred)).toBeGreaterThan(100 * 200)
+    expect(await memoryOf(...hundred)).toBeLessThan(100 * 1_000)
+  })
+
   it('says what is damaged when a block is', async () => {
     const backend = new KeyedStateBackend(MAX, ALL)
     const count = stateHandle(new StateScope(backend), new ValueStateDescriptor<number>('count'))
