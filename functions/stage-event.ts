@@ -6,6 +6,8 @@ export interface SqsEvent {
 export interface SqsEventRecord {
   readonly messageId: string
   readonly body: string
+  /** How often the message has come, this time included, as a number's text. */
+  readonly attributes: { readonly ApproximateReceiveCount: string }
 }
 
 /** What Lambda hands a function for a batch of a Kinesis shard, as far as stages read it. */

@@ -101,12 +101,13 @@ class Stage {
   async messages(records: readonly SqsEventRecord[]): Promise<BatchResponse['batchItemFailures']> {
     const failures: { itemIdentifier: string }[] = []
     const poked = new Set<string>()
-    for (const { messageId, body } of records) {
+    // A poke that has come before is one for which more may be left to do.
+    for (const { messageId, body, times } of records.map(received).sort((a, b) => b.times - a.times)) {
       try {
         const target = await this.#pokes.arrived(JSON.parse(body) as PokeMessage)
         if (target === undefined || poked.has(target.subtask)) continue
         this.#keyTypes ??= await this.#readKeyTypes()
-        await this.#invoke(target.subtask, { kind: 'poke' })
+        await this.#invoke(target.subtask, { kind: 'poke', again: times > 1 })
         poked.add(target.subtask)
       } catch (error) {
         this.#failed('poke-failed', error)
@@ -185,4 +186,8 @@ function otherStream(record: KinesisEventRecord, { stage, stream }: StageEnviron
     what: `a batch of stream "${streamOf(record)}" came to stage "${stage}", whose stream is "${stream}"`,
     todo: 'Remove the event source mapping that is not of this deployment.',
   })
+}
+
+function received({ messageId, body, attributes }: SqsEventRecord) {
+  return { messageId, body, times: Number(attributes.ApproximateReceiveCount) }
 }

@@ -55,6 +55,7 @@ const PARAMETERS = CommandLineParameters.from([])
 const STEP_TIMEOUT_MS = 15 * 60_000
 /** A message of the queue waits no longer. */
 const LONGEST_DELAY_MS = 15 * 60_000
+const MOST_POKE_TRIES = 3
 
 /** A job of the world with everything deployed for it, and the coordinator's steps. */
 export class Job {
@@ -231,16 +232,18 @@ export class Job {
     world.underWay++
     world.scheduler.after(delay, () => {
       world.underWay--
+      // A message waits no longer than that, and is sent on.
+      if (world.now < atMs) return this.#poked(revision, target, atMs)
       const old = this.revisions.length > 1 && world.faults.draw(['poke-old-revision']) !== undefined
       this.poke(old ? this.revisions[0] : revision, target)
     })
   }
 
-  /** Pokes a subtask, and once more if it fails. */
-  poke(revision: Revision, { stage, subtask }: PokeTarget, tries = 2): void {
+  /** Pokes a subtask, and again if it fails. */
+  poke(revision: Revision, { stage, subtask }: PokeTarget, tries = MOST_POKE_TRIES): void {
     if (!revision.functions.has(stage)) return
-    this.invoke(revision, stage, subtask, { kind: 'poke' }).catch(() => {
-      if (tries === 0) return
+    this.invoke(revision, stage, subtask, { kind: 'poke', again: tries < MOST_POKE_TRIES }).catch(() => {
+      if (tries === 1) return
       this.world.underWay++
       this.world.scheduler.after(this.world.machine.chance.between(500, 10_000), () => {
         this.world.underWay--

@@ -35,8 +35,10 @@ const AT_CALL: Readonly<Record<string, readonly FaultKind[]>> = {
   poke: [...ANYWHERE, 'poke-lost', 'poke-doubled', 'poke-late', 'poke-early'],
 }
 
-/** What a program that has ended waits for. */
-const NEVER = new Promise<never>(() => {})
+/** What a program that has ended waits for: a new one each time, since a promise keeps all who wait for it, and with them whole worlds. */
+function never(): Promise<never> {
+  return new Promise(() => {})
+}
 
 /** Something that runs: an instance of a function, a step of the coordinator. Its calls take virtual time and may go wrong. */
 export class Program {
@@ -88,7 +90,7 @@ export class Program {
   }
 
   pause(ms: number): Promise<void> {
-    return this.dead ? NEVER : this.#wait(ms)
+    return this.dead ? never() : this.#wait(ms)
   }
 
   die(): void {
@@ -99,11 +101,11 @@ export class Program {
 
   /** A call of a port. `effect` is run when the call arrives; `otherwise` is the same in an unusual order: a read of several pages, entries shuffled. */
   call<T>(port: string, operation: string, key: string, size: number, effect: () => Promise<T>, otherwise?: () => Promise<T>): Promise<T> {
-    if (this.dead) return NEVER
+    if (this.dead) return never()
     const { faults, scheduler, trace } = this.machine
     if (this.callsLeft-- <= 0) {
       this.die()
-      return NEVER
+      return never()
     }
     let kind = faults.draw(AT_CALL[operation] ?? ANYWHERE)
     if (kind === 'throttled') this.machine.throttledUntilMs = scheduler.now + this.machine.chance.between(100, 5_000)
@@ -132,12 +134,12 @@ export class Program {
     switch (kind) {
       case 'crash-before':
         this.die()
-        return NEVER
+        return never()
       case 'crash-after':
         // What it sets off is done in this very event; the program is told nothing.
         effect().catch(() => {})
         this.die()
-        return NEVER
+        return never()
       case 'throttled':
         return this.#with({ kind: 'throttle' }, effect)
       case 'throw-before':

@@ -7,6 +7,15 @@ import type { Memory } from './stage-memory.js'
 import { acksLogName, endedLogName, innerOrdinal, splitOrdinal } from './stage-names.js'
 import type { Work } from './stage-subtask.js'
 
+/**
+ * Whether the same call may have committed the head and then failed. Only then is its wake-up asked for again: pokes would multiply if whoever
+ * meets another's commit did so, since each of them is one who meets commits.
+ */
+function mayHaveFailedBefore({ head }: Memory, work: Work): boolean {
+  if (work.kind === 'poke') return work.again === true
+  return work.kind === 'end' || head.position === null || work.records[0].position <= BigInt(head.position)
+}
+
 /** Sends what commits of one subtask have put into their outboxes. */
 export class StageDelivery {
   constructor(
@@ -28,7 +37,8 @@ export class StageDelivery {
       return
     }
     ports.count('outbox-sent-again')
-    await this.send(memory, decodeOutbox(await loadPart(ports.parts, this.log, version, head.outbox)))
+    const outbox = decodeOutbox(await loadPart(ports.parts, this.log, version, head.outbox))
+    await this.send(memory, mayHaveFailedBefore(memory, work) ? outbox : { ...outbox, wakeAt: null })
   }
 
   async send(memory: Memory, outbox: Outbox): Promise<void> {

@@ -7,6 +7,7 @@ import type { DeployedRevision } from '../../functions/deployment-record.js'
 import type { BatchResponse, KinesisEvent } from '../../functions/stage-event.js'
 import { type StageHandler, stageHandler } from '../../functions/stage-handler.js'
 import { hasSource } from '../../runtime/task/stage-names.js'
+import { message } from './deployed.js'
 import type { AwsImitation } from './imitation.js'
 import { type ImitatedMapping, LambdaImitation } from './lambda-imitation.js'
 
@@ -277,7 +278,7 @@ export class DeployedStack {
     this.#messages.splice(0, this.#messages.length, ...this.#messages.filter(({ at }) => at > now))
     for (const { revision, stage, body } of due) {
       if (!this.#resources.has(revision)) continue
-      await this.lambda.call(`${ARN}${stage}:${revision}`, { Records: [{ messageId: 'message', body }] })
+      await this.lambda.call(`${ARN}${stage}:${revision}`, { Records: [message('message', body)] })
     }
     return due.length > 0
   }

@@ -15,6 +15,11 @@ interface Message extends SqsEventRecord {
   readonly at: number
 }
 
+/** As Lambda hands over one that comes for the first time. */
+export function message(messageId: string, body: string): SqsEventRecord {
+  return { messageId, body, attributes: { ApproximateReceiveCount: '1' } }
+}
+
 /** A job "deployed" on the imitation: streams, queues, and functions with the environment that StreamJob gives them. */
 export class Deployed {
   readonly plan: DeploymentPlan
@@ -50,7 +55,7 @@ export class Deployed {
 
   readonly send: SendMessage = async (queue, body, delaySeconds) => {
     const messageId = `message-${++this.#sent}`
-    this.messages.push({ stage: queue.slice('queue:'.length), messageId, body, at: Date.now() + delaySeconds * 1_000 })
+    this.messages.push({ ...message(messageId, body), stage: queue.slice('queue:'.length), at: Date.now() + delaySeconds * 1_000 })
   }
 
   stream(stage: string): string {
@@ -161,7 +166,7 @@ export class Deployed {
     this.messages = this.messages.filter((message) => !isDue(message))
     for (const message of due) {
       const { batchItemFailures } = await instanceOf(message.stage)({ Records: [message] })
-      if (batchItemFailures.length > 0) this.messages.push(message)
+      if (batchItemFailures.length > 0) this.messages.push({ ...message, attributes: { ApproximateReceiveCount: '2' } })
     }
     return due.length > 0
   }
@@ -169,7 +174,7 @@ export class Deployed {
   /** Pokes one subtask, as a tick does. */
   async poke(stage: string, subtask: string, handler = this.instance(stage)): Promise<boolean> {
     const body = JSON.stringify({ poke: { stage, subtask, atMs: 0 } })
-    return (await handler({ Records: [{ messageId: 'poke', body }] })).batchItemFailures.length === 0
+    return (await handler({ Records: [message('poke', body)] })).batchItemFailures.length === 0
   }
 
   /** Invokes functions until every record of every stream and every message that has arrived is taken. */

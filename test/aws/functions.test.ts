@@ -15,7 +15,7 @@ import { revisionStepHandler } from '../../functions/revision-steps.js'
 import { attemptOf } from '../../functions/stage-event.js'
 import { stageHandler } from '../../functions/stage-handler.js'
 import { MemoryBlobStore } from '../../runtime/backends/memory/index.js'
-import { Deployed } from './deployed.js'
+import { Deployed, message } from './deployed.js'
 import { AwsImitation } from './imitation.js'
 
 interface Tally {
@@ -238,14 +238,10 @@ describe('the functions of a job', () => {
     const deployed = await Deployed.active(aws, counting)
     const body = (stage: string) => JSON.stringify({ poke: { stage, subtask: '0', atMs: 0 } })
     const handler = stageHandler(counting, deployed.options('sum'))
-    await handler({ Records: [{ messageId: '0', body: body('sum') }] })
+    await handler({ Records: [message('0', body('sum'))] })
     aws.calls.length = 0
     const answer = await handler({
-      Records: [
-        { messageId: '1', body: body('sum') },
-        { messageId: '2', body: '{' },
-        { messageId: '3', body: body('sum') },
-      ],
+      Records: [message('1', body('sum')), message('2', '{'), message('3', body('sum'))],
     })
     expect(answer).toEqual({ batchItemFailures: [{ itemIdentifier: '2' }] })
     expect(aws.count('Query')).toBe(1)
@@ -259,8 +255,7 @@ describe('the functions of a job', () => {
     const queries = async (memory: Readonly<Record<string, string>>) => {
       deployed.more = memory
       const handler = stageHandler(counting, deployed.options('sum'))
-      const poke = (subtask: string) =>
-        handler({ Records: [{ messageId: subtask, body: JSON.stringify({ poke: { stage: 'sum', subtask, atMs: 0 } }) }] })
+      const poke = (subtask: string) => handler({ Records: [message(subtask, JSON.stringify({ poke: { stage: 'sum', subtask, atMs: 0 } }))] })
       for (const subtask of ['0', '1']) await poke(subtask)
       aws.calls.length = 0
       for (const subtask of ['0', '1']) expect(await poke(subtask)).toEqual({ batchItemFailures: [] })

@@ -4,6 +4,8 @@ export interface SqsMessage {
   readonly MessageId: string
   readonly Body: string
   readonly ReceiptHandle: string
+  /** Of those that are received. */
+  readonly Attributes: { readonly ApproximateReceiveCount: string }
 }
 
 /** A call of SQS, without its client. */
@@ -27,7 +29,7 @@ export async function createQueue(visibilitySeconds = 1): Promise<string> {
 
 /** Up to ten; none after `waitSeconds`. */
 export async function receive(QueueUrl: string, waitSeconds = 0): Promise<readonly SqsMessage[]> {
-  const input = { QueueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: waitSeconds }
+  const input = { QueueUrl, MaxNumberOfMessages: 10, WaitTimeSeconds: waitSeconds, AttributeNames: ['ApproximateReceiveCount'] }
   return (await call<{ Messages?: SqsMessage[] }>('ReceiveMessage', input)).Messages ?? []
 }
 

@@ -277,7 +277,7 @@ export class WiredJob {
     stage.mapping.wake()
     const messages = await receive(stage.queue)
     if (messages.length === 0) return
-    const Records = messages.map(({ MessageId, Body }) => ({ messageId: MessageId, body: Body }))
+    const Records = messages.map(({ MessageId, Body, Attributes }) => ({ messageId: MessageId, body: Body, attributes: Attributes }))
     const failed = await this.#invoke(stage, { Records })
     for (const message of messages) if (!failed.includes(message.MessageId)) await remove(stage.queue, message)
   }
