@@ -1,11 +1,11 @@
 import { crc32 } from '../core/index.js'
-import { keyGroupOf } from './key-groups.js'
 import type { InternalKey } from './keys.js'
 import { NamespaceIndex } from './namespace-index.js'
 import type { NewerRows } from './newer-rows.js'
 import { type PackedColumns, packColumns, unpackColumns } from './packed-columns.js'
 import { packNumbers, unpackNumbers } from './packed-numbers.js'
-import type { ChangedRows, DecodedSegment, RowBlock, SegmentHeader, StateInfo } from './segment.js'
+import { Groups } from './row-groups.js'
+import type { DecodedSegment, RowBlock, SegmentHeader, StateInfo } from './segment.js'
 import { damagedSegment } from './segment-fault.js'
 import { createPacker } from './structural.js'
 
@@ -93,42 +93,26 @@ export function readDelta(bytes: Uint8Array, name: string): DecodedSegment {
 /** `bytes` have been checked against their CRC. With `newer`, rows of which that has all are left out, and those of which this says all are put there. */
 export function decodeDelta(bytes: Uint8Array, newer?: NewerRows): DecodedSegment {
   const [maxParallelism, namespaces, packed] = createPacker().unpack(bytes.subarray(PREFIX_BYTES, bytes.length - CRC_BYTES)) as Body
-  const groups = new RowsByGroup(maxParallelism)
-  let rows = 0
+  const groups = new Groups(maxParallelism)
   // Parts come behind whole rows, and these behind removals: so the newest stand last, and are looked at first.
   for (const [state, [[name], removed, put, changed]] of packed.entries()) {
     const known = newer?.of(name, namespaces)
     const changes = changed === null ? [] : unpackValues(changed[3], changed[2])
     eachRow(changed, (key, namespace, row) => {
-      if (known?.has(key, namespace)) return
-      rows++
-      const block = groups.block(state, key)
-      block.changed ??= { keys: [], namespaces: [], changes: [] }
-      block.changed.keys.push(key)
-      block.changed.namespaces.push(namespaces[namespace])
-      block.changed.changes.push(changes[row])
+      if (known?.has(key, namespace) !== true) groups.change(state, key, namespaces[namespace], changes[row])
     })
     const values = put === null ? [] : unpackValues(put[3], put[2])
     eachRow(put, (key, namespace, row) => {
-      if (known?.add(key, namespace) === false) return
-      rows++
-      const block = groups.block(state, key)
-      block.keys.push(key)
-      block.namespaces.push(namespaces[namespace])
-      block.values.push(values[row])
+      if (known?.add(key, namespace) !== false) groups.put(state, key, namespaces[namespace], values[row])
     })
     eachRow(removed, (key, namespace) => {
-      if (known?.add(key, namespace) === false) return
-      rows++
-      const block = groups.block(state, key)
-      block.removedKeys.push(key)
-      block.removedNamespaces.push(namespaces[namespace])
+      if (known?.add(key, namespace) !== false) groups.remove(state, key, namespaces[namespace])
     })
   }
   const keyGroups = [...groups.blocks.keys()].sort((a, b) => a - b)
   const states = packed.map(([[name, kind, serde]]) => ({ name, kind, serde }))
   return {
-    header: { kind: 'delta', maxParallelism, states, rows, namespaces, groups: keyGroups.map((keyGroup) => [keyGroup, 0, 0] as const) },
+    header: { kind: 'delta', maxParallelism, states, rows: groups.rows, namespaces, groups: keyGroups.map((keyGroup) => [keyGroup, 0, 0] as const) },
     *blocks(first, last) {
       if (first === last) {
         for (const block of groups.blocks.get(first) ?? []) yield { keyGroup: first, block }
@@ -149,25 +133,4 @@ function eachRow(rows: readonly [...PackedRows, ...unknown[]] | null, visit: (ke
   const keys = unpackValues(packedKeys, size) as InternalKey[]
   const numbers = unpackNumbers(packedNamespaces, size)
   for (let row = 0; row < size; row++) visit(keys[row], numbers[row], row)
-}
-
-class RowsByGroup {
-  readonly blocks = new Map<number, (RowBlock & { changed?: ChangedRows })[]>()
-
-  constructor(readonly maxParallelism: number) {}
-
-  block(state: number, key: InternalKey): RowBlock & { changed?: ChangedRows } {
-    const keyGroup = keyGroupOf(key, this.maxParallelism)
-    let blocks = this.blocks.get(keyGroup)
-    if (blocks === undefined) {
-      blocks = []
-      this.blocks.set(keyGroup, blocks)
-    }
-    let block = blocks.at(-1)
-    if (block?.state !== state) {
-      block = { state, removedKeys: [], removedNamespaces: [], keys: [], namespaces: [], values: [] }
-      blocks.push(block)
-    }
-    return block
-  }
 }

@@ -2,6 +2,7 @@ import { BlockCache } from './block-cache.js'
 import { firstPlaceOf, type KeyGroupRange, placeOfKey } from './key-groups.js'
 import type { InternalKey } from './keys.js'
 import { RestoredRows } from './restored-rows.js'
+import { addChange, addRemoved, addRow, emptyBlock } from './row-block.js'
 import type { RowBlock, StateInfo } from './segment.js'
 import type { SegmentFooter } from './segment-footer.js'
 import { BlockRows, blockAt } from './segment-of-blocks.js'
@@ -122,25 +123,15 @@ function add(loaded: Map<string, RestoredRows>, block: RowBlock, info: StateInfo
 
 /** The rows of keys that are wanted. */
 function only({ state, removedKeys, removedNamespaces, keys, namespaces, values, changed }: RowBlock, wanted: ReadonlySet<unknown>): RowBlock {
-  const rows: RowBlock = { state, removedKeys: [], removedNamespaces: [], keys: [], namespaces: [], values: [] }
+  const rows = emptyBlock(state)
   removedKeys.forEach((key, i) => {
-    if (!wanted.has(key)) return
-    rows.removedKeys.push(key)
-    rows.removedNamespaces.push(removedNamespaces[i])
+    if (wanted.has(key)) addRemoved(rows, key, removedNamespaces[i])
   })
   keys.forEach((key, i) => {
-    if (!wanted.has(key)) return
-    rows.keys.push(key)
-    rows.namespaces.push(namespaces[i])
-    rows.values.push(values[i])
+    if (wanted.has(key)) addRow(rows, key, namespaces[i], values[i])
   })
-  if (changed === undefined) return rows
-  const parts = { keys: [] as unknown[], namespaces: [] as unknown[], changes: [] as unknown[] }
-  changed.keys.forEach((key, i) => {
-    if (!wanted.has(key)) return
-    parts.keys.push(key)
-    parts.namespaces.push(changed.namespaces[i])
-    parts.changes.push(changed.changes[i])
+  changed?.keys.forEach((key, i) => {
+    if (wanted.has(key)) addChange(rows, key, changed.namespaces[i], changed.changes[i])
   })
-  return { ...rows, changed: parts }
+  return rows
 }

@@ -1,5 +1,6 @@
 import type { InternalKey } from './keys.js'
 import { MergedRows } from './merged-rows.js'
+import { emptyBlock } from './row-block.js'
 import type { RowBlock, StateInfo } from './segment.js'
 
 /** Rows of one state while segments are replayed, as they were written: nobody may have asked for the state yet. */
@@ -21,7 +22,7 @@ export class RestoredRows {
   /** Rows of other keys. */
   add(others: RestoredRows): void {
     others.each((key, namespace, value, info) => {
-      this.apply({ state: 0, removedKeys: [], removedNamespaces: [], keys: [key], namespaces: [namespace], values: [value] }, info)
+      this.apply({ ...emptyBlock(0), keys: [key], namespaces: [namespace], values: [value] }, info)
     })
   }
 

@@ -2,6 +2,7 @@ import type { Window } from '../core/index.js'
 import { keyGroupOf } from './key-groups.js'
 import type { NamespaceCodec } from './keyed-state-backend.js'
 import type { InternalKey } from './keys.js'
+import { addChange, addRemoved, addRow, emptyBlock } from './row-block.js'
 import type { RowBlock } from './segment.js'
 import type { Namespace } from './state-table.js'
 
@@ -43,26 +44,17 @@ export class Groups {
   constructor(readonly maxParallelism: number) {}
 
   put(state: number, key: InternalKey, namespace: unknown, value: unknown): void {
-    const block = this.#block(state, key)
-    block.keys.push(key)
-    block.namespaces.push(namespace)
-    block.values.push(value)
+    addRow(this.#block(state, key), key, namespace, value)
     this.rows++
   }
 
   remove(state: number, key: InternalKey, namespace: unknown): void {
-    const block = this.#block(state, key)
-    block.removedKeys.push(key)
-    block.removedNamespaces.push(namespace)
+    addRemoved(this.#block(state, key), key, namespace)
     this.rows++
   }
 
   change(state: number, key: InternalKey, namespace: unknown, change: unknown): void {
-    const block = this.#block(state, key)
-    block.changed ??= { keys: [], namespaces: [], changes: [] }
-    block.changed.keys.push(key)
-    block.changed.namespaces.push(namespace)
-    block.changed.changes.push(change)
+    addChange(this.#block(state, key), key, namespace, change)
     this.rows++
   }
 
@@ -75,7 +67,7 @@ export class Groups {
     }
     let block = blocks.at(-1)
     if (block === undefined || block.state !== state) {
-      block = { state, removedKeys: [], removedNamespaces: [], keys: [], namespaces: [], values: [] }
+      block = emptyBlock(state)
       blocks.push(block)
     }
     return block

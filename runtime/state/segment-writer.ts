@@ -2,6 +2,7 @@ import { encodeDelta } from './delta-segment.js'
 import { firstPlaceOf, placeOfKey } from './key-groups.js'
 import type { InternalKey } from './keys.js'
 import type { VisitMerged } from './merged-rows.js'
+import { addChange, addRemoved, addRow, emptyBlock } from './row-block.js'
 import type { RowBlock, StateInfo } from './segment.js'
 import { BLOCKS_MAGIC, encodeFooter, MAGIC_BYTES } from './segment-footer.js'
 import { TimeBlocks } from './time-blocks.js'
@@ -134,22 +135,12 @@ export class SegmentWriter implements VisitMerged {
     for (const row of rows) {
       let block = blocks.get(row.state)
       if (block === undefined) {
-        block = { state: row.state, removedKeys: [], removedNamespaces: [], keys: [], namespaces: [], values: [] }
+        block = emptyBlock(row.state)
         blocks.set(row.state, block)
       }
-      if (row.kind === 'remove') {
-        block.removedKeys.push(row.key)
-        block.removedNamespaces.push(row.namespace)
-      } else if (row.kind === 'put') {
-        block.keys.push(row.key)
-        block.namespaces.push(row.namespace)
-        block.values.push(row.value)
-      } else {
-        block.changed ??= { keys: [], namespaces: [], changes: [] }
-        block.changed.keys.push(row.key)
-        block.changed.namespaces.push(row.namespace)
-        block.changed.changes.push(row.value)
-      }
+      if (row.kind === 'remove') addRemoved(block, row.key, row.namespace)
+      else if (row.kind === 'put') addRow(block, row.key, row.namespace, row.value)
+      else addChange(block, row.key, row.namespace, row.value)
     }
     const bytes = encodeDelta({ maxParallelism: this.options.maxParallelism, states: this.#states }, [...blocks.values()])
     this.#places.push(rows[0].place)

@@ -1,6 +1,7 @@
 import type { KeyGroupRange } from './key-groups.js'
 import type { InternalKey } from './keys.js'
 import { MergedRows } from './merged-rows.js'
+import { emptyBlock } from './row-block.js'
 import type { DecodedSegment, RowBlock, StateInfo } from './segment.js'
 import { type DueRow, dueRow } from './time-blocks.js'
 import { dueTimeOf } from './timed-rows.js'
@@ -58,4 +59,4 @@ export class TailRows {
   }
 }
 
-const NOTHING: RowBlock = { state: 0, removedKeys: [], removedNamespaces: [], keys: [], namespaces: [], values: [] }
+const NOTHING = emptyBlock(0)

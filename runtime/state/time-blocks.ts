@@ -2,7 +2,7 @@ import { encodeDelta, readDelta } from './delta-segment.js'
 import { placeOfKey } from './key-groups.js'
 import type { InternalKey } from './keys.js'
 import { namespaceId } from './merged-rows.js'
-import type { RowBlock } from './segment.js'
+import { addRemoved, addRow, emptyBlock } from './row-block.js'
 import type { TimeIndex } from './segment-footer.js'
 
 /** A row that is due at a time, or was and is gone. */
@@ -69,7 +69,7 @@ export class TimeBlocks {
   }
 
   #encode(rows: readonly DueRow[]): Uint8Array {
-    const block: RowBlock = { state: 0, removedKeys: [], removedNamespaces: [], keys: [], namespaces: [], values: [] }
+    const block = emptyBlock(0)
     const namespaces = new Map<string, readonly [number, unknown]>()
     for (const { time, key, namespace, removed } of rows) {
       const id = `${time} ${namespaceId(namespace)}`
@@ -78,14 +78,8 @@ export class TimeBlocks {
         timed = [time, namespace]
         namespaces.set(id, timed)
       }
-      if (removed) {
-        block.removedKeys.push(key)
-        block.removedNamespaces.push(timed)
-        continue
-      }
-      block.keys.push(key)
-      block.namespaces.push(timed)
-      block.values.push(null)
+      if (removed) addRemoved(block, key, timed)
+      else addRow(block, key, timed, null)
     }
     return encodeDelta({ maxParallelism: this.maxParallelism, states: [{ name: this.state, kind: 'due', serde: 'structural' }] }, [block])
   }
