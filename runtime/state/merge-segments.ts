@@ -1,5 +1,5 @@
 import type { KeyGroupRange } from './key-groups.js'
-import { MergedRows } from './merged-rows.js'
+import { mergedByState } from './merged-rows.js'
 import { overdueIn } from './overdue-rows.js'
 import type { DecodedSegment, SegmentHeader } from './segment.js'
 import { DEFAULT_BLOCK_BYTES, SegmentWriter } from './segment-writer.js'
@@ -27,20 +27,7 @@ export function mergeSegments(
   const writer = new SegmentWriter({ maxParallelism, blockBytes, isOverdue: overdueIn(segments, range, sweptTo) })
   for (const keyGroup of keyGroupsOf(segments.map(({ header }) => header))) {
     if (keyGroup < range.first || keyGroup > range.last) continue
-    // By name: a state's rows may have been written with several versions of its serde.
-    const byName = new Map<string, MergedRows>()
-    for (const segment of segments) {
-      for (const { block } of segment.blocks(keyGroup, keyGroup)) {
-        const info = segment.header.states[block.state]
-        let rows = byName.get(info.name)
-        if (rows === undefined) {
-          rows = new MergedRows(bottom)
-          byName.set(info.name, rows)
-        }
-        rows.apply(block, info)
-      }
-    }
-    for (const rows of byName.values()) rows.each(writer)
+    for (const rows of mergedByState(segments, { first: keyGroup, last: keyGroup }, bottom).values()) rows.each(writer)
     writer.endGroup(keyGroup)
   }
   return writer.finish(bottom ? 'base' : 'delta')

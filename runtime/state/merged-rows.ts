@@ -1,7 +1,8 @@
 import { assert } from '../core/index.js'
+import type { KeyGroupRange } from './key-groups.js'
 import type { InternalKey } from './keys.js'
 import { composeChanges, type FoldedData, foldedData } from './row-change.js'
-import type { RowBlock, StateInfo } from './segment.js'
+import type { DecodedSegment, RowBlock, StateInfo } from './segment.js'
 
 /** What a row is after some segments: whole, gone, or changed in a part of what older segments say of it. */
 type MergedRow =
@@ -87,6 +88,26 @@ export class MergedRows {
       else if (!this.bottom) visit.remove(key, row.namespace, row.info)
     }
   }
+}
+
+/**
+ * What `segments` say one after the other, oldest first, of the key groups of `range`, by the name of the state: its rows may have been written with
+ * several versions of its serde.
+ */
+export function mergedByState(segments: readonly DecodedSegment[], { first, last }: KeyGroupRange, bottom: boolean): Map<string, MergedRows> {
+  const byName = new Map<string, MergedRows>()
+  for (const { header, blocks } of segments) {
+    for (const { block } of blocks(first, last)) {
+      const info = header.states[block.state]
+      let rows = byName.get(info.name)
+      if (rows === undefined) {
+        rows = new MergedRows(bottom)
+        byName.set(info.name, rows)
+      }
+      rows.apply(block, info)
+    }
+  }
+  return byName
 }
 
 /** Of a time window, `[start, end]`, it is put together by hand: JSON takes longer than all else that is done with a row. */

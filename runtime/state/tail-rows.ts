@@ -1,6 +1,6 @@
 import type { KeyGroupRange } from './key-groups.js'
 import type { InternalKey } from './keys.js'
-import { MergedRows } from './merged-rows.js'
+import { type MergedRows, mergedByState } from './merged-rows.js'
 import { emptyBlock } from './row-block.js'
 import type { DecodedSegment, RowBlock, StateInfo } from './segment.js'
 import { type DueRow, dueRow } from './time-blocks.js'
@@ -8,24 +8,11 @@ import { dueTimeOf } from './timed-rows.js'
 
 /** What was committed behind the segments of a base: for each row its last word, or what changed in it. */
 export class TailRows {
-  readonly #states = new Map<string, MergedRows>()
+  readonly #states: ReadonlyMap<string, MergedRows>
 
   /** `deltas`: in the order of their commits. */
-  constructor(
-    readonly deltas: readonly DecodedSegment[],
-    readonly range: KeyGroupRange,
-  ) {
-    for (const { header, blocks } of deltas) {
-      for (const { block } of blocks(range.first, range.last)) {
-        const info = header.states[block.state]
-        let rows = this.#states.get(info.name)
-        if (rows === undefined) {
-          rows = new MergedRows(false)
-          this.#states.set(info.name, rows)
-        }
-        rows.apply(block, info)
-      }
-    }
+  constructor(deltas: readonly DecodedSegment[], range: KeyGroupRange) {
+    this.#states = mergedByState(deltas, range, false)
   }
 
   knows(state: string): boolean {
