@@ -2,6 +2,7 @@ import { isDropped } from '../runtime/checkpoint/clean-up-decisions.js'
 import type { ManifestRef } from '../runtime/checkpoint/job-record.js'
 import { MillraceError } from '../runtime/core/index.js'
 import { Job, type Revision } from './job.js'
+import { checkUnchanged } from './job-checks.js'
 import type { ActionWeights } from './profiles.js'
 import { checkpointsOf } from './stage-ports.js'
 import type { World } from './world.js'
@@ -91,7 +92,7 @@ export class Operator {
     const begun = await job.step(`begin ${kind}`, revision, (control) => control.begin(kind))
     if (begun === undefined) return undefined
     if (begun.status === 'unchanged') {
-      job.unchangedSince(begun.checkpointId, askedAtMs)
+      checkUnchanged(job, begun.checkpointId, askedAtMs)
       return begun.checkpointId
     }
     // One that is in progress is ours all the same: who began it, in a call before, may be gone.
@@ -172,7 +173,7 @@ export class Operator {
   ): Promise<boolean> {
     const { job } = this
     const { retire, lives, anew } = options
-    if (anew) job.disableReaders()
+    if (anew) job.readers?.disable()
     const former = retire === undefined ? undefined : { ...retire.deployment, graph: retire.graph }
     const expected = job.record?.attempt ?? 0
     if (anew && expected > 0) this.#world.faults.happened(from === null ? 'restore-afresh' : 'restore')
@@ -198,11 +199,11 @@ export class Operator {
     if (record === undefined || job.record?.attempt !== record.attempt) {
       // Nothing has begun, so what was goes on.
       if (anew && job.record?.attempt === expected && job.record.phase === 'running' && job.readers !== undefined)
-        job.repointReaders(job.readers.revision, expected)
+        job.readers.repoint(job.readers.revision, expected)
       return false
     }
     if (anew || job.readers === undefined) job.readFrom(revision, record.attempt, record.from)
-    else job.repointReaders(revision, record.attempt)
+    else job.readers.repoint(revision, record.attempt)
     return true
   }
 

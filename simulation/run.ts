@@ -3,11 +3,13 @@ import { Chance } from './chance.js'
 import type { FaultKind } from './faults.js'
 import type { Violation } from './invariants.js'
 import { Job } from './job.js'
+import { checkRest } from './job-checks.js'
 import type { OutputFact } from './jobs/index.js'
 import { generateJob, JOB_KINDS, type JobKind, judge } from './jobs/index.js'
 import type { SimulatedJob } from './jobs/simulated-job.js'
 import { Operator } from './operator.js'
 import { PROFILES, type Profile, profileNamed } from './profiles.js'
+import { coldStates, compareWithMemory } from './replay.js'
 import { World } from './world.js'
 
 export interface SeedOptions {
@@ -171,7 +173,7 @@ class Run {
       await operator.settle()
       // Opening every log beside the world is dear.
       const compares = world.chance.happens(0.6)
-      const cold = world.options.checked && compares ? await job.coldStates() : new Map()
+      const cold = world.options.checked && compares ? await coldStates(job) : new Map()
       // A split that begins meanwhile, even one that stays silent, must not keep the checkpoint from completing.
       const { split = 0, merge = 0 } = world.options.profile.actions
       if (split + merge > 0) {
@@ -193,7 +195,7 @@ class Run {
         id = await operator.checkpoint('checkpoint')
       }
       over = true
-      job.compareWithMemory(cold)
+      compareWithMemory(job, cold)
       // Mostly nothing has happened since.
       if (world.chance.happens(0.5)) await operator.checkpoint('checkpoint')
       world.checks.hold('8', id !== undefined, () => `${job.name}: a checkpoint ${when} does not complete: ${JSON.stringify(job.record)}`)
@@ -344,7 +346,7 @@ class Run {
     const { world, simulated } = this
     if (!world.options.checked) return
     for (const job of world.jobs) {
-      job.checkRest()
+      checkRest(job)
       const outputs = new Map<string, OutputFact[]>(simulated.sinks.map((sink) => [sink, []]))
       for (const { fact, values } of job.standing()) outputs.get(fact.uid)?.push(...values.map((value) => ({ value })))
       const splits = new Map([...world.sources.values()].map(({ name, shards }) => [name, shards.size]))

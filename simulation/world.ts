@@ -6,6 +6,7 @@ import { Chance } from './chance.js'
 import { type FaultKind, Faults } from './faults.js'
 import { Checks } from './invariants.js'
 import type { Job } from './job.js'
+import { checkWatermarks } from './job-checks.js'
 import type { SimulatedJob } from './jobs/simulated-job.js'
 import { DEFAULT_LONGEST_PAUSE_MS, DEFAULT_LONGEST_STALL_MS, type Profile } from './profiles.js'
 import type { Machine } from './program.js'
@@ -178,7 +179,7 @@ export class World implements LogWatcher {
     if (!this.options.checked) return
     const job = this.#jobOf(log)
     job?.observer.appended(log, item, outcome === 'won')
-    if (outcome === 'won') job?.checkWatermarks(log)
+    if (outcome === 'won' && job !== undefined) checkWatermarks(job, log)
   }
 
   controlled(log: string, control: ControlItem, outcome: Outcome): void {
