@@ -22,15 +22,11 @@ export interface VisitMerged {
  * nothing, and a part is all there is (a snapshot leaves out what has expired, so a row that changed in part need not be there).
  */
 export class MergedRows {
+  /** Rows, tombstones included. */
+  size = 0
   readonly #rows = new Map<InternalKey, Map<string, MergedRow>>()
 
   constructor(readonly bottom: boolean) {}
-
-  get size(): number {
-    let size = 0
-    for (const rows of this.#rows.values()) size += rows.size
-    return size
-  }
 
   /** `info` is that of the block's segment. */
   apply(block: RowBlock, info: StateInfo): void {
@@ -47,7 +43,7 @@ export class MergedRows {
 
   #remove(key: InternalKey, namespace: unknown, info: StateInfo): void {
     if (!this.bottom) this.#set(key, { kind: 'removed', namespace, info })
-    else this.#rows.get(key)?.delete(namespaceId(namespace))
+    else if (this.#rows.get(key)?.delete(namespaceId(namespace)) === true) this.size--
   }
 
   #change(key: InternalKey, namespace: unknown, info: StateInfo, change: unknown): void {
@@ -69,7 +65,9 @@ export class MergedRows {
       rows = new Map()
       this.#rows.set(key, rows)
     }
+    const { size } = rows
     rows.set(namespaceId(row.namespace), row)
+    this.size += rows.size - size
     return row
   }
 
