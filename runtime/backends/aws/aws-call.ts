@@ -9,7 +9,9 @@ export async function awsCall<T>(what: string, where: string, call: () => Promis
     throw new MillraceError('AWS_CALL', {
       what: `${what} failed with ${name}`,
       where,
-      todo: name.startsWith('AccessDenied') ? "Grant it to the function's role: StreamJob does." : 'The batch is delivered again.',
+      todo: name.startsWith('AccessDenied')
+        ? "Grant it to the function's role: StreamJob does."
+        : 'A batch, a message and a step of the control function come again by themselves; a command is to be run again.',
       cause: thrown,
     })
   }
