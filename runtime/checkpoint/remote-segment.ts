@@ -1,8 +1,8 @@
-import { MillraceError } from '../core/index.js'
 import { decodeFooter, footerLength, type RemoteSegment } from '../state/index.js'
 import { placeOf } from './checkpoint-names.js'
 import type { CheckpointStore } from './checkpoint-store.js'
 import type { SegmentRef } from './manifest.js'
+import { unreadableSegment } from './segment-blobs.js'
 
 /** The end of a segment that is read first; most footers are shorter. */
 const END_BYTES = 16 * 1024
@@ -22,7 +22,7 @@ export async function openRemoteSegment(store: CheckpointStore, ref: SegmentRef,
   const read: RemoteSegment['read'] = async (range) => {
     const bytes = await store.blobs.getRange(name, range)
     if (bytes?.length !== range.to - range.from)
-      throw unreadable(where, bytes === undefined ? 'is missing' : 'has fewer bytes than it was written with')
+      throw unreadableSegment(where, bytes === undefined ? 'is missing' : 'has fewer bytes than it was written with')
     return bytes
   }
   const lastBytes = (length: number) => read({ from: Math.max(0, ref.bytes - length), to: ref.bytes })
@@ -30,12 +30,4 @@ export async function openRemoteSegment(store: CheckpointStore, ref: SegmentRef,
   const length = footerLength(end)
   if (length === undefined) return undefined
   return { name: where, footer: decodeFooter(length <= end.length ? end : await lastBytes(length), where), keyGroups, read }
-}
-
-function unreadable(where: string, why: string): MillraceError {
-  return new MillraceError('CHECKPOINT_CORRUPT', {
-    what: `a state segment ${why}`,
-    where,
-    todo: 'Name an older checkpoint to restore from (millrace checkpoints DIR lists them); this one cannot be used.',
-  })
 }

@@ -39,9 +39,13 @@ export async function readSegment(blobs: BlobStore, ref: SegmentRef, root = ''):
   const bytes = ref.inline ?? (await blobs.get(ref.name))
   const fault = segmentFault(ref, bytes)
   if (fault === undefined) return bytes as Uint8Array
-  throw new MillraceError('CHECKPOINT_CORRUPT', {
-    what: `a state segment ${fault}`,
-    where: placeOf(root, ref.name),
+  throw unreadableSegment(placeOf(root, ref.name), fault)
+}
+
+export function unreadableSegment(where: string, why: string): MillraceError {
+  return new MillraceError('CHECKPOINT_CORRUPT', {
+    what: `a state segment ${why}`,
+    where,
     todo: 'Name an older checkpoint to restore from (millrace checkpoints DIR lists them); this one cannot be used.',
   })
 }
