@@ -85,7 +85,7 @@ export class LiveStage {
     this.failures = new RecordFailures({ stage: vertex.id, subtask, count, now: () => time.clock.now() })
     this.#head = new HeadInput(this.chain[0], job.nodes.get(vertex.id) as StreamNode)
     this.sweep = new HeadSweep(this.chain, this.#head, count, head)
-    this.state = new StateLoading(this.chain, this.#head, time, count)
+    this.state = new StateLoading(this.chain[0], this.#head, time, count)
     if (this.#bound.source === undefined) {
       this.input = new InputChannels({ graph: job.graph, vertex, index, compression: packing.compression }, head, this.#listener())
     }

@@ -8,8 +8,9 @@ const NO_KEYS: ReadonlySet<InternalKey> = new Set()
 
 /** Brings keyed state of a subtask into memory where it is not all there, when the input or the timers of its chain wait for it (decision 21). */
 export class StateLoading {
+  /** `first`: of the chain. No other can be keyed: the records of one that is come from all subtasks of the stage before. */
   constructor(
-    readonly chain: readonly ChainedOperator[],
+    readonly first: ChainedOperator,
     readonly head: HeadInput,
     readonly time: BatchProcessingTime,
     readonly count: (event: StageEvent) => void,
@@ -17,7 +18,7 @@ export class StateLoading {
 
   /** Loads what the next batch needs, or rows that a pending sweep waits for, as many as may fire now. False when nothing waits for anything. */
   async loadWanted(): Promise<boolean> {
-    const { backend } = this.chain[0].keyed ?? {}
+    const { backend } = this.first.keyed ?? {}
     const onDemand = backend?.onDemand
     if (backend === undefined || onDemand === undefined) return false
     const { eventTimePending, eventTimeTo, processingTimePending, left } = backend.sweeps
@@ -38,31 +39,28 @@ export class StateLoading {
 
   /** Before the end of a batch: timers of the clock that are due. */
   async loadDueTimers(): Promise<void> {
-    for (const { keyed } of this.chain) {
-      const { onDemand, sweeps } = keyed?.backend ?? {}
-      if (onDemand !== undefined && (sweeps?.left ?? 0) > 0) await onDemand.loadDue(onDemand.processingTimers, this.time.clock.now())
-    }
+    const { onDemand, sweeps } = this.first.keyed?.backend ?? {}
+    if (onDemand !== undefined && (sweeps?.left ?? 0) > 0) await onDemand.loadDue(onDemand.processingTimers, this.time.clock.now())
   }
 
   /** At the end of a batch: finds out when the next timer of the clock that is not in memory is due. */
   async lookAhead(): Promise<void> {
-    for (const { keyed } of this.chain) await keyed?.backend.onDemand?.processingTimers.look()
+    await this.first.keyed?.backend.onDemand?.processingTimers.look()
   }
 
-  /** Some operator cannot do with a part of its keys. */
+  /** The operator cannot do with a part of its keys. */
   get needsWholeState(): boolean {
-    return this.chain.some(({ operator, keyed }) => {
-      const onDemand = keyed?.backend.onDemand
-      return onDemand !== undefined && (operator.needsWholeState || onDemand.needsAll)
-    })
+    const { operator, keyed } = this.first
+    const onDemand = keyed?.backend.onDemand
+    return onDemand !== undefined && (operator.needsWholeState || onDemand.needsAll)
   }
 
   get holdsWholeState(): boolean {
-    return this.chain.every(({ keyed }) => keyed?.backend.holdsWholeState !== false)
+    return this.first.keyed?.backend.holdsWholeState !== false
   }
 
   /** Bytes that keyed state takes in memory, about. */
   get bytes(): number {
-    return this.chain.reduce((sum, { keyed }) => sum + (keyed?.backend.memoryBytes ?? 0), 0)
+    return this.first.keyed?.backend.memoryBytes ?? 0
   }
 }
