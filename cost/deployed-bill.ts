@@ -12,12 +12,16 @@ export interface DeployedJobShape {
   readonly dashboards: number
 }
 
-export interface DeployedStageShape {
+export interface DeployedStage {
   readonly stage: string
   readonly isSource: boolean
-  /** Of a source: the shards that it reads. */
+  /** Of a source: the shards (splits) that are read. */
   readonly subtasks: number
+  /** Ids of the stages that it sends to. */
   readonly sendsTo: readonly string[]
+}
+
+export interface DeployedStageShape extends DeployedStage {
   readonly memoryMb: number
   readonly batchingWindowSeconds: number
   /** Its stream has a consumer of its own. */
@@ -27,10 +31,12 @@ export interface DeployedStageShape {
 /** What a stage does, a second. */
 export interface StageLoad {
   readonly commits: number
+  /** Write request units of the table, and its bytes. */
   readonly writeUnits: number
   readonly writtenBytes: number
   /** Commits that send frames or results. */
   readonly sending: number
+  /** Blobs of what was too large for the table, and their bytes. */
   readonly blobs: number
   readonly blobBytes: number
 }

@@ -1,3 +1,5 @@
+import type { DeployedStage, StageLoad } from '../cost/deployed-bill.js'
+import { writeUnits } from '../cost/units.js'
 import type { JobRecord } from '../runtime/checkpoint/job-record.js'
 import type { LogItem } from '../runtime/ports/index.js'
 import { type CommitRecord, decodeCommit, type Part } from '../runtime/task/commit-record.js'
@@ -16,30 +18,15 @@ export interface UsageAnswer {
   readonly stages: readonly StageUsage[]
 }
 
-export interface StageUsage {
-  readonly stage: string
-  readonly isSource: boolean
-  /** Subtasks, of a source the splits that are read. */
-  readonly subtasks: number
-  /** Ids of the stages that it sends to. */
-  readonly sendsTo: readonly string[]
+export interface StageUsage extends DeployedStage {
   /** Of the whole stage, a second. Null: no subtask has committed in the last hour. */
   readonly traffic: StageTraffic | null
 }
 
 /** Sums over the subtasks of the stage, a second, with what was looked at. */
-export interface StageTraffic {
+export interface StageTraffic extends StageLoad {
   /** Of what its newest commits were looked at, ms: the longest over the subtasks. */
   readonly overMs: number
-  readonly commits: number
-  /** Write request units of the table, and its bytes. */
-  readonly writeUnits: number
-  readonly writtenBytes: number
-  /** Commits that sent frames or results. */
-  readonly sending: number
-  /** Blobs of what was too large for the table, and their bytes. */
-  readonly blobs: number
-  readonly blobBytes: number
 }
 
 const HOUR_MS = 3_600_000
@@ -90,7 +77,7 @@ function aSecond(commits: readonly { readonly item: LogItem; readonly record: Co
   return {
     overMs,
     commits: sum(() => 1),
-    writeUnits: sum(({ item }) => Math.ceil((item.payload.length + ITEM_BYTES) / 1_024)),
+    writeUnits: sum(({ item }) => writeUnits(item.payload.length + ITEM_BYTES)),
     writtenBytes: sum(({ item }) => item.payload.length + ITEM_BYTES),
     sending: sum(({ record }) => (record.outbox === null ? 0 : 1)),
     blobs: sum(({ record }) => new Set(blobsOf(record).map(({ name }) => name)).size),
