@@ -188,8 +188,9 @@ class Run {
         world.scheduler.after(10_000, tick)
       }
       world.scheduler.after(4_000, tick)
+      const timedOut = world.events.get('checkpoint-timed-out')
       let id = await operator.checkpoint('checkpoint')
-      if (id === undefined) {
+      if (id === undefined && world.events.get('checkpoint-timed-out') === timedOut) {
         // A step that came late has stopped the job meanwhile.
         await this.#resumeAll()
         id = await operator.checkpoint('checkpoint')

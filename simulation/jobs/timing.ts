@@ -29,10 +29,12 @@ export function drawTiming(draw: Draw): Timing {
   }
 }
 
-/** For jobs that do not look at watermarks: idle splits, too. The end of time would come with others idle, and end count windows. */
+/** For jobs that do not look at watermarks: none at all, or idle splits. The end of time would come with others idle, and end count windows. */
 export function drawCarelessTiming(draw: Draw): Timing {
   const timing = drawTiming(draw)
-  return draw.chance(0.3) ? { ...timing, endOfTime: false, idlenessMs: draw.pick([1_000, 30_000]) } : timing
+  const which = draw.int(10)
+  if (which < 3) return { ...timing, endOfTime: false, idlenessMs: draw.pick([1_000, 30_000]) }
+  return which < 5 ? { ...timing, endOfTime: false, generator: 'none', assignedBehind: false } : timing
 }
 
 export function strategyOf(timing: Timing): WatermarkStrategy<Item> {

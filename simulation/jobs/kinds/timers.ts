@@ -20,7 +20,8 @@ export function timersJob(draw: Draw): JobPlan {
   return {
     name: `event-time timers, ${fn}`,
     streams,
-    puts: drawPuts(draw, streams, { inOrder: true }),
+    // Of many keys most do not come again before their timers are due: nothing else brings those into memory.
+    puts: drawPuts(draw, streams, { inOrder: true, ...(fn === 'late' ? { keys: draw.between(5, 30) } : {}) }),
     sinks: ['out'],
     compare: 'exact',
     define: (scene) => scene.sink('out', FUNCTIONS[fn](scene.items('items').keyBy((item) => item.key)).uid('timers')),
