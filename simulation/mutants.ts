@@ -138,8 +138,12 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'child-not-fenced',
-    what: "a batch of a former attempt's mapping begins a split",
-    edits: [{ file: SPLITS, find: 'if (attempt !== undefined && attempt !== current) throw otherAttempt(log, current, attempt)', replace: '' }],
+    // A split that a restore has taken out of the job is fenced twice, each time enough; one that had not begun only where it starts.
+    what: "a batch of a former attempt's mapping begins a split, and so ends parents that have not been read to their ends again",
+    edits: [
+      { file: SPLITS, find: 'if (attempt !== undefined && attempt !== current) throw otherAttempt(log, current, attempt)', replace: '' },
+      { file: FENCE, find: ' && (work.attempt ?? 0) >= head.attempt', replace: '' },
+    ],
     profiles: ['reshard-restore'],
   },
   {
@@ -147,6 +151,8 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a split that begins sends no frames of its epoch',
     edits: [{ file: SPLITS, find: 'const frames = live.helloFrames(stopped)', replace: 'const frames: never[] = []' }],
     profiles: ['reshard'],
+    // Where there are watermarks, a split that has begun says the one that it begins at, which is a frame of its epoch as well.
+    kinds: ['stateless', 'keyed-state', 'side-outputs', 'operator-state', 'processing-time'],
   },
   {
     name: 'snapshot-at-first-barrier',
@@ -326,6 +332,8 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'tombstone-dropped-too-early',
     what: 'changes are merged as if nothing older were behind them',
     edits: [{ file: 'runtime/task/keyed-base.ts', find: '{ bottom: kept.length === 0, sweptTo', replace: '{ bottom: true, sweptTo' }],
+    // Elsewhere most segments are so small that they stand inline, and a base keeps none of the one before.
+    profiles: ['clean-up'],
     kinds: REMOVING,
   },
   {
@@ -474,6 +482,8 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'what was acknowledged of a checkpoint under way is deleted',
     edits: [{ file: CLEAN_UP, find: 'if (pending !== null) said', replace: 'if (pending === undefined) said' }],
     profiles: ['clean-up'],
+    // One stage goes on behind its acknowledgement, and compacts, while another's stream is not read for hours.
+    kinds: ['three-stage'],
   },
   {
     name: 'clean-up-forgets-ends',
