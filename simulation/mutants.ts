@@ -138,12 +138,8 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: 'child-not-fenced',
-    // A split that a restore has taken out of the job is fenced twice, each time enough; one that had not begun only where it starts.
     what: "a batch of a former attempt's mapping begins a split, and so ends parents that have not been read to their ends again",
-    edits: [
-      { file: SPLITS, find: 'if (attempt !== undefined && attempt !== current) throw otherAttempt(log, current, attempt)', replace: '' },
-      { file: FENCE, find: ' && (work.attempt ?? 0) >= head.attempt', replace: '' },
-    ],
+    edits: [{ file: SPLITS, find: 'if (attempt !== undefined && attempt !== current) throw otherAttempt(log, current, attempt)', replace: '' }],
     profiles: ['reshard-restore'],
   },
   {
