@@ -247,6 +247,24 @@ describe('the functions of a job', () => {
     expect(aws.count('Query')).toBe(1)
   })
 
+  it('ask for a wake-up again when a message has come before: who got it then may have failed', async () => {
+    const deployed = await Deployed.active(aws, windowing)
+    aws.produce(deployed.stream('words'), 0, ['a'])
+    await deployed.run(10)
+    const wakeUps = deployed.messages.filter(({ stage }) => stage === 'sum')
+    expect(wakeUps).toHaveLength(1)
+    const poke = message('poke', JSON.stringify({ poke: { stage: 'sum', subtask: '0', atMs: 0 } }))
+    for (const [times, more] of [
+      ['1', 0],
+      ['2', 1],
+    ] as const) {
+      deployed.messages = wakeUps
+      const again = { ...poke, messageId: `poke ${times}`, attributes: { ApproximateReceiveCount: times } }
+      await deployed.coldInstance('sum')({ Records: [...(times === '2' ? [poke] : []), again] })
+      expect(deployed.messages).toHaveLength(1 + more)
+    }
+  })
+
   it('hold of several subtasks together no more than the function has memory for', async () => {
     const deployed = new Deployed(aws, counting, [], 2)
     await deployed.activate()
