@@ -86,6 +86,8 @@ export async function runOnce(options: SeedOptions, checked: boolean): Promise<S
 }
 
 const MOST_ROUNDS = 60
+/** Several times what any seed has needed. */
+const MOST_EVENTS = 150_000
 
 class Run {
   readonly job: Job
@@ -113,11 +115,12 @@ class Run {
         world.checks.hold('engine', false, () => `the world failed: ${(error as Error)?.stack ?? String(error)}`)
       },
     )
-    await scheduler.run(() => over || checks.violation !== undefined)
+    await scheduler.run(() => over || checks.violation !== undefined || scheduler.count >= MOST_EVENTS)
     if (checks.violation === undefined && !over) {
-      world.checks.hold('8', false, () => 'nothing is left to happen and the run is not over')
+      const goesOn = scheduler.count >= MOST_EVENTS
+      checks.hold('8', false, () => (goesOn ? `it goes on and on: ${this.#restless()}` : 'nothing is left to happen and the run is not over'))
     }
-    if (world.checks.violation === undefined) await story
+    if (checks.violation === undefined) await story
   }
 
   async #story(): Promise<void> {
