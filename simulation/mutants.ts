@@ -355,9 +355,9 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: SUBTASK,
-        find: "!== 'lost') return ports.count('compaction')",
+        find: "        ports.count('compaction')\n",
         replace:
-          "!== 'lost') {\n        for (const { name } of compaction.replaced) await ports.checkpoints.blobs.delete(name)\n        return ports.count('compaction')\n      }",
+          "        for (const { name } of compaction.replaced) await ports.checkpoints.blobs.delete(name)\n        ports.count('compaction')\n",
       },
     ],
   },

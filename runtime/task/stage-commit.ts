@@ -73,7 +73,9 @@ export async function prepareCommit(place: CommitPlace, step: Step): Promise<Pre
   const tailBytes = deltas.reduce((sum, [, bytes]) => sum + bytes.length, place.logged.tailBytes)
   const rebased = acknowledged || step.compacted === true || tail >= settings.longestTail || tailBytes > settings.tailBytes || stale
   const wakeAt = nextWakeUp(place, step)
-  const asked = wakeAt !== null && wakeAt !== head.wakeAt ? wakeAt : null
+  // Timers that are due already are left to the next commit of this call.
+  const goesOn = step.more && wakeAt !== null && wakeAt <= live.options.time.clock.now()
+  const asked = wakeAt !== null && wakeAt !== head.wakeAt && !goesOn ? wakeAt : null
   const made = frames.length + sinks.length + deltas.length + letters.length > 0 || operatorChanges !== undefined
   const silent = !step.progressed && !made && !live.idlenessChanged(head.origins)
   const only = silent && asked === null && !stale && step.compacted !== true

@@ -63,6 +63,8 @@ export class StageSubtask {
   readonly #delivery: StageDelivery
   /** Records that fail, by where they stand, with the error; frames to be taken record by record, to find the one that fails. */
   #skips = new Map<string, Failure>()
+  /** The last base that was written has too many segments, and nobody has been asked to merge them. */
+  #compactionDue = false
 
   constructor(options: StageSubtaskOptions) {
     this.#place = { ...options, settings: { ...DEFAULT_STAGE_SETTINGS, ...options.settings } }
@@ -162,9 +164,9 @@ export class StageSubtask {
   /** A source's split that has ended sees to it that those that continue it begin: whoever ended it may not have come that far. */
   async #atRest(memory: Memory, work: Work): Promise<void> {
     const { head, live } = memory
-    if (work.kind !== 'poke') return
-    if (head.life === 'running') return this.#compact(memory)
-    if (head.life !== 'ended') return
+    // Who is poked compacts anyhow: pokes would multiply if it asked for more of them.
+    if (head.life === 'running') return work.kind === 'poke' ? this.#compact(memory) : this.#askForCompaction()
+    if (work.kind !== 'poke' || head.life !== 'ended') return
     this.#place.ports.count('ended-poked')
     if (live.source !== undefined) await this.#splits.startSuccessors(head)
   }
@@ -180,7 +182,10 @@ export class StageSubtask {
       if (base === undefined) return ports.count('compaction-superseded')
       await this.#delivery.ensureSent(current, { kind: 'poke' })
       current.logged = current.logged.withBase(base)
-      if ((await this.#append(current, { progressed: false, kind: 'CTL', compacted: true, more: false })) !== 'lost') return ports.count('compaction')
+      if ((await this.#append(current, { progressed: false, kind: 'CTL', compacted: true, more: false })) !== 'lost') {
+        ports.count('compaction')
+        return this.#askForCompaction()
+      }
       current = await this.#memory.load()
     }
   }
@@ -241,11 +246,13 @@ export class StageSubtask {
       this.#watchStash(memory)
     }
     await this.#delivery.send(memory, outbox)
-    if (base !== undefined && dueCompaction(base, this.#place.settings) !== undefined) await this.#askToBePoked()
+    if (base !== undefined) this.#compactionDue = dueCompaction(base, this.#place.settings) !== undefined
   }
 
   /** Compaction is not to keep a batch waiting. A poke that is lost comes with the next base. */
-  async #askToBePoked(): Promise<void> {
+  async #askForCompaction(): Promise<void> {
+    if (!this.#compactionDue) return
+    this.#compactionDue = false
     const { stage, subtask, ports } = this.#place
     await ports.pokes.poke({ stage, subtask }, ports.clock.now())
   }
