@@ -44,6 +44,8 @@ export function compareWithMemory(job: Job, cold: ReadonlyMap<string, ColdState>
   for (const [log, { version, states }] of cold) {
     const { record, version: newest } = job.observer.logs.get(log) ?? {}
     if (record === undefined || newest !== version + 1 || record.base.version !== newest || record.kind === 'RESET') continue
+    // An input that became idle has moved event time in front of the barrier, and what fired is gone from the base.
+    if (record.deltas.length > 0) continue
     const { keyed } = baseOf(job, record)
     for (const uid of new Set([...states.keys(), ...keyed.keys()])) {
       const warm = rowsOf((keyed.get(uid) ?? []).map((ref) => segmentOf(job, ref, ownKeyGroups(job, log))))

@@ -24,6 +24,7 @@ const KEPT: readonly SeedOptions[] = [
   { seed: 718667444, profile: 'clocks' },
   { seed: 281, profile: 'poison' },
   { seed: 587, profile: 'restore' },
+  { seed: 73285597, profile: 'clocks' },
   { seed: 58, profile: 'clean-up' },
   { seed: 31, profile: 'clean-up' },
   { seed: 24, profile: 'crashes' },
