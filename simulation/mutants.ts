@@ -72,7 +72,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'sent-by-control-commit',
     what: 'a batch from behind the position says that the outbox was sent, even if the head is no commit of a batch',
-    edits: [{ file: DELIVERY, find: "head.kind === 'BATCH' && work.kind === 'batch'", replace: "head.position !== null && work.kind === 'batch'" }],
+    edits: [{ file: DELIVERY, find: "head.kind === 'BATCH' && isBehind(head, work)", replace: 'isBehind(head, work)' }],
   },
   {
     name: 'sent-by-snapshot',
@@ -80,8 +80,8 @@ export const MUTANTS: readonly Mutant[] = [
     edits: [
       {
         file: DELIVERY,
-        find: "head.kind === 'BATCH' && work.kind === 'batch'",
-        replace: "(head.kind === 'BATCH' || (head.base.version === version && head.position !== null)) && work.kind === 'batch'",
+        find: "head.kind === 'BATCH' && isBehind(head, work)",
+        replace: "(head.kind === 'BATCH' || (head.base.version === version && head.position !== null)) && isBehind(head, work)",
       },
     ],
   },

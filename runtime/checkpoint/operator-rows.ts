@@ -1,5 +1,6 @@
 import { MillraceError } from '../core/index.js'
 import { type DecodedSegment, type KeyGroupRange, keyGroupOf, keyGroupRange, subtaskOfKeyGroup, toInternalKey } from '../state/index.js'
+import { rowsByState } from '../state/merged-rows.js'
 import { RestoredRows } from '../state/restored-rows.js'
 import { readKeyedState } from './keyed-restore.js'
 import type { Manifest, OperatorState, SegmentRef } from './manifest.js'
@@ -56,19 +57,6 @@ function sharesOf(manifest: Manifest, { uid, maxParallelism }: OperatorState): r
 }
 
 /** What segments, given in the order in which they were written, say together of some key groups. */
-export function foldRows(segments: readonly DecodedSegment[], { first, last }: KeyGroupRange, uid: string): OperatorRows {
-  const states = new Map<string, RestoredRows>()
-  for (const { header, blocks } of segments) {
-    for (const { block } of blocks(first, last)) {
-      const info = header.states[block.state]
-      if (info === undefined) throw new MillraceError('CHECKPOINT_CORRUPT', { what: 'a segment holds rows of a state that it does not name', uid })
-      let rows = states.get(info.name)
-      if (rows === undefined) {
-        rows = new RestoredRows(info)
-        states.set(info.name, rows)
-      }
-      rows.apply(block, info)
-    }
-  }
-  return states
+export function foldRows(segments: readonly DecodedSegment[], range: KeyGroupRange, uid: string): OperatorRows {
+  return rowsByState(segments, range, (info) => new RestoredRows(info), uid)
 }

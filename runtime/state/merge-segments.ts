@@ -1,5 +1,5 @@
 import type { KeyGroupRange } from './key-groups.js'
-import { mergedByState } from './merged-rows.js'
+import { MergedRows, rowsByState } from './merged-rows.js'
 import { overdueIn } from './overdue-rows.js'
 import type { DecodedSegment, SegmentHeader } from './segment.js'
 import { DEFAULT_BLOCK_BYTES, SegmentWriter } from './segment-writer.js'
@@ -27,7 +27,8 @@ export function mergeSegments(
   const writer = new SegmentWriter({ maxParallelism, blockBytes, isOverdue: overdueIn(segments, range, sweptTo) })
   for (const keyGroup of keyGroupsOf(segments.map(({ header }) => header))) {
     if (keyGroup < range.first || keyGroup > range.last) continue
-    for (const rows of mergedByState(segments, { first: keyGroup, last: keyGroup }, bottom).values()) rows.each(writer)
+    const states = rowsByState(segments, { first: keyGroup, last: keyGroup }, () => new MergedRows(bottom))
+    for (const rows of states.values()) rows.each(writer)
     writer.endGroup(keyGroup)
   }
   return writer.finish(bottom ? 'base' : 'delta')

@@ -1,4 +1,4 @@
-import { assert } from '../core/index.js'
+import { assert, MillraceError } from '../core/index.js'
 import type { KeyGroupRange } from './key-groups.js'
 import type { InternalKey } from './keys.js'
 import { composeChanges, type FoldedData, foldedData } from './row-change.js'
@@ -90,16 +90,22 @@ export class MergedRows {
 
 /**
  * What `segments` say one after the other, oldest first, of the key groups of `range`, by the name of the state: its rows may have been written with
- * several versions of its serde.
+ * several versions of its serde. `uid`: of their operator, where it is known. Throws CHECKPOINT_CORRUPT.
  */
-export function mergedByState(segments: readonly DecodedSegment[], { first, last }: KeyGroupRange, bottom: boolean): Map<string, MergedRows> {
-  const byName = new Map<string, MergedRows>()
+export function rowsByState<Rows extends Pick<MergedRows, 'apply'>>(
+  segments: readonly DecodedSegment[],
+  { first, last }: KeyGroupRange,
+  create: (info: StateInfo) => Rows,
+  uid?: string,
+): Map<string, Rows> {
+  const byName = new Map<string, Rows>()
   for (const { header, blocks } of segments) {
     for (const { block } of blocks(first, last)) {
       const info = header.states[block.state]
+      if (info === undefined) throw new MillraceError('CHECKPOINT_CORRUPT', { what: 'a segment holds rows of a state that it does not name', uid })
       let rows = byName.get(info.name)
       if (rows === undefined) {
-        rows = new MergedRows(bottom)
+        rows = create(info)
         byName.set(info.name, rows)
       }
       rows.apply(block, info)

@@ -1,6 +1,6 @@
 import type { KeyGroupRange } from './key-groups.js'
 import type { InternalKey } from './keys.js'
-import { type MergedRows, mergedByState } from './merged-rows.js'
+import { MergedRows, rowsByState } from './merged-rows.js'
 import { emptyBlock } from './row-block.js'
 import type { DecodedSegment, RowBlock, StateInfo } from './segment.js'
 import { type DueRow, dueRow } from './time-blocks.js'
@@ -12,7 +12,7 @@ export class TailRows {
 
   /** `deltas`: in the order of their commits. */
   constructor(deltas: readonly DecodedSegment[], range: KeyGroupRange) {
-    this.#states = mergedByState(deltas, range, false)
+    this.#states = rowsByState(deltas, range, () => new MergedRows(false))
   }
 
   knows(state: string): boolean {

@@ -1,5 +1,5 @@
 import { assert } from '../core/index.js'
-import { loadPart, type Part, type PartPlace, partPlace, storePart } from './commit-record.js'
+import { type CommitRecord, loadPart, type Part, type PartPlace, partPlace, storePart } from './commit-record.js'
 import type { StagePlace } from './open-stage.js'
 import { decodeOutbox, deliver, type Outbox } from './outbox.js'
 import { type AckHead, endedPlace, storeAck } from './stage-acks.js'
@@ -7,13 +7,17 @@ import type { Memory } from './stage-memory.js'
 import { acksLogName, endedLogName, innerOrdinal, splitOrdinal } from './stage-names.js'
 import type { Work } from './stage-subtask.js'
 
+/** Whether it is a batch of which nothing has been taken yet. */
+function isBehind({ position }: CommitRecord, work: Work): boolean {
+  return work.kind === 'batch' && position !== null && work.records[0].position > BigInt(position)
+}
+
 /**
  * Whether the same call may have committed the head and then failed. Only then is its wake-up asked for again: pokes would multiply if whoever
  * meets another's commit did so, since each of them is one who meets commits.
  */
-function mayHaveFailedBefore({ head }: Memory, work: Work): boolean {
-  if (work.kind === 'poke') return work.again === true
-  return work.kind === 'end' || head.position === null || work.records[0].position <= BigInt(head.position)
+function mayHaveFailedBefore(head: CommitRecord, work: Work): boolean {
+  return work.kind === 'poke' ? work.again === true : !isBehind(head, work)
 }
 
 /** Sends what commits of one subtask have put into their outboxes. */
@@ -31,14 +35,14 @@ export class StageDelivery {
     const { head, version } = memory
     const { ports } = this.place
     if (memory.sent || head.outbox === null) return
-    if (head.kind === 'BATCH' && work.kind === 'batch' && work.records[0].position > BigInt(head.position as string)) {
+    if (head.kind === 'BATCH' && isBehind(head, work)) {
       ports.count('outbox-known-sent')
       memory.sent = true
       return
     }
     ports.count('outbox-sent-again')
     const outbox = decodeOutbox(await loadPart(ports.parts, this.log, version, head.outbox))
-    await this.send(memory, mayHaveFailedBefore(memory, work) ? outbox : { ...outbox, wakeAt: null })
+    await this.send(memory, mayHaveFailedBefore(head, work) ? outbox : { ...outbox, wakeAt: null })
   }
 
   async send(memory: Memory, outbox: Outbox): Promise<void> {

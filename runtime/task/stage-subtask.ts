@@ -37,8 +37,7 @@ export interface StageSubtaskOptions {
 export type StageCall =
   /** A batch of the stage's stream, of one shard and in its order. `attempt` is that of the alias which a source's mapping calls. */
   | { readonly kind: 'batch'; readonly records: readonly StreamRecord[]; readonly attempt?: number }
-  /** A message, a tick, a wake-up: log, control item and clock say what there is to do. */
-  /** `again`: it has come before, and whoever got it has failed. */
+  /** A message, a tick, a wake-up: log, control item and clock say what there is to do. `again`: it has come before, and whoever got it has failed. */
   | { readonly kind: 'poke'; readonly again?: boolean }
 
 /** What a subtask is asked to do, with what only its own stage asks of it: to end a split whose successors have begun. */
