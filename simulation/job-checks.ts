@@ -1,12 +1,13 @@
 import { type JobGraph, vertexOf } from '../runtime/plan/index.js'
 import { subtaskLogName } from '../runtime/task/stage-names.js'
-import type { Job } from './job.js'
+import type { Job, Revision } from './job.js'
+import { MOST_CLOCK_OFF_MS } from './program.js'
 
 /** A checkpoint that was to begin at `askedAtMs` was not: every subtask is as the last one has it, but for what was committed meanwhile. */
 export function checkUnchanged(job: Job, checkpointId: number, askedAtMs: number): void {
   const { record, observer, world } = job
   if (record === undefined || !world.options.checked) return
-  const prefix = subtaskLogName(job.revision.deployment, '', '').slice(0, -1)
+  const prefix = logPrefix(job.revision)
   for (const [log, { record: head, changedAtMs }] of observer.logs) {
     if (!log.startsWith(prefix) || head?.attempt !== record.attempt || head.life === 'retired') continue
     const unchanged = head.life === 'ended' ? head.epoch < checkpointId : head.epoch >= checkpointId
@@ -18,13 +19,22 @@ export function checkUnchanged(job: Job, checkpointId: number, askedAtMs: number
   }
 }
 
-/** Nothing waits anywhere (invariant 8). */
+/** The job runs, and nothing waits anywhere (invariant 8). */
 export function checkRest(job: Job): void {
+  const { record, world } = job
+  world.checks.hold('8', record?.phase === 'running' && record.pending === null, () => `${job.name}: the job record is ${JSON.stringify(record)}`)
+  checkArrived(job, 'at the end')
+}
+
+/** What was committed has been sent, and what was sent has been taken (invariant 8). */
+export function checkArrived(job: Job, when: string): void {
   const { record, observer, world } = job
-  const { checks } = world
-  checks.hold('8', record?.phase === 'running' && record.pending === null, () => `${job.name}: the job record is ${JSON.stringify(record)}`)
   if (record === undefined) return
   const { graph, deployment } = job.revision
+  for (const [log, { version, attempt, missing }] of observer.logs) {
+    if (!log.startsWith(logPrefix(job.revision)) || attempt !== record.attempt) continue
+    world.checks.hold('8', missing.size === 0, () => `${log}, ${when}: ${[...missing].join(', ')} of version ${version} has not been sent`)
+  }
   const head = (stage: string, subtask: string) => observer.logs.get(subtaskLogName(deployment, stage, subtask))
   for (const { index, from, to } of graph.edges) {
     const senders = record.sources[from] === undefined ? indexes(graph, from) : Object.keys(record.sources[from])
@@ -33,13 +43,34 @@ export function checkRest(job: Job): void {
         const sent = head(from, sender)?.nextSeq.get(`${record.attempt}|${index}:${sender}:${receiver}`)
         if (sent === undefined) continue
         const taken = head(to, receiver)?.record?.channels[`${index}:${sender}`]?.next
-        checks.hold(
+        world.checks.hold(
           '8',
           taken === sent,
-          () => `${job.name}: ${to}/${receiver} has taken channel ${index}:${sender} up to ${taken}, sent is up to ${sent}`,
+          () => `${job.name}, ${when}: ${to}/${receiver} has taken channel ${index}:${sender} up to ${taken}, sent is up to ${sent}`,
         )
       }
     }
+  }
+}
+
+/** Logs of which a tick that begins now finds that the outbox of the head may not have arrived, with the version of that. */
+export function unsentLogs({ record, observer, revision, world }: Job): ReadonlyMap<string, number> {
+  const unsent = new Map<string, number>()
+  for (const [log, { version, attempt, record: head, missing }] of observer.logs) {
+    if (!log.startsWith(logPrefix(revision)) || head === undefined || attempt !== record?.attempt || head.life === 'retired') continue
+    const settledMs = world.now - Math.max(head.lastNow, head.base.atMs) - world.settings.settleMs
+    if (missing.size > 0 && settledMs >= MOST_CLOCK_OFF_MS) unsent.set(log, version)
+  }
+  return unsent
+}
+
+/** A tick that has begun at `sinceMs` pokes whoever has not sent what it committed: nothing else may ever come for it (invariant 8). */
+export function checkTicked(job: Job, unsent: ReadonlyMap<string, number>, sinceMs: number, pokedAtMs: ReadonlyMap<string, number>): void {
+  for (const [log, version] of unsent) {
+    const facts = job.observer.logs.get(log)
+    if (facts?.version !== version || facts.missing.size === 0) continue
+    const poked = (pokedAtMs.get(log) ?? Number.NEGATIVE_INFINITY) >= sinceMs
+    job.world.checks.hold('8', poked, () => `${log}: a tick passes it by, ${[...facts.missing].join(', ')} of version ${version} has not been sent`)
   }
 }
 
@@ -49,7 +80,7 @@ export function checkWatermarks(job: Job, log: string): void {
   if (record === undefined || record.sweep !== null || record.kind === 'RESET' || record.life === 'retired') return
   const channels = Object.entries(record.channels)
   if (channels.length === 0) return
-  const revision = job.revisions.find(({ deployment }) => log.startsWith(subtaskLogName(deployment, '', '').slice(0, -1)))
+  const revision = job.revisions.find((each) => log.startsWith(logPrefix(each)))
   const least = new Map<number, number>()
   for (const [name, { watermark, idle, successors }] of channels) {
     const input = revision?.graph.edges.find((edge) => edge.index === Number.parseInt(name, 10))?.input
@@ -60,6 +91,11 @@ export function checkWatermarks(job: Job, log: string): void {
     const combined = record.inputs[input]?.watermark ?? Number.POSITIVE_INFINITY
     job.world.checks.hold('9', combined >= watermark, () => `${log}: input ${input} is at ${combined}, its channels are at ${watermark}`)
   }
+}
+
+/** Of the logs of all its subtasks. */
+function logPrefix({ deployment }: Revision): string {
+  return subtaskLogName(deployment, '', '').slice(0, -1)
 }
 
 function indexes(graph: JobGraph, stage: string): string[] {

@@ -7,12 +7,13 @@ import type { Channel, ControlItem, PokeTarget } from '../runtime/ports/index.js
 import { type CleanedUp, cleanUp } from '../runtime/task/clean-up.js'
 import { JobControl } from '../runtime/task/job-control.js'
 import { fenceSinks } from '../runtime/task/sink-fence.js'
-import { type Deployment, hasSource, jobLogName } from '../runtime/task/stage-names.js'
+import { type Deployment, hasSource, jobLogName, subtaskLogName } from '../runtime/task/stage-names.js'
 import type { DeadLetter } from '../runtime/task/stage-ports.js'
 import { type StageCall, StageSubtask } from '../runtime/task/stage-subtask.js'
 import { CheckpointFolder } from './folder.js'
 import { StageFunction } from './functions.js'
 import { JobObserver } from './invariants.js'
+import { checkTicked, unsentLogs } from './job-checks.js'
 import { Mapping } from './mapping.js'
 import { Program } from './program.js'
 import { SourceReaders } from './source-readers.js'
@@ -37,7 +38,6 @@ export const PARAMETERS = CommandLineParameters.from([])
 const STEP_TIMEOUT_MS = 15 * 60_000
 /** A message of the queue waits no longer. */
 const LONGEST_DELAY_MS = 15 * 60_000
-const MOST_POKE_TRIES = 3
 
 /** A job of the world with everything deployed for it, and the coordinator's steps. */
 export class Job {
@@ -52,6 +52,8 @@ export class Job {
   readonly #timeoutMs: number
   /** What describes the job to whoever deploys it, or looks at it from outside. */
   readonly synth: Program
+  /** When a message for the subtask was last sent, by its log. */
+  readonly #pokedAtMs = new Map<string, number>()
   #steps = 0
 
   constructor(
@@ -211,6 +213,7 @@ export class Job {
 
   #poked(revision: Revision, target: PokeTarget, atMs: number): void {
     const { world } = this
+    this.#pokedAtMs.set(subtaskLogName(revision.deployment, target.stage, target.subtask), world.now)
     const delay = Math.min(LONGEST_DELAY_MS, Math.max(0, atMs - world.now)) + world.machine.chance.below(30)
     world.underWay++
     world.scheduler.after(delay, () => {
@@ -222,23 +225,27 @@ export class Job {
     })
   }
 
-  /** Pokes a subtask, and again if it fails. */
-  poke(revision: Revision, { stage, subtask }: PokeTarget, tries = MOST_POKE_TRIES): void {
+  /** Pokes a subtask, and again if it fails, until the queue gives the message up. */
+  poke(revision: Revision, { stage, subtask }: PokeTarget, tries = 1): void {
     if (!revision.functions.has(stage)) return
-    this.invoke(revision, stage, subtask, { kind: 'poke', again: tries < MOST_POKE_TRIES }).catch(() => {
-      if (tries === 1) return
+    this.invoke(revision, stage, subtask, { kind: 'poke', again: tries > 1 }).catch(() => {
+      if (tries === this.world.mostPokeTries) return
       this.world.underWay++
       this.world.scheduler.after(this.world.machine.chance.between(500, 10_000), () => {
         this.world.underWay--
-        this.poke(revision, { stage, subtask }, tries - 1)
+        this.poke(revision, { stage, subtask }, tries + 1)
       })
     })
   }
 
   /** A tick of the revision that runs, until it has answered. */
   tick(): void {
-    const { revision } = this
-    void this.step('tick', revision, (control) => control.tick('all'))
+    const { revision, record, world } = this
+    const { now } = world
+    const unsent = world.options.checked && record?.phase === 'running' ? unsentLogs(this) : new Map<string, number>()
+    void this.step('tick', revision, (control) => control.tick('all')).then(() => {
+      if (this.record?.attempt === record?.attempt && this.record?.phase === 'running') checkTicked(this, unsent, now, this.#pokedAtMs)
+    })
   }
 
   get idle(): boolean {

@@ -24,6 +24,9 @@ export interface Machine {
   nonces: number
 }
 
+/** Clocks of instances differ from the time by at most so much. */
+export const MOST_CLOCK_OFF_MS = 300_000
+
 const ANYWHERE: readonly FaultKind[] = ['crash-before', 'crash-after', 'throw-before', 'throw-after', 'stall', 'throttled']
 const AT_CALL: Readonly<Record<string, readonly FaultKind[]>> = {
   append: [...ANYWHERE, 'won-as-lost'],
@@ -60,7 +63,7 @@ export class Program {
     readonly name: string,
   ) {
     const { faults, chance, scheduler } = machine
-    this.skewMs = faults.draw(['clock-off']) === undefined ? 0 : chance.between(-300_000, 300_000)
+    this.skewMs = faults.draw(['clock-off']) === undefined ? 0 : chance.between(-MOST_CLOCK_OFF_MS, MOST_CLOCK_OFF_MS)
     this.faulty = new FaultyPorts({
       decide: () => {
         const fault = this.#fault
@@ -75,7 +78,7 @@ export class Program {
   readonly clock: Clock = {
     now: () => {
       const { faults, chance, scheduler } = this.machine
-      if (faults.draw(['clock-jump']) !== undefined) this.skewMs = chance.between(-300_000, 300_000)
+      if (faults.draw(['clock-jump']) !== undefined) this.skewMs = chance.between(-MOST_CLOCK_OFF_MS, MOST_CLOCK_OFF_MS)
       return Math.floor(scheduler.now + this.skewMs)
     },
     // Work takes time too.

@@ -63,9 +63,13 @@ function baseOf({ world }: Job, { base: { state } }: CommitRecord): BaseState {
   return decodeBase(state instanceof Uint8Array ? state : (partOf(world.blobs.look(state.name) as Uint8Array, state) as Uint8Array))
 }
 
+function stageAndSubtask(log: string): [stage: string, subtask: string] {
+  return log.split('/').slice(-2) as [string, string]
+}
+
 /** Segments from before a rescaling hold the key groups of other subtasks too, which nobody reads from here. */
 function ownKeyGroups({ revision }: Job, log: string): KeyGroupRange {
-  const [stage, subtask] = log.split('/').slice(-2) as [string, string]
+  const [stage, subtask] = stageAndSubtask(log)
   const { maxParallelism, parallelism } = vertexOf(revision.graph, stage)
   return keyGroupRange(Number(subtask), maxParallelism, parallelism)
 }
@@ -81,7 +85,7 @@ async function coldState(job: Job, log: string): Promise<ColdState | undefined> 
   const { item } = await ports.log.head(log)
   if (item === undefined) return undefined
   const recovered = await recover(ports, log, item, READ_WHOLE)
-  const [stage, subtask] = log.split('/').slice(-2) as [string, string]
+  const [stage, subtask] = stageAndSubtask(log)
   const compiled = job.describe(job.synth, job.revision.parallelism)
   const time = new BatchProcessingTime({ now: () => world.now, monotonic: () => world.now })
   time.beginAt(recovered.head.lastNow)

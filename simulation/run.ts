@@ -3,7 +3,7 @@ import { Chance } from './chance.js'
 import type { FaultKind } from './faults.js'
 import type { Violation } from './invariants.js'
 import { Job } from './job.js'
-import { checkRest } from './job-checks.js'
+import { checkArrived, checkRest } from './job-checks.js'
 import type { OutputFact } from './jobs/index.js'
 import { generateJob, JOB_KINDS, type JobKind, judge } from './jobs/index.js'
 import type { SimulatedJob } from './jobs/simulated-job.js'
@@ -140,8 +140,12 @@ class Run {
       this.#lastWords()
       await world.scheduler.sleep(world.chance.below(60_000))
     }
+    // The last of the clock's timers, too: for them no batch comes behind.
+    if (this.simulated.settleMs > 0 && world.chance.happens(0.5)) await world.scheduler.sleep(this.simulated.settleMs)
     this.#endFaults()
     await this.#resumeAll()
+    // Behind that a tick finds whose outbox may not have arrived.
+    await world.scheduler.sleep(world.settings.settleMs)
     await this.#rest('once the faults are over')
     await this.#checkpoints('once the faults are over')
     if (!this.simulated.ends) this.#lastWords()
@@ -336,6 +340,8 @@ class Run {
       await world.scheduler.sleep(5_000)
       quiet = round > 0 && world.underWay === 0 && world.commits === before
     }
+    // Ticks alone bring it there: no batch that may come for it later.
+    if (world.options.checked) for (const job of world.jobs) checkArrived(job, when)
   }
 
   #restless(): string {

@@ -49,6 +49,8 @@ export class World implements LogWatcher {
   readonly graceMs: number
   /** How many completed checkpoints stay: with few, clean-up drops some before the job is restored. */
   readonly keptCheckpoints: number
+  /** How often the queue hands out a message that fails. */
+  readonly mostPokeTries: number
   /** What the engine counted. */
   readonly events = new Map<string, number>()
   /** How often a function has thrown for an item. */
@@ -68,6 +70,7 @@ export class World implements LogWatcher {
     this.settings = this.#drawSettings()
     this.graceMs = (profile.longestStallMs ?? DEFAULT_LONGEST_STALL_MS) + this.settings.cacheMaxAgeMs + CALLS_MS + CLOCKS_DIFFER_MS
     this.keptCheckpoints = this.chance.pick([1, 1, 3])
+    this.mostPokeTries = new Chance(seed, 'queue').pick([1, 3, 3])
     this.compression = this.chance.happens(0.1) ? new ZlibCompression() : undefined
     this.machine = {
       scheduler: this.scheduler,
