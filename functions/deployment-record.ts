@@ -15,7 +15,7 @@ export interface DeployedSource {
   readonly stream: string
   readonly batchSize: number
   readonly batchingWindowSeconds: number
-  /** Where the job's first activation begins to read. */
+  /** Where the job's first activation begins to read: with all there is, or with what comes from that moment on. */
   readonly start: 'TRIM_HORIZON' | 'LATEST'
 }
 

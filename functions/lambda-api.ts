@@ -36,8 +36,10 @@ export interface MappingSettings {
 
 export interface NewMapping extends MappingSettings {
   readonly eventSourceArn: string
-  readonly start: 'TRIM_HORIZON' | 'LATEST'
-  /** Epoch ms: with the first record that arrived then or later, and not at `start`. */
+  /**
+   * Epoch ms: with the first record that arrived then or later; undefined: with the oldest. Never LATEST: a mapping takes up to minutes until it reads, when it is
+   * made and whenever it is changed, and one at LATEST would miss what comes meanwhile (so says Lambda's guide).
+   */
   readonly atMs: number | undefined
 }
 
@@ -98,7 +100,7 @@ export function lambdaApi(): LambdaApi {
       } while (marker !== undefined)
       return found
     },
-    createMapping: ({ eventSourceArn, start, atMs, ...settings }) =>
+    createMapping: ({ eventSourceArn, atMs, ...settings }) =>
       unless(
         call('CreateEventSourceMapping', eventSourceArn, (client) =>
           client.send(
@@ -110,7 +112,9 @@ export function lambdaApi(): LambdaApi {
               MaximumRecordAgeInSeconds: -1,
               ParallelizationFactor: 1,
               FunctionResponseTypes: ['ReportBatchItemFailures'],
-              ...(atMs === undefined ? { StartingPosition: start } : { StartingPosition: 'AT_TIMESTAMP', StartingPositionTimestamp: new Date(atMs) }),
+              ...(atMs === undefined
+                ? { StartingPosition: 'TRIM_HORIZON' }
+                : { StartingPosition: 'AT_TIMESTAMP', StartingPositionTimestamp: new Date(atMs) }),
             }),
           ),
         ),

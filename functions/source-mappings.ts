@@ -14,7 +14,7 @@ export class SourceMappings {
   /**
    * Lets the source's batches come to the attempt, through one mapping that is enabled. `replace`: whatever mapping was made for another attempt is
    * deleted, and one is made that begins where `beginAtMs` says; else it is repointed, and keeps its position. `beginAtMs` is asked only for a mapping that is
-   * made: epoch ms, or undefined for where the source begins (TRIM_HORIZON or LATEST). `eventSources`: ARNs under which older mappings may stand.
+   * made: epoch ms, or undefined for all that the stream has. `eventSources`: ARNs under which older mappings may stand.
    */
   async letRead(
     source: DeployedSource,
@@ -42,7 +42,7 @@ export class SourceMappings {
         return { done: false, why: `the mapping ${action.uuid} of ${source.stream} is being pointed to ${aliasArn}` }
       case 'create': {
         const atMs = await options.beginAtMs()
-        await this.api.createMapping({ ...settingsOf(source, aliasArn), eventSourceArn: source.eventSourceArn, start: source.start, atMs })
+        await this.api.createMapping({ ...settingsOf(source, aliasArn), eventSourceArn: source.eventSourceArn, atMs })
         return { done: false, why: `the mapping of ${source.stream} is being made` }
       }
     }

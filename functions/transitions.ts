@@ -340,7 +340,7 @@ export class Transitions {
   }
 
   async #letRead(transition: Transition, { sinceMs }: DeploymentRecord): Promise<Outcome> {
-    const { from, to, attempt, replace } = transition
+    const { from, to, attempt, replace, phaseAtMs } = transition
     const begin = transition.begin as ManifestRef | null
     let arrivals: Promise<Readonly<Record<string, number>>> | undefined
     for (const [stage, source] of Object.entries(to.sources)) {
@@ -349,12 +349,14 @@ export class Transitions {
         replace,
         eventSources: before === undefined ? [] : [before],
         beginAtMs: async () => {
-          // It had saved nothing yet.
-          if (begin === null) return from !== null && source.start === 'LATEST' ? sinceMs : undefined
+          const latest = source.start === 'LATEST'
+          // It has never run, or had saved nothing yet.
+          if (begin === null) return latest ? sinceMs : undefined
           arrivals ??= this.#arrivals(to, begin)
           const atMs = (await arrivals)[stage]
-          if (atMs === undefined) return undefined
-          return Math.max(atMs - ARRIVAL_MARGIN_MS, source.start === 'LATEST' ? sinceMs : 0)
+          // What it goes on from does not know the source.
+          if (atMs === undefined) return latest ? phaseAtMs : undefined
+          return Math.max(atMs - ARRIVAL_MARGIN_MS, latest ? sinceMs : 0)
         },
       })
       if (!progress.done) return { kind: 'wait', why: progress.why }

@@ -241,7 +241,7 @@ export class DeployedStack {
     for (let shard = 0; shard < this.aws.shards(this.sourceStream); shard++) {
       const all = this.aws.shard(this.sourceStream, shard)
       const { start, acknowledged } = mapping
-      const first = typeof start === 'number' ? all.findIndex(({ arrivalMs }) => arrivalMs >= start) : start === 'LATEST' ? all.length : 0
+      const first = typeof start === 'number' ? all.findIndex(({ arrivalMs }) => arrivalMs >= start) : 0
       if (!acknowledged.has(shard)) acknowledged.set(shard, first === -1 ? all.length : first)
       const from = acknowledged.get(shard) as number
       const records = all.slice(from, from + mapping.batchSize)

@@ -22,8 +22,8 @@ export interface ImitatedMapping {
   functionArn: string
   state: string
   batchSize: number
-  /** Where it begins to read: epoch ms, or an end of the stream. */
-  readonly start: number | 'TRIM_HORIZON' | 'LATEST'
+  /** Where it begins to read: epoch ms, or the oldest record. */
+  readonly start: number | 'TRIM_HORIZON'
   /** How many records of each shard are acknowledged. */
   readonly acknowledged: Map<number, number>
   /** What it becomes when it has settled; undefined: nothing is on its way. */

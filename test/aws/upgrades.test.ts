@@ -416,6 +416,7 @@ describe('a deployed job', () => {
     it('reads what came since it was deployed when it began at the end of the stream', async () => {
       produce()
       const old = { ...produced }
+      await stack.pump()
       await stack.deploy({ ...poisonable, start: 'LATEST' })
       await underLoad()
       poisoned = true
@@ -518,6 +519,7 @@ describe('a deployed job', () => {
   it('begins at the end of the stream if it is to', async () => {
     produce()
     const before = { ...produced }
+    await stack.pump()
     await stack.deploy({ ...A, start: 'LATEST' })
     await underLoad()
     await stack.deploy({ ...B, start: 'LATEST' })
@@ -526,6 +528,20 @@ describe('a deployed job', () => {
     const since = Object.entries(produced).map(([word, n]) => [word, n - (before[word] ?? 0)] as const)
     expect(most()).toEqual(Object.fromEntries(since.filter(([, n]) => n > 0)))
   })
+
+  it('misses nothing that comes while the mapping of its first activation is being made', async () => {
+    produce()
+    const before = { ...produced }
+    await stack.pump()
+    stack.meanwhile = produce
+    await stack.deploy({ ...A, start: 'LATEST' })
+    expect(total()).toBeGreaterThan(2)
+    await stack.rest()
+    const since = Object.entries(produced).map(([word, n]) => [word, n - (before[word] ?? 0)] as const)
+    expect(most()).toEqual(Object.fromEntries(since.filter(([, n]) => n > 0)))
+    expect([...stack.lambda.mappings.values()].map(({ start }) => typeof start)).toEqual(['number'])
+  })
+
   describe('restored from one of its checkpoints', () => {
     async function restore(checkpointId: number, request = 'once'): Promise<{ readonly status: string; readonly why?: string }> {
       for (;;) {
