@@ -19,7 +19,7 @@ export class DeployedJob {
 
   /** Throws the error that the job answered with, DEPLOYMENT_NOT_FOUND, AWS_CALL. */
   async ask<T>(request: ControlRequest): Promise<T> {
-    const { callFunction } = await withPackages('Calling a deployed job', () => import('../runtime/backends/aws/function-call.js'))
+    const { callFunction } = await withPackages('Calling a deployed job', () => import('../functions/function-call.js'))
     const where = `function ${this.functionName}`
     const { payload, failed } = await awsFailure('Invoke', where, 'lambda:InvokeFunction of the control function', () =>
       this.#call(() => callFunction(this.functionName, JSON.stringify(request))),
@@ -66,6 +66,6 @@ function functionFailed(where: string, payload: string): MillraceError {
   return new MillraceError('AWS_CALL', {
     what: `the control function failed: ${said}`,
     where,
-    todo: "Its log group in CloudWatch says more; a time-out or a lack of memory is mended by StreamJob's memoryMb.",
+    todo: "Its log group in CloudWatch says more; a time-out or a lack of memory is mended by StreamJob's memorySize.",
   })
 }

@@ -1,4 +1,5 @@
 import { MillraceError } from '../runtime/core/index.js'
+import { CONTROL_TIMEOUT_MS } from './control-timeout.js'
 import { deployedControl } from './deployed-control.js'
 import type { DeployedRevision, UpgradeMode } from './deployment-record.js'
 import { type WriteLine, writeLine } from './function-log.js'
@@ -60,8 +61,8 @@ export function activationHandler(job: unknown, options: HandlerOptions = {}): (
   }
 }
 
-/** The function has two minutes (CONTROL_TIMEOUT in cdk/job-functions.ts), and one that is cut off fails the deployment. */
-const ANSWER_MS = 100_000
+/** Before the function's time is over: one that is cut off fails the deployment. */
+const ANSWER_MS = CONTROL_TIMEOUT_MS - 20_000
 
 /** What goes on meanwhile, in this instance or until it is gone, keeps others out by its lease. */
 async function inTime(work: Promise<TransitionProgress>): Promise<TransitionProgress> {

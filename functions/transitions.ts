@@ -3,6 +3,7 @@ import { MillraceError } from '../runtime/core/index.js'
 import type { Clock, CommitLog } from '../runtime/ports/index.js'
 import { readJob } from '../runtime/task/job-log.js'
 import type { CheckpointStep, CheckpointStepResult } from './checkpoint-handler.js'
+import { CONTROL_TIMEOUT_MS } from './control-timeout.js'
 import {
   type DeploymentDecision,
   type DeploymentRequest,
@@ -49,8 +50,8 @@ const PATIENCE_MS: Readonly<Record<Transition['phase'], number>> = {
 const BACK_PATIENCE_MS = 40 * 60_000
 /** No further step is begun after this. */
 const SLICE_MS = 15_000
-/** Longer than an invocation lives, with one of another version that it calls at its end: CONTROL_TIMEOUT in cdk/job-functions.ts, twice. */
-const LEASE_MS = 250_000
+/** Longer than an invocation lives, with one of another version that it calls at its end. */
+const LEASE_MS = 2 * CONTROL_TIMEOUT_MS + 10_000
 /** Times of arrival are approximate. */
 const ARRIVAL_MARGIN_MS = 60_000
 

@@ -8,6 +8,7 @@ import { Stream } from 'aws-cdk-lib/aws-kinesis'
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { bundleJob } from '../../cdk/bundle-job.js'
 import { type DeployedStage, StreamJob } from '../../cdk/index.js'
+import { CONTROL_TIMEOUT_MS } from '../../functions/control-timeout.js'
 import { exampleFile } from '../examples/run-example.js'
 
 const ENTRY = exampleFile('ip-count/job.ts')
@@ -89,8 +90,8 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
       })
     tick('1 minute', 'sources')
     tick('1 hour', 'all')
-    // The lease of transitions is made for this time-out.
-    template.hasResourceProperties('AWS::Lambda::Function', { Handler: 'control.handler', Timeout: 120 })
+    // The lease of transitions and the patience of the command line are made for this time-out.
+    template.hasResourceProperties('AWS::Lambda::Function', { Handler: 'control.handler', Timeout: CONTROL_TIMEOUT_MS / 1_000 })
     template.resourceCountIs('Custom::MillraceActivation', 1)
   })
 
