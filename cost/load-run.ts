@@ -44,8 +44,7 @@ const MACHINE_GB = 64 / 1_024
 /** All subtasks are looked after so often. */
 const UPKEEP_MS = 3_600_000
 const CHECKPOINT_TIMEOUT_MS = 600_000
-/** START, END and REPORT of an invocation, as Lambda writes them, with what CloudWatch adds to each line. */
-const LOG_BYTES = 380
+/** What CloudWatch adds to each line. Of Lambda's own lines (START, END, REPORT) none is written when nothing goes wrong: cdk/job-function.ts sets the level WARN. */
 const LOG_LINE_BYTES = 26
 const START_MS = 1_700_000_000_000
 /** Events come in the order of their times but for so much. */
@@ -69,7 +68,10 @@ export class LoadRun {
   readonly #deployment: Deployment
   readonly #streams = new MemoryStreams()
   readonly #pokes = new CountingPokes(this.meter)
-  readonly #metrics = new StageMetrics({ job: 'keyed-sum', stage: 'payments' }, (line) => this.meter.add('logBytes', line.length + LOG_LINE_BYTES))
+  /** Of each warm instance, which counts and writes for itself. */
+  readonly #metrics = new Map<string, StageMetrics>()
+  /** Of the one that runs. */
+  #counting: StageMetrics
   readonly #ports: StagePorts
   readonly #control: JobControl
   readonly #instances = new Map<string, StageSubtask>()
@@ -106,10 +108,11 @@ export class LoadRun {
       streams: countingStreams(this.meter, undisturbed.streams),
       channel: () => channel,
       count: (event, times = 1) => {
-        this.#metrics.count(event, times)
+        this.#counting.count(event, times)
         this.events.set(event, (this.events.get(event) ?? 0) + times)
       },
     }
+    this.#counting = this.#metricsOf(CONTROL)
     this.#control = new JobControl({
       deployment: this.#deployment,
       graph: this.graph,
@@ -236,9 +239,9 @@ export class LoadRun {
 
   async #invoke<T>(name: FunctionName, work: () => Promise<T>): Promise<T> {
     const result = await this.meter.invoke(name, async () => {
-      this.meter.add('logBytes', LOG_BYTES)
+      this.#counting = this.#metricsOf(CONTROL)
       const done = await work()
-      this.#metrics.flush()
+      this.#counting.flush()
       return done
     })
     return result
@@ -251,6 +254,7 @@ export class LoadRun {
   #subtask(stage: string, subtask: string): StageSubtask {
     // Which warm instance takes an invocation is nobody's choice.
     const name = `${stage}/${subtask}/${(this.#turn++ * 7 + (this.#turn >> 3)) % this.#options.instances}`
+    this.#counting = this.#metricsOf(name, stage)
     let instance = this.#instances.get(name)
     if (instance === undefined) {
       const describe = () => this.#describe()
@@ -259,6 +263,16 @@ export class LoadRun {
       this.#instances.set(name, instance)
     }
     return instance
+  }
+
+  #metricsOf(instance: string, stage?: string): StageMetrics {
+    let metrics = this.#metrics.get(instance)
+    if (metrics === undefined) {
+      const write = (line: string) => this.meter.add('logBytes', line.length + LOG_LINE_BYTES)
+      metrics = new StageMetrics({ job: 'keyed-sum', ...(stage === undefined ? {} : { stage }) }, write, () => this.#now)
+      this.#metrics.set(instance, metrics)
+    }
+    return metrics
   }
 
   #describe(): CompiledJob {

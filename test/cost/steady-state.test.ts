@@ -39,6 +39,20 @@ describe('the steady state of two stages', () => {
     expect(run.results).toBeGreaterThan(150)
   })
 
+  it('logs a line a minute of each instance, and nothing of each invocation', async () => {
+    const run = new LoadRun({ ...IDLE, rate: 10, ...NEVER })
+    await run.activate()
+    await run.seconds(60)
+    run.meter.reset()
+    await run.seconds(300)
+    const { source, keyed } = { source: run.meter.of('source'), keyed: run.meter.of('keyed') }
+    for (const { logBytes, lambdaRequests } of [source, keyed]) {
+      expect(lambdaRequests).toBe(300)
+      expect(logBytes / 5).toBeGreaterThan(150)
+      expect(logBytes / 5).toBeLessThan(600)
+    }
+  })
+
   it('puts a blob only for a part that is too large for the log', async () => {
     const { run, source, keyed } = await steady(1_000)
     const each = { lambdaRequests: SECONDS, dynamoQueries: SECONDS, dynamoPuts: SECONDS, s3Gets: 0 }
