@@ -70,7 +70,7 @@ export function costReport(usage: UsageAnswer, { rate, recordBytes = RECORD_BYTE
       ...traffic,
       ...(load === undefined
         ? []
-        : [`An invocation a commit, each of ${invocationMs} ms (--invocation-ms): how long they take is in CloudWatch only (metric Duration of AWS/Lambda).`]),
+        : [`An invocation a commit, each of ${invocationMs} ms (--invocation-ms): what they take is the metric Duration of AWS/Lambda.`]),
       ...(shape.stages.some(({ fanOut }) => fanOut) ? ['What consumers (enhanced fan-out) read is billed by GB, too, which is not in it.'] : []),
       ...(shape.frameRetentionHours > 168 ? ['Retention beyond 7 days is billed by what is kept, too, which is not in it.'] : []),
       'Not in it: the streams, tables and buckets that sources and sinks are bound to, logs, metrics, data transfer, keys, taxes, free tiers, discounts.',
