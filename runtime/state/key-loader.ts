@@ -1,4 +1,4 @@
-import { BlockCache } from './block-cache.js'
+import { BlockReader, bytesToRead } from './block-reader.js'
 import { firstPlaceOf, type KeyGroupRange, placeOfKey } from './key-groups.js'
 import type { InternalKey } from './keys.js'
 import { RestoredRows } from './restored-rows.js'
@@ -22,24 +22,25 @@ export interface RemoteSegment {
 /** Rows by the name of their state, as they were written. */
 export type LoadedRows = ReadonlyMap<string, RestoredRows>
 
-/** Blocks that lie no further apart are read in one go, with what is between them. */
-const GAP_BYTES = 32 * 1024
-const LONGEST_READ_BYTES = 4 * 1024 * 1024
+/** What is read at a time when many keys are loaded: blocks of many bytes, of which few rows are wanted. */
+const SLICE_BYTES = 8 * 1024 * 1024
+const MOST_KEYS = 10_000
 
 /** Reads what segments, and the changes that were committed behind them, say of some keys. */
 export class KeyLoader {
   /** Bytes of the wanted keys' rows, as they stood, about. */
   loadedBytes = 0
-  readonly #cache: BlockCache
+  readonly #blocks: BlockReader
 
-  /** `segments`: oldest first. */
+  /** `segments`: oldest first. `sliceBytes`: see {@link slices}. */
   constructor(
     readonly maxParallelism: number,
     readonly segments: readonly RemoteSegment[],
     readonly tail: TailRows,
     cacheBytes: number,
+    readonly sliceBytes = SLICE_BYTES,
   ) {
-    this.#cache = new BlockCache(cacheBytes)
+    this.#blocks = new BlockReader(segments, cacheBytes)
   }
 
   /** Whether there may be rows of a state. */
@@ -47,69 +48,79 @@ export class KeyLoader {
     return this.tail.knows(state) || this.segments.some(({ footer }) => footer.states.some(({ name }) => name === state))
   }
 
-  /** Throws CHECKPOINT_CORRUPT, and what reading throws. */
+  /**
+   * The keys, divided so that each call of {@link load} reads no more than `sliceBytes`, but for a key that takes more alone. Of several slices each
+   * is behind the one before by the places of its keys: hardly a block is read for two of them.
+   */
+  slices(keys: readonly InternalKey[]): readonly (readonly InternalKey[])[] {
+    const placed = keys.map((key) => ({ key, place: placeOfKey(key, this.maxParallelism) })).sort((a, b) => a.place - b.place)
+    const slices: InternalKey[][] = []
+    let bytes = 0
+    let last: number[] = []
+    const bytesFor = (place: number): number => {
+      let added = 0
+      for (const [at, { footer }] of this.segments.entries()) {
+        const block = this.#blockOf(at, place)
+        if (block < 0) continue
+        added += bytesToRead(footer.offsets, last[at], block)
+        last[at] = block
+      }
+      return added
+    }
+    for (const { key, place } of placed) {
+      let slice = slices.at(-1)
+      bytes += bytesFor(place)
+      if (slice === undefined || bytes > this.sliceBytes || slice.length === MOST_KEYS) {
+        slice = []
+        slices.push(slice)
+        last = []
+        bytes = bytesFor(place)
+      }
+      slice.push(key)
+    }
+    return slices.length === 1 ? [keys] : slices
+  }
+
+  /** All rows of the keys, in memory together. Throws CHECKPOINT_CORRUPT, and what reading throws. */
   async load(keys: readonly InternalKey[]): Promise<LoadedRows> {
     const places = keys.map((key) => placeOfKey(key, this.maxParallelism)).sort((a, b) => a - b)
     const wanted = new Set(keys)
-    const found = await Promise.all(this.segments.map((_, at) => this.#blocksOf(at, places)))
+    const numbers = this.segments.map((_, at) => this.#blocksOf(at, places))
+    const found = await this.#blocks.read(numbers)
     const loaded = new Map<string, RestoredRows>()
-    for (const [at, blocks] of found.entries()) {
-      const { footer, keyGroups } = this.segments[at]
-      for (const block of blocks) {
-        for (const { block: all } of block.between(keyGroups.first, keyGroups.last)) {
-          const rows = only(all, wanted)
-          this.loadedBytes += rows.keys.length * block.bytesARow
-          add(loaded, rows, footer.states[rows.state])
-        }
-      }
+    for (const [at, blocks] of numbers.entries()) {
+      for (const block of blocks) this.#pick(at, found[at].get(block) as Uint8Array, wanted, loaded)
     }
     for (const key of keys) this.tail.each(key, (block, info) => add(loaded, block, info))
     return loaded
   }
 
-  /** The blocks of one segment in which keys at these places stand. */
-  async #blocksOf(at: number, places: readonly number[]): Promise<readonly BlockRows[]> {
+  /** One block is decoded at a time: of most there is one row that is wanted. */
+  #pick(at: number, bytes: Uint8Array, wanted: ReadonlySet<unknown>, loaded: Map<string, RestoredRows>): void {
     const { footer, keyGroups, name } = this.segments[at]
-    const [first, end] = [firstPlaceOf(keyGroups.first), firstPlaceOf(keyGroups.last + 1)]
+    const decoded = new BlockRows(footer, bytes, name)
+    for (const { block } of decoded.between(keyGroups.first, keyGroups.last)) {
+      const rows = only(block, wanted)
+      this.loadedBytes += rows.keys.length * decoded.bytesARow
+      add(loaded, rows, footer.states[rows.state])
+    }
+  }
+
+  /** The blocks of one segment in which keys at these places stand. */
+  #blocksOf(at: number, places: readonly number[]): ReadonlySet<number> {
     const numbers = new Set<number>()
     for (const place of places) {
-      const block = place < first || place >= end ? -1 : blockAt(footer.places, place)
+      const block = this.#blockOf(at, place)
       if (block >= 0) numbers.add(block)
     }
-    const bytes = new Map<number, Uint8Array>()
-    const missing: number[] = []
-    for (const block of numbers) {
-      const known = this.#cache.get(at, block)
-      if (known === undefined) missing.push(block)
-      else bytes.set(block, known)
-    }
-    await Promise.all(runsOf(missing, footer.offsets).map((run) => this.#read(at, run, bytes)))
-    return [...numbers].map((block) => new BlockRows(footer, bytes.get(block) as Uint8Array, name))
+    return numbers
   }
 
-  async #read(at: number, run: readonly number[], into: Map<number, Uint8Array>): Promise<void> {
-    const { footer, read } = this.segments[at]
-    const from = footer.offsets[run[0]]
-    const bytes = await read({ from, to: footer.offsets[run[run.length - 1] + 1] })
-    for (const block of run) {
-      // A copy: a view would keep all that was read with it.
-      const ofBlock = bytes.slice(footer.offsets[block] - from, footer.offsets[block + 1] - from)
-      this.#cache.put(at, block, ofBlock)
-      into.set(block, ofBlock)
-    }
+  /** -1: a key at this place does not stand in it, or does not count. */
+  #blockOf(at: number, place: number): number {
+    const { footer, keyGroups } = this.segments[at]
+    return place < firstPlaceOf(keyGroups.first) || place >= firstPlaceOf(keyGroups.last + 1) ? -1 : blockAt(footer.places, place)
   }
-}
-
-/** Blocks that are read together; `numbers` rise. */
-function runsOf(numbers: readonly number[], offsets: readonly number[]): number[][] {
-  const runs: number[][] = []
-  for (const block of numbers) {
-    const run = runs.at(-1)
-    const near = run !== undefined && offsets[block] - offsets[run[run.length - 1] + 1] <= GAP_BYTES
-    if (near && offsets[block + 1] - offsets[run[0]] <= LONGEST_READ_BYTES) run.push(block)
-    else runs.push([block])
-  }
-  return runs
 }
 
 function add(loaded: Map<string, RestoredRows>, block: RowBlock, info: StateInfo): void {
@@ -121,7 +132,7 @@ function add(loaded: Map<string, RestoredRows>, block: RowBlock, info: StateInfo
   rows.apply(block, info)
 }
 
-/** The rows of keys that are wanted. */
+/** The rows of keys that are wanted; a copy of them, for a piece of a string keeps all of it in memory, and strings of a block may stand in one. */
 function only({ state, removedKeys, removedNamespaces, keys, namespaces, values, changed }: RowBlock, wanted: ReadonlySet<unknown>): RowBlock {
   const rows = emptyBlock(state)
   removedKeys.forEach((key, i) => {
@@ -133,5 +144,5 @@ function only({ state, removedKeys, removedNamespaces, keys, namespaces, values,
   changed?.keys.forEach((key, i) => {
     if (wanted.has(key)) addChange(rows, key, changed.namespaces[i], changed.changes[i])
   })
-  return rows
+  return structuredClone(rows)
 }

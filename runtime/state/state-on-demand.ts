@@ -3,8 +3,8 @@ import type { KeyLoader, LoadedRows } from './key-loader.js'
 import type { InternalKey } from './keys.js'
 import { EVENT_TIMERS, IMPLIED_TIMERS_TABLE, PROCESSING_TIMERS } from './timed-rows.js'
 
-/** Keys whose rows are brought into memory together, at most. */
-const MOST_KEYS = 10_000
+/** Keys of which rows are due that are brought into memory together, at most. */
+const MOST_DUE_KEYS = 10_000
 const KEY_BYTES = 50
 
 /**
@@ -53,8 +53,7 @@ export class StateOnDemand {
 
   async load(keys: Iterable<InternalKey>): Promise<void> {
     const missing = [...new Set(keys)].filter((key) => !this.has(key))
-    for (let from = 0; from < missing.length; from += MOST_KEYS) {
-      const some = missing.slice(from, from + MOST_KEYS)
+    for (const some of this.loader.slices(missing)) {
       const rows = await this.loader.load(some)
       for (const key of some) this.#loaded.add(key)
       this.install(rows)
@@ -64,7 +63,7 @@ export class StateOnDemand {
   /** Loads keys of rows that are due up to `to`: as many as make progress possible. False when all that is due is in memory. */
   async loadDue(due: DueKeys | undefined, to: number): Promise<boolean> {
     if (due === undefined || !due.mayHave(to)) return false
-    await this.load(await due.take(to, MOST_KEYS))
+    await this.load(await due.take(to, MOST_DUE_KEYS))
     return true
   }
 }

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { MapStateDescriptor, ValueStateDescriptor } from '../../runtime/core/index.js'
@@ -10,12 +12,22 @@ import {
   KeyLoader,
   mergeSegments,
   type RemoteSegment,
+  StateOnDemand,
   StateScope,
   stateHandle,
   TailRows,
 } from '../../runtime/state/index.js'
 
 const MAX = 16
+
+setFlagsFromString('--expose-gc')
+const collectGarbage = runInNewContext('gc') as () => void
+
+function heapUsed(): number {
+  collectGarbage()
+  return process.memoryUsage().heapUsed
+}
+
 const ALL = { first: 0, last: MAX - 1 }
 const KEYS = Array.from({ length: 12 }, (_, i) => (i % 3 === 0 ? i : `key ${i}`))
 
@@ -32,6 +44,11 @@ type Step =
 class Store {
   reads = 0
   bytes = 0
+  /** Reads, and bytes, that were under way at the same time. */
+  mostReads = 0
+  mostBytes = 0
+  #readsNow = 0
+  #bytesNow = 0
 
   remote(segment: Uint8Array, keyGroups = ALL): RemoteSegment {
     return {
@@ -41,9 +58,19 @@ class Store {
       read: async ({ from, to }) => {
         this.reads++
         this.bytes += to - from
+        this.#underWay(1, to - from)
+        await new Promise((resolve) => setImmediate(resolve))
+        this.#underWay(-1, from - to)
         return segment.slice(from, to)
       },
     }
+  }
+
+  #underWay(reads: number, bytes: number): void {
+    this.#readsNow += reads
+    this.#bytesNow += bytes
+    this.mostReads = Math.max(this.mostReads, this.#readsNow)
+    this.mostBytes = Math.max(this.mostBytes, this.#bytesNow)
   }
 }
 
@@ -56,7 +83,10 @@ class Subtask {
   #tail: Uint8Array[] = []
   #watermark = Number.NEGATIVE_INFINITY
 
-  constructor(readonly blockBytes: number) {
+  constructor(
+    readonly blockBytes: number,
+    readonly sliceBytes?: number,
+  ) {
     this.#backend = this.#open()
   }
 
@@ -67,7 +97,7 @@ class Subtask {
       ALL,
     )
     const segments = this.#segments.map((bytes) => this.store.remote(bytes))
-    backend.restoreOnDemand(new KeyLoader(MAX, segments, tail, 100), Number.NEGATIVE_INFINITY)
+    backend.restoreOnDemand(new KeyLoader(MAX, segments, tail, 100, this.sliceBytes), Number.NEGATIVE_INFINITY)
     backend.tracking = true
     backend.openTimers()
     backend.sweeps.sweptTo = this.#watermark
@@ -225,8 +255,8 @@ function stepOf<K extends 'set' | 'clear' | 'put' | 'remove' | 'register' | 'del
 describe('keyed state of which only the keys that are needed are in memory', () => {
   it('has the same rows and fires the same timers, wherever it is opened again', async () => {
     await fc.assert(
-      fc.asyncProperty(steps, fc.constantFrom(1, 40, 16_384), async (program, blockBytes) => {
-        const subtask = new Subtask(blockBytes)
+      fc.asyncProperty(steps, fc.constantFrom(1, 40, 16_384), fc.constantFrom(1, 300, undefined), async (program, blockBytes, sliceBytes) => {
+        const subtask = new Subtask(blockBytes, sliceBytes)
         const reference = new Reference()
         for (const step of program as Step[]) {
           await subtask.do(step)
@@ -285,6 +315,88 @@ describe('keyed state of which only the keys that are needed are in memory', () 
     }
     expect(found).toEqual(new Set([true, false]))
     expect(segment.length).toBeGreaterThan(40_000)
+  })
+
+  it('reads for many keys little at a time, and hardly a block twice', async () => {
+    const backend = new KeyedStateBackend(MAX, ALL)
+    const descriptor = new ValueStateDescriptor<string>('text')
+    const text = stateHandle(new StateScope(backend), descriptor)
+    const keys = Array.from({ length: 20_000 }, (_, key) => key)
+    for (const key of keys) {
+      backend.setCurrentKey(key)
+      text.update(`${key}`.padEnd(100, `${Math.sin(key)}`))
+    }
+    const store = new Store()
+    const segment = backend.snapshotBlocks(4_096) as Uint8Array
+    const sliceBytes = 200_000
+    const opened = new KeyedStateBackend(MAX, ALL)
+    const loader = new KeyLoader(MAX, [store.remote(segment), store.remote(segment)], new TailRows([], ALL), 0, sliceBytes)
+    opened.restoreOnDemand(loader, Number.NEGATIVE_INFINITY)
+    expect(segment.length).toBeGreaterThan(5 * sliceBytes)
+    const installed: number[] = []
+    const { install } = opened.onDemand as StateOnDemand
+    await new StateOnDemand(
+      loader,
+      (rows) => {
+        installed.push(rows.get('text')?.size ?? 0)
+        install(rows)
+      },
+      Number.NEGATIVE_INFINITY,
+    ).load(keys)
+    expect(store.mostBytes).toBeLessThanOrEqual(sliceBytes)
+    expect(Math.max(...installed)).toBeLessThan(keys.length / 5)
+    expect(store.bytes).toBeLessThan(2 * segment.length + installed.length * 2 * 5_000)
+    const loaded = stateHandle(new StateScope(opened), descriptor)
+    for (const key of keys) {
+      opened.setCurrentKey(key)
+      expect(loaded.value()).toBe(`${key}`.padEnd(100, `${Math.sin(key)}`))
+    }
+  })
+
+  it('asks for few blocks at a time, and reads on no more when one cannot be read', async () => {
+    const backend = new KeyedStateBackend(MAX, ALL)
+    const text = stateHandle(new StateScope(backend), new ValueStateDescriptor<string>('text'))
+    for (let key = 0; key < 1_200; key++) {
+      backend.setCurrentKey(key)
+      // Blocks that lie too far apart to be read together.
+      text.update(`${key}`.padEnd(key % 3 === 0 ? 10 : 20_000))
+    }
+    const segment = backend.snapshotBlocks(1) as Uint8Array
+    const keys = Array.from({ length: 400 }, (_, i) => 3 * i)
+    const store = new Store()
+    await new KeyLoader(MAX, [store.remote(segment)], new TailRows([], ALL), 0, Number.POSITIVE_INFINITY).load(keys)
+    expect(store.reads).toBeGreaterThan(60)
+    expect(store.mostReads).toBeGreaterThan(10)
+    expect(store.mostReads).toBeLessThanOrEqual(32)
+    let failed = 0
+    const read = async () => {
+      failed++
+      throw new Error('not now')
+    }
+    const broken = { ...store.remote(segment), read }
+    const loader = new KeyLoader(MAX, [broken], new TailRows([], ALL), 0, Number.POSITIVE_INFINITY)
+    await expect(loader.load(keys)).rejects.toThrow('not now')
+    await new Promise((resolve) => setImmediate(resolve))
+    expect(failed).toBeLessThanOrEqual(32)
+  })
+
+  it('keeps nothing of what was read beside what a key has', async () => {
+    const backend = new KeyedStateBackend(MAX, ALL)
+    const descriptor = new ValueStateDescriptor<string>('text')
+    const text = stateHandle(new StateScope(backend), descriptor)
+    for (let key = 0; key < 60_000; key++) {
+      backend.setCurrentKey(key)
+      text.update(`${Math.sin(key)}${Math.cos(key)}${Math.sqrt(key)}`.padEnd(60, 'x'))
+    }
+    const segment = backend.snapshotBlocks(16_384) as Uint8Array
+    const opened = new KeyedStateBackend(MAX, ALL)
+    stateHandle(new StateScope(opened), descriptor)
+    const loader = new KeyLoader(MAX, [new Store().remote(segment)], new TailRows([], ALL), 0)
+    opened.restoreOnDemand(loader, Number.NEGATIVE_INFINITY)
+    const before = heapUsed()
+    await opened.onDemand?.load(Array.from({ length: 1_000 }, (_, i) => i * 60))
+    expect(heapUsed() - before).toBeLessThan(1_000_000)
+    expect(opened.rows).toBe(1_000)
   })
 
   it('counts what a key has, not what was read for it', async () => {
