@@ -69,7 +69,10 @@ export interface StreamJobProps {
   readonly stages?: Readonly<Record<string, StageProps>>
   /** Node.js 22 or 24. Default `Runtime.NODEJS_22_X`. */
   readonly runtime?: Runtime
-  /** Where a job that never ran begins to read its sources: `TRIM_HORIZON` or `LATEST`. Default `StartingPosition.TRIM_HORIZON`, all there is. */
+  /**
+   * Where a job that never ran begins to read its sources: `TRIM_HORIZON`, with all there is, or `LATEST`, with what comes from its first deployment on (by times of arrival, so that
+   * nothing is missed while Lambda begins to read). Default `StartingPosition.TRIM_HORIZON`.
+   */
   readonly startingPosition?: StartingPosition
   /** How long Lambda gathers records before it invokes a function, 0 s to 5 min: longer is cheaper and later. Default 0 s. */
   readonly batchingWindow?: Duration
@@ -112,7 +115,11 @@ export interface StreamJobProps {
   readonly logRetention?: RetentionDays
   /** What becomes of the table and the bucket, which hold the job's state, when they leave the stack. Default `RemovalPolicy.RETAIN`. */
   readonly removalPolicy?: RemovalPolicy
-  /** Key for streams, table, bucket, queues and logs. Of one that is imported the policy must let CloudWatch Logs use it. Default: keys that AWS owns or manages, which cost nothing. */
+  /**
+   * Key for streams, table, bucket, queues and logs. Of one that is imported the policy must let CloudWatch Logs use it. Default: keys that AWS owns, which cost nothing, and
+   * for the streams between stages the one that AWS manages for Kinesis (`aws/kinesis`): the key is free, KMS's requests have their price. Kinesis makes one about every five
+   * minutes a stream, and more for each set of credentials that writes or reads: by AWS's word less than a few dollars a month.
+   */
   readonly encryptionKey?: IKey
   /** Default: none. */
   readonly serverAccessLogs?: AccessLogs
@@ -120,6 +127,6 @@ export interface StreamJobProps {
   readonly alarms?: JobAlarmProps | false
   /** Whether to make a CloudWatch dashboard. Default true. */
   readonly dashboard?: boolean
-  /** Whether functions and checkpoints are traced by X-Ray. Default false. */
+  /** Whether the functions are traced by X-Ray, the control function among them, which makes the checkpoints; the state machines are not. Default false. */
   readonly tracing?: boolean
 }

@@ -156,8 +156,8 @@ const NOTHING_YET = {
 } as const
 
 const NOTHING_TO_GO_ON_FROM =
-  'the table holds a job of this name that has run before and has no completed checkpoint to go on from. Deploy it under another name or with another table, ' +
-  "or delete the job's items from the table to begin without state"
+  'the table holds a job of this name that has run before and has no completed checkpoint to go on from. To begin without state, give the construct another id, ' +
+  "which makes a table of its own, or delete the job's items from the table"
 
 /**
  * A deployment of the revision before, soon after the last one came to its end, may be that one's roll-back, because something else in the stack has

@@ -1,7 +1,8 @@
 import type { ManifestRef } from '../runtime/checkpoint/job-record.js'
-import { MillraceError } from '../runtime/core/index.js'
+import type { MillraceError } from '../runtime/core/index.js'
 import type { CommitLog } from '../runtime/ports/index.js'
 import { packChecked, unpackChecked } from '../runtime/state/index.js'
+import { unreadableItem } from './unreadable-item.js'
 
 /** How a source's batches come: what `Activation` says of it. */
 export interface DeployedSource {
@@ -144,9 +145,5 @@ export async function replaceDeployment(
 }
 
 function corrupt(log: string, why: string): MillraceError {
-  return new MillraceError('LOG_CORRUPT', {
-    what: `the record of deployments cannot be read: ${why}`,
-    where: `log ${log}`,
-    todo: 'Nothing but this job may write to its table. Deploy it under another name, from its last checkpoint.',
-  })
+  return unreadableItem(log, `the record of deployments cannot be read: ${why}`)
 }

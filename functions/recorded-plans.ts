@@ -1,8 +1,8 @@
-import { MillraceError } from '../runtime/core/index.js'
 import type { KeyTypesByUid, PlanOfJob } from '../runtime/plan/index.js'
 import type { CommitLog } from '../runtime/ports/index.js'
 import { packChecked, unpackChecked } from '../runtime/state/index.js'
 import { planLogName } from './job-prefixes.js'
+import { unreadableItem } from './unreadable-item.js'
 
 /** The plan of a revision, and of which types the keys were in the checkpoint that it first began with, where the plan does not say which they are to be. */
 export interface RecordedPlan extends PlanOfJob {
@@ -25,9 +25,5 @@ export async function readPlan(ports: { readonly log: CommitLog }, job: string, 
   if (item === undefined) return undefined
   const unpacked = unpackChecked(item.payload)
   if (!('fault' in unpacked)) return unpacked.value as RecordedPlan
-  throw new MillraceError('LOG_CORRUPT', {
-    what: `the plan of the revision cannot be read: ${unpacked.fault}`,
-    where: `log ${name}`,
-    todo: 'Nothing but this job may write to its table. Deploy it under another name, from its last checkpoint.',
-  })
+  throw unreadableItem(name, `the plan of the revision cannot be read: ${unpacked.fault}`)
 }

@@ -502,7 +502,7 @@ describe('a deployed job', () => {
     await stack.deploy(A)
     await underLoad()
     await stack.delete()
-    expect(await stack.deploy(B)).toMatchObject({ status: 'rolled-back', why: expect.stringContaining('another table') })
+    expect(await stack.deploy(B)).toMatchObject({ status: 'rolled-back', why: expect.stringContaining('another id') })
   })
 
   it('answers an event again that it has answered, also while another is at work', async () => {
