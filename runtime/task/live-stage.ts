@@ -91,6 +91,11 @@ export class LiveStage {
     }
   }
 
+  /** For other stages, since it was opened. */
+  get recordsWritten(): number {
+    return this.#output.records
+  }
+
   /** Of what the stage works on, if it is keyed; for a record that fails. */
   get currentKey(): unknown {
     return this.chain[0].keyed?.backend.currentUserKey ?? null

@@ -127,23 +127,31 @@ export async function deliver(outbox: Outbox, recipients: Recipients): Promise<v
   if (outbox.ack !== null) await recipients.acknowledge(outbox.ack)
 }
 
-const TRIES = 6
+const TRIES = 8
 const FIRST_PAUSE_MS = 50
+/** A shard that is full takes 1 MB a second. */
+const LONGEST_PAUSE_MS = 1_000
 
-/** A channel sends in order, and gives back what failed in order: the next try goes on where the last one stopped. */
+/**
+ * A channel sends in order, and gives back what failed in order: the next try goes on where the last one stopped. As long as anything arrives it goes
+ * on: were it to give up, the batch would come again and send the same from its beginning, into shards that are full already.
+ */
 async function sendAll(stage: string, entries: readonly ChannelEntry[], recipients: Recipients): Promise<void> {
   const channel = recipients.channel(stage)
-  let left = await channel.send(entries)
-  for (let attempt = 1; left.length > 0; attempt++) {
-    if (attempt === TRIES) {
+  let left = entries
+  for (let refused = 0; ; ) {
+    const before = left.length
+    left = await channel.send(left)
+    if (left.length === 0) return
+    refused = left.length < before ? 0 : refused + 1
+    if (refused === TRIES) {
       throw new MillraceError('AWS_CALL', {
-        what: `${left.length} of ${entries.length} frames could not be sent in ${TRIES} tries`,
+        what: `${left.length} of ${entries.length} frames could not be sent, none of them in the last ${TRIES} tries`,
         where: `the stream of stage "${stage}"`,
         todo: 'The batch is delivered again and sends them again. If this goes on, the stream has too few shards.',
       })
     }
     // By chance, so that senders that a full shard has refused together do not come back together.
-    await recipients.pause(FIRST_PAUSE_MS * 2 ** (attempt - 1) * (0.5 + recipients.random()))
-    left = await channel.send(left)
+    await recipients.pause(Math.min(FIRST_PAUSE_MS * 2 ** Math.max(0, refused - 1), LONGEST_PAUSE_MS) * (0.5 + recipients.random()))
   }
 }

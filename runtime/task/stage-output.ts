@@ -13,6 +13,11 @@ export class StageOutput {
     readonly count: (event: StageEvent, times?: number) => void,
   ) {}
 
+  /** To all other stages, since it was opened. */
+  get records(): number {
+    return this.writers.reduce((sum, { writer }) => sum + writer.records, 0)
+  }
+
   /** Everything since the last call, at the epoch it was made in; with an interval, watermarks alone only so often. `now` is epoch ms. */
   takeFrames(epoch: number, now: number, watermarkIntervalMs: number): OutgoingFrame[] {
     const pace = watermarkIntervalMs > 0 ? { now, intervalMs: watermarkIntervalMs } : undefined

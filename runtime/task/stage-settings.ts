@@ -20,7 +20,7 @@ export interface StageSettings {
   /** Segments of a base beyond which neighbours are merged into one: at the next base when they are small, else in a step of its own. */
   readonly mostSegments: number
   readonly mergedAtCutBytes: number
-  /** A commit takes no further record or frame beyond so many records, bytes of input or ms. */
+  /** A commit takes no further record or frame beyond so many records (read, or written to other stages), bytes of input or ms. */
   readonly commitRecords: number
   readonly commitBytes: number
   readonly commitMs: number

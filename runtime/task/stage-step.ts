@@ -44,7 +44,7 @@ async function readSource({ subtask, ports, settings, splits }: StepPlace, { liv
     return { progressed: false, kind: 'CTL', more: false }
   }
   const keys = await keysOf(subtask, ports, live, work.records)
-  const budget = new CommitBudget(ports.clock, settings)
+  const budget = new CommitBudget(ports.clock, settings, live)
   let taken = 0
   let more = false
   for (const record of work.records) {
@@ -83,7 +83,7 @@ async function receive({ ports, settings, subtask }: StepPlace, { live, control 
   const input = live.input
   assert(input !== undefined, 'a stage without source has inputs')
   const before = live.position
-  const budget = new CommitBudget(ports.clock, settings)
+  const budget = new CommitBudget(ports.clock, settings, live)
   const drain = async () => {
     let result = input.drain(control.aborted, budget)
     while (await live.settle((ms) => ports.pause(ms))) result = input.drain(control.aborted, budget)

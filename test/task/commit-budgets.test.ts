@@ -81,6 +81,25 @@ describe('one batch in several commits', () => {
     expect(outside.values).toEqual(summed(10))
   })
 
+  it('by what it has for other stages: a record may become many', async () => {
+    const words = (env: StreamExecutionEnvironment) => {
+      jsonStream<Reading>(env, 'readings')
+        .flatMap(({ n }) => Array.from({ length: 5 }, (_, i) => ({ n, i })))
+        .uid('work')
+        .setParallelism(1)
+        .rebalance()
+        .map((word: unknown) => word)
+        .uid('again')
+        .sinkTo(outside.sink())
+        .uid('out')
+    }
+    const stages = await Stages.activated(world, words, { settings: { commitRecords: 10 } })
+    stages.put('readings', 's0', ...readings(5))
+    await stages.comeToRest()
+    expect(await recordsByCommit(stages)).toEqual([2, 4, 5])
+    expect(outside.values).toHaveLength(25)
+  })
+
   it('takes at least one record in each, however small the budget', async () => {
     const stages = await Stages.activated(world, sums(10_000), { settings: { commitRecords: 1, commitBytes: 1, commitMs: 1 } })
     stages.put('readings', 's0', ...readings(5))

@@ -41,7 +41,26 @@ describe('the outbox', () => {
       expect(to.pauses.map(Math.round)).toEqual(pauses)
       expect(to.sent).toHaveLength(1)
     }
-    await expect(deliver(outbox, recipients(0.5, 6))).rejects.toMatchObject({ code: 'AWS_CALL' })
+    const full = recipients(0.5, 8)
+    await expect(deliver(outbox, full)).rejects.toMatchObject({ code: 'AWS_CALL' })
+    expect(full.pauses).toEqual([50, 100, 200, 400, 800, 1_000, 1_000])
+  })
+
+  it('is sent for as long as any of it arrives: 40 frames to a shard that takes one at a time', async () => {
+    const frames = Array.from({ length: 40 }, (_, i) => ({ stage: 's', to: 0, bytes: Uint8Array.of(i) }))
+    const to = recipients(0.5, 0)
+    let calls = 0
+    const slow = {
+      send: async ([first, ...rest]: readonly ChannelEntry[]) => {
+        // Every other time others have filled it.
+        if (calls++ % 2 === 1) return [first, ...rest]
+        to.sent.push(first)
+        return rest
+      },
+    }
+    await deliver({ ...EMPTY, frames }, { ...to, channel: () => slow })
+    expect(to.sent.map(({ bytes }) => bytes[0])).toEqual(frames.map((_, i) => i))
+    expect(new Set(to.pauses)).toEqual(new Set([50]))
   })
 
   it('has records of one shape by columns, and others as they are', () => {
