@@ -10,7 +10,7 @@ import { type DecodedSegment, encodeSegment, type RowBlock, type StateInfo } fro
 import { SegmentWriter } from './segment-writer.js'
 import { codecOf, type StateCodec } from './state-codec.js'
 import { StateOnDemand } from './state-on-demand.js'
-import { type Namespace, StateTable } from './state-table.js'
+import { type Namespace, type StateEntry, StateTable } from './state-table.js'
 import { SweepBudget } from './sweep-budget.js'
 import { TimeToLive } from './time-to-live.js'
 import { isTimed, liveRows, timedCodec, untimedCodec } from './timed-codec.js'
@@ -162,17 +162,24 @@ export class KeyedStateBackend {
   /** A base may have been written while nobody had asked for these rows, so each counts as persisted: its removal leaves a tombstone. */
   #fill<V>(table: StateTable<V>, codec: StateCodec<V>, restored: RestoredRows): void {
     const readers = new Readers(codec, restored.info.name)
+    const stale: { readonly entry: StateEntry<V>; readonly whole: boolean }[] = []
     const { tracking } = table
     table.tracking = false
     restored.each((key, namespace, data, info) => {
       const value = readers.of(info)(data)
       const live = codec.live === undefined ? value : (codec.live(value) as V | undefined)
       if (info.serde !== codec.serdeId) table.wholeRows = true
-      if (live === undefined) return
-      const entry = table.insert(key, this.#namespaceFromData(namespace), live)
+      const entry = table.insert(key, this.#namespaceFromData(namespace), live ?? value)
       entry.persisted = true
-      table.loaded?.(entry)
+      if (live !== value) stale.push({ entry, whole: live === undefined })
+      if (live !== undefined) table.loaded?.(entry)
     })
+    // What has expired goes from the log, too: else it would stay in segments for ever.
+    table.tracking = this.#tracking
+    for (const { entry, whole } of stale) {
+      if (whole) table.remove(entry)
+      else table.touch(entry)
+    }
     table.tracking = tracking
   }
 
@@ -297,7 +304,8 @@ export class KeyedStateBackend {
   }
 
   /** Keeps rows for whoever will ask for them. */
-  #replay(block: RowBlock, info: StateInfo): void {
+  #replay(block: RowBlock, info: StateInfo | undefined): void {
+    if (info === undefined) throw new MillraceError('CHECKPOINT_CORRUPT', { what: 'a segment holds rows of a state that it does not name' })
     const unasked = isTimers(info) ? this.#unopenedTimers : this.#unclaimed
     let rows = unasked.get(info.name)
     if (rows === undefined) {

@@ -2,7 +2,7 @@ import { MillraceError } from '../core/index.js'
 
 /**
  * A key as the state tables hold it: primitives as they are, anything else as NUL + canonical JSON, so that equal keys
- * are equal in a Map. A string that begins with NUL is escaped as NUL + 's' + itself.
+ * are equal in a Map. A string that begins with NUL is escaped as NUL + 's' + itself. A lone surrogate is U+FFFD, as it is once it has been written.
  */
 export type InternalKey = string | number | boolean | bigint
 
@@ -12,7 +12,8 @@ const NUL = '\u0000'
 export function toInternalKey(key: unknown): InternalKey {
   switch (typeof key) {
     case 'string':
-      return key.charCodeAt(0) === 0 ? `${NUL}s${key}` : key
+      if (key.charCodeAt(0) === 0) return `${NUL}s${key.toWellFormed()}`
+      return key.isWellFormed() ? key : key.toWellFormed()
     case 'number':
       if (Number.isNaN(key)) throw invalidKey('NaN')
       return key === 0 ? 0 : key
@@ -36,6 +37,7 @@ export function fromInternalKey(key: InternalKey): unknown {
 function canonicalJson(value: unknown): string {
   switch (typeof value) {
     case 'string':
+      return JSON.stringify(value.toWellFormed())
     case 'boolean':
       return JSON.stringify(value)
     case 'number':

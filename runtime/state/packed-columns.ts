@@ -4,7 +4,7 @@ import { packNumbers, unpackNumbers } from './packed-numbers.js'
 
 /**
  * Numbers; strings; short strings as one text with their lengths, or with the length that all have; names that are numbered, as their numbers
- * behind what they begin with.
+ * behind what they begin with. A text with a lone surrogate would come back longer, and whatever is behind it would move.
  */
 type PackedColumn =
   | Uint8Array
@@ -34,6 +34,7 @@ export function isDense([, columns]: PackedColumns): boolean {
 function packColumn(column: Column, size: number): PackedColumn {
   if ('text' in column) {
     const { text, lengths } = column
+    if (!text.isWellFormed()) return fromColumns({ fields: null, columns: [column], bytes: 0 }, size) as string[]
     if (!lengths.every((length) => length === lengths[0])) return [text, lengths]
     return packNumbered(text, lengths[0], size) ?? [text, lengths[0]]
   }
@@ -47,6 +48,7 @@ function packFew(strings: readonly string[]): PackedColumn {
   // An empty one would be taken for no text at all.
   if (length === 0 || length > SHORT || strings.some((string) => string.length !== length)) return [...strings]
   const text = strings.join('')
+  if (!text.isWellFormed()) return [...strings]
   return packNumbered(text, length, strings.length) ?? [text, length]
 }
 

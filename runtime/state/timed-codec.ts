@@ -20,6 +20,7 @@ interface Shape {
   times(value: unknown): unknown
   plain(value: unknown): unknown
   join(plain: unknown, timeOf: (index: number) => number): unknown
+  /** The same value when nothing of it has expired, undefined when all has. */
   live(value: unknown, expired: (timed: TimedValue<unknown>) => boolean): unknown
 }
 
@@ -36,7 +37,7 @@ const LIST: Shape = {
   join: (list, timeOf) => (list as unknown[]).map((value, i) => ({ value, at: timeOf(i) })),
   live: (list, expired) => {
     const kept = (list as TimedValue<unknown>[]).filter((timed) => !expired(timed))
-    return kept.length === 0 ? undefined : kept
+    return kept.length === 0 ? undefined : kept.length === (list as unknown[]).length ? list : kept
   },
 }
 
@@ -48,7 +49,7 @@ const MAP: Shape = {
   join: (map, timeOf) => new Map([...(map as Map<InternalKey, unknown>)].map(([key, value], i) => [key, { value, at: timeOf(i) }])),
   live: (map, expired) => {
     const kept = [...(map as TimedMap)].filter(([, timed]) => !expired(timed))
-    return kept.length === 0 ? undefined : new Map(kept)
+    return kept.length === 0 ? undefined : kept.length === (map as TimedMap).size ? map : new Map(kept)
   },
 }
 

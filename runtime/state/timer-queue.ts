@@ -57,7 +57,7 @@ export class TimerQueue {
 
   constructor(readonly budget = new SweepBudget()) {}
 
-  /** The earliest time with a timer, or Infinity with `size` 0. A time whose timers were all deleted may still be named. */
+  /** The earliest time with a timer, or Infinity with `size` 0. */
   get nextTime(): number {
     return this.#times.length === 0 ? Number.POSITIVE_INFINITY : this.#times[0]
   }
@@ -128,10 +128,17 @@ export class TimerQueue {
       if (!timer.live || (timer.namespace !== namespace && timer.namespace?.id !== namespace?.id)) continue
       this.#retire(bucket as Bucket, timer)
       unlink((bucket as Bucket).heads, timer)
+      if (time === this.#times[0]) this.#dropEmptyFront()
       if (this.#times.length > 2 * this.size + 1024) this.#dropEmptyTimes()
       return true
     }
     return false
+  }
+
+  /** Whoever asks for the next time would be woken up for nothing. */
+  #dropEmptyFront(): void {
+    for (let [time] = this.#times; time !== undefined && time !== this.#firing && this.#buckets.get(time)?.live === 0; [time] = this.#times)
+      this.#drop(time)
   }
 
   /** Timers that are moved on and on (timeouts) leave a time without timers each; without this they would stay until it comes. */

@@ -22,6 +22,14 @@ const key: fc.Arbitrary<unknown> = fc.oneof(
 )
 
 describe('key groups', () => {
+  it('take a lone surrogate for what it is once it has crossed the wire', () => {
+    for (const lone of ['\ud83d', 'a\ud83d', '\udc00b', '\u0000\ud83d'])
+      for (const key of [lone, { id: lone }, [lone]]) {
+        const wired = JSON.parse(JSON.stringify(key).replaceAll(/\\ud(83d|c00)/g, '\ufffd'))
+        expect(toInternalKey(key)).toBe(toInternalKey(wired))
+      }
+  })
+
   it('at every parallelism each group has exactly the subtask whose range holds it', () => {
     fc.assert(
       fc.property(split, ({ parallelism, maxParallelism }) => {

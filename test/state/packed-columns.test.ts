@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { pack, unpack } from '../../runtime/state/index.js'
 import { type PackedColumns, packColumns, unpackColumns } from '../../runtime/state/packed-columns.js'
 import { packNumbers, unpackNumbers } from '../../runtime/state/packed-numbers.js'
 
@@ -91,6 +92,21 @@ describe('packed columns', () => {
       ['01', '99', '10'],
     ]) {
       expect(unpackColumns(packColumns(values, values.length) as never, values.length)).toEqual(values)
+    }
+  })
+
+  it('change no neighbour of a string with a lone surrogate, which itself becomes U+FFFD on the wire', () => {
+    const lone = '\ud83dx'
+    for (const values of [
+      ['aa', lone, 'bb', 'cc'],
+      ['a', `a${lone}`, 'bbb'],
+      Array.from({ length: 40 }, (_, i) => (i === 7 ? lone : `k${i}`)),
+      Array.from({ length: 40 }, (_, i) => ({ id: i, name: i === 7 ? lone : `k${i}` })),
+    ] as unknown[][]) {
+      const sent = unpack(pack(packColumns(values, values.length))) as PackedColumns
+      const came = unpackColumns(sent, values.length)
+      const well = (value: unknown) => JSON.parse(JSON.stringify(value).replaceAll('\\ud83d', '\ufffd'))
+      expect(came.map((value) => JSON.stringify(value).replaceAll(/\ufffd+/g, '\ufffd'))).toEqual(values.map((value) => JSON.stringify(well(value))))
     }
   })
 

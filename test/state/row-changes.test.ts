@@ -180,6 +180,8 @@ describe('where a part is not enough', () => {
     const base = before.snapshotAll()
     const other = backendOf([first], () => now)
     expect(handleOf(other, timed).get('new')).toBe(2)
+    // As whoever opens does: what has expired is to be written.
+    expect(other.snapshotChanges()).toBeDefined()
     // Not by the handle, which would go round and clean up.
     const table = before.table(timed) as StateTable<Map<string, unknown>>
     const row = [...table.entries()][0]
@@ -193,6 +195,35 @@ describe('where a part is not enough', () => {
     for (const descriptor of [timed, new MapStateDescriptor('timed')]) {
       expect(backendOf([base, delta], () => now).table(descriptor).size).toBe(0)
     }
+  })
+
+  it('what has expired when it is read goes from the log with the next change', () => {
+    let now = 0
+    const value = new ValueStateDescriptor<number>('value', { ttl: { ttlMs: 10 } })
+    const map = new MapStateDescriptor<string, number>('map', { ttl: { ttlMs: 10 } })
+    const list = new ListStateDescriptor<number>('list', { ttl: { ttlMs: 10 } })
+    const before = backendOf([], () => now)
+    handleOf(before, value).update(1)
+    handleOf(before, map).put('old', 1)
+    handleOf(before, list).add(1)
+    now = 8
+    handleOf(before, map).put('new', 2)
+    handleOf(before, list).add(2)
+    const log = [before.snapshotChanges()]
+    now = 12
+    const opened = backendOf(log, () => now)
+    for (const descriptor of [value, map, list]) opened.table(descriptor)
+    log.push(opened.snapshotChanges())
+    expect(opened.snapshotChanges()).toBeUndefined()
+    // As the log has them now, whatever the time is.
+    now = 0
+    const after = backendOf(log, () => now)
+    expect(after.table(value).size).toBe(0)
+    expect([...handleOf(after, map).keys()]).toEqual(['new'])
+    expect([...handleOf(after, list).get()]).toEqual([2])
+    // And nothing is written where nothing has expired.
+    for (const descriptor of [value, map, list]) after.table(descriptor)
+    expect(after.snapshotChanges()).toBeUndefined()
   })
 
   it('rows read with an earlier version of the serde are written whole until the next base', () => {

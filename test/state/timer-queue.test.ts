@@ -189,6 +189,23 @@ describe('TimerQueue', () => {
     expect(queue.size).toBe(10)
   })
 
+  it('names no time of which all timers were deleted', () => {
+    const queue = new TimerQueue()
+    for (let time = 1; time <= 500; time++) {
+      queue.register(time, 'k', null)
+      if (time > 1) queue.delete(time - 1, 'k', null)
+    }
+    expect(queue.nextTime).toBe(500)
+    queue.register(3, 'other', null)
+    queue.register(2, 'other', null)
+    queue.delete(3, 'other', null)
+    expect(queue.nextTime).toBe(2)
+    queue.delete(2, 'other', null)
+    expect(queue.nextTime).toBe(500)
+    queue.delete(500, 'k', null)
+    expect(queue.nextTime).toBe(Number.POSITIVE_INFINITY)
+  })
+
   it('an exception from a timer leaves the others to fire later', () => {
     const queue = new TimerQueue()
     for (const key of ['a', 'b', 'c']) queue.register(1, key, null)
