@@ -1,13 +1,14 @@
 import type { SubtaskControl } from '../checkpoint/job-record.js'
 import type { ControlItem, LogItem } from '../ports/index.js'
-import { unpack } from '../state/index.js'
+import { pack, unpack } from '../state/index.js'
 import type { BaseState } from './base-state.js'
 import type { BatchProcessingTime } from './batch-processing-time.js'
 import type { CommitRecord } from './commit-record.js'
 import type { LiveStage } from './live-stage.js'
-import type { LoggedState } from './logged-state.js'
+import { LoggedState } from './logged-state.js'
 import { openStage, type StagePlace } from './open-stage.js'
 import type { Failure } from './record-failures.js'
+import type { PreparedCommit } from './stage-commit.js'
 import { expiredLog, otherPlan } from './stage-errors.js'
 import { catchUp, missedCommits, type RecoveredState, recover } from './stage-recovery.js'
 
@@ -20,12 +21,30 @@ export interface Memory {
   /** The head's outbox has arrived. */
   sent: boolean
   readonly openedAtMs: number
-  /** Operator state as it was opened with, and what commits have changed since, packed. */
-  readonly operatorStates: ReadonlyMap<string, readonly unknown[]>
-  readonly operatorChanges: Uint8Array[]
+  /** Operator state as it was opened with, or as of its newest base, and what commits have changed since, packed. */
+  operatorStates: ReadonlyMap<string, readonly unknown[]>
+  operatorChanges: Uint8Array[]
   /** State as the log has it. */
   logged: LoggedState
 }
+
+/** The memory has brought forth the commit of `version`, and is as that says. */
+export function noteCommit(memory: Memory, version: number, { record, operatorChanges, deltas, base }: PreparedCommit): void {
+  memory.version = version
+  memory.head = record
+  memory.sent = false
+  if (base === undefined) {
+    memory.logged.append(deltas)
+    if (operatorChanges !== undefined) memory.operatorChanges.push(operatorChanges)
+    return
+  }
+  memory.logged = new LoggedState(base)
+  // A copy: functions go on with the elements themselves.
+  memory.operatorStates = base.operatorStates.size === 0 ? base.operatorStates : new Map(unpack(pack([...base.operatorStates])) as OperatorStates)
+  memory.operatorChanges = []
+}
+
+type OperatorStates = [uid: string, elements: readonly unknown[]][]
 
 const NO_CONTROL: SubtaskControl = { attempt: 0, begun: 0, stop: false, savepoint: false, aborted: 0, completed: 0 }
 

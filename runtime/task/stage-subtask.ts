@@ -4,7 +4,6 @@ import type { CompiledJob } from '../plan/index.js'
 import { type CommitRecord, encodeCommit } from './commit-record.js'
 import { JobControl } from './job-control.js'
 import type { LiveStage } from './live-stage.js'
-import { LoggedState } from './logged-state.js'
 import { type StagePlace, vertexOf } from './open-stage.js'
 import type { Failure } from './record-failures.js'
 import type { StreamRecord } from './record-stream-source.js'
@@ -14,7 +13,7 @@ import { compact, compacted, dueCompaction } from './stage-compaction.js'
 import { StageDelivery } from './stage-delivery.js'
 import { notActivated, onHold, tooManyLosses } from './stage-errors.js'
 import { admits, mayStartAnew } from './stage-fence.js'
-import { type Memory, StageMemory } from './stage-memory.js'
+import { type Memory, noteCommit, StageMemory } from './stage-memory.js'
 import { type Deployment, hasSource, subtaskLogName } from './stage-names.js'
 import type { StagePorts } from './stage-ports.js'
 import { DEFAULT_STAGE_SETTINGS, type StageSettings } from './stage-settings.js'
@@ -232,13 +231,9 @@ export class StageSubtask {
     return prepareCommit({ log: this.log, plan: deployment.plan, version: version + 1, head, control, live, logged, ports, settings }, step)
   }
 
-  async #committed(memory: Memory, version: number, { record, outbox, operatorChanges, deltas, base }: PreparedCommit): Promise<void> {
-    memory.version = version
-    memory.head = record
-    memory.sent = false
-    if (base === undefined) memory.logged.append(deltas)
-    else memory.logged = new LoggedState(base)
-    if (operatorChanges !== undefined) memory.operatorChanges.push(operatorChanges)
+  async #committed(memory: Memory, version: number, prepared: PreparedCommit): Promise<void> {
+    const { outbox, base } = prepared
+    noteCommit(memory, version, prepared)
     if (memory.live.input !== undefined) {
       memory.live.input.consumed = 0
       memory.live.input.accepted = 0
