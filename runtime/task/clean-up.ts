@@ -49,7 +49,7 @@ const AT_A_TIME = 16
 /**
  * Deletes what nothing needs of a job's folder of checkpoints: older checkpoints, and segments and large acknowledgements that no log, no
  * acknowledgement and no manifest refers to (docs/decisions/0017). To be called now and then; it may be cut off anywhere, and run several times
- * at once. Throws LOG_CORRUPT, and what the ports throw.
+ * at once. Throws LOG_CORRUPT, CHECKPOINT_CORRUPT or CHECKPOINT_VERSION of a manifest that cannot be read, and what the ports throw.
  */
 export async function cleanUp(options: CleanUpOptions): Promise<CleanedUp> {
   const { deployment, ports, keep = KEEP, expendable = [], graceMs = GRACE_MS, most = MOST } = options
@@ -62,10 +62,7 @@ export async function cleanUp(options: CleanUpOptions): Promise<CleanedUp> {
   const names = [...(await checkpoints.blobs.list(SEGMENTS)), ...(await checkpoints.blobs.list(ENDED))]
   const manifests = await eachOf(await checkpoints.ids(), (id) => readable(checkpoints, id))
   const atRoot = await savepointAtRoot(checkpoints)
-  // What it is and what it refers to is not known.
-  if (manifests.includes(undefined) || atRoot.includes(undefined)) {
-    return { status: 'not-now', why: 'a manifest cannot be read, or has just gone' }
-  }
+  if (manifests.includes(undefined) || atRoot.includes(undefined)) return { status: 'not-now', why: 'a manifest has just gone' }
   const { dropped, savepoints, staying } = decideDrops(manifests as readonly Manifest[], record, keep, expendable)
   if (!(await drop(options, record.attempt, dropped, savepoints))) return { status: 'not-now', why: 'another attempt has begun' }
   const referred = await referredNow(options, record, [...staying, ...(atRoot as readonly Manifest[])])
@@ -84,12 +81,12 @@ async function savepointAtRoot(store: CheckpointStore): Promise<readonly (Manife
   return (await store.blobs.get(SAVEPOINT_MANIFEST)) === undefined ? [] : [await readable(store, 'savepoint')]
 }
 
-/** Undefined for one that cannot be read. */
+/** Undefined for one that is not there any more. Of one that cannot be read nobody knows what it refers to: somebody has to look after it. */
 async function readable(store: CheckpointStore, which: number | 'savepoint'): Promise<Manifest | undefined> {
   try {
     return await store.load(which)
   } catch (error) {
-    if (error instanceof MillraceError && error.code.startsWith('CHECKPOINT_')) return undefined
+    if (error instanceof MillraceError && error.code === 'CHECKPOINT_NOT_FOUND') return undefined
     throw error
   }
 }

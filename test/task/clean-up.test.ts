@@ -170,12 +170,15 @@ describe('clean-up', () => {
     expect(await clean(world, { deployment: { job: GRAPH.job, revision: 'r2' } })).toMatchObject({ status: 'not-now' })
   })
 
-  it('deletes nothing while a manifest cannot be read', async () => {
+  it('deletes nothing while a manifest cannot be read, and says which', async () => {
     const world = await activated()
     for (let i = 0; i < 5; i++) await completed(world)
     await world.blobs.delete('chk-2/manifest.json')
     await world.blobs.put('chk-2/manifest.json', new TextEncoder().encode('{'))
-    await cleanForHours(world, 3)
+    for (let hour = 0; hour < 3; hour++) {
+      await expect(clean(world)).rejects.toThrow(/CHECKPOINT_CORRUPT[\s\S]*chk-2/)
+      pass(world, HOUR)
+    }
     expect(await segmentsOf(world)).toEqual([1, 2, 3, 4, 5])
   })
 
