@@ -52,7 +52,7 @@ export class Job {
   readonly #timeoutMs: number
   /** What describes the job to whoever deploys it, or looks at it from outside. */
   readonly synth: Program
-  /** When a message for the subtask was last sent, by its log. */
+  /** When somebody last wanted the subtask poked, by its log. */
   readonly #pokedAtMs = new Map<string, number>()
   #steps = 0
 
@@ -130,6 +130,7 @@ export class Job {
       parts: world.blobs,
       checkpoints: this.checkpoints,
       pokes: { poke: async (target, atMs) => this.#poked(revision, target, atMs) },
+      asked: ({ stage, subtask }) => void this.#pokedAtMs.set(subtaskLogName(deployment, stage, subtask), world.now),
       streams: new MemorySourceStreams(world.streams),
       compression: world.compression,
       channel: (stage) => channels.get(stage) as Channel,
@@ -213,7 +214,6 @@ export class Job {
 
   #poked(revision: Revision, target: PokeTarget, atMs: number): void {
     const { world } = this
-    this.#pokedAtMs.set(subtaskLogName(revision.deployment, target.stage, target.subtask), world.now)
     const delay = Math.min(LONGEST_DELAY_MS, Math.max(0, atMs - world.now)) + world.machine.chance.below(30)
     world.underWay++
     world.scheduler.after(delay, () => {

@@ -1,5 +1,16 @@
 import { CheckpointStore } from '../runtime/checkpoint/index.js'
-import type { BlobStore, Channel, ChannelEntry, CommitLog, Compression, LogHead, LogRead, Pokes, SourceStreams } from '../runtime/ports/index.js'
+import type {
+  BlobStore,
+  Channel,
+  ChannelEntry,
+  CommitLog,
+  Compression,
+  LogHead,
+  LogRead,
+  Pokes,
+  PokeTarget,
+  SourceStreams,
+} from '../runtime/ports/index.js'
 import type { DeadLetter, StageEvent, StagePorts } from '../runtime/task/stage-ports.js'
 import type { Program } from './program.js'
 
@@ -9,6 +20,8 @@ export interface Backing {
   readonly parts: BlobStore
   readonly checkpoints: BlobStore
   readonly pokes: Pokes
+  /** Somebody wants it poked, whatever becomes of that. */
+  asked(target: PokeTarget): void
   readonly streams: SourceStreams
   readonly compression: Compression | undefined
   channel(stage: string): Channel
@@ -28,15 +41,17 @@ export function portsOf(program: Program, backing: Backing): StagePorts {
     parts: blobsOf(program, faulty.blobs(backing.parts)),
     checkpoints: checkpointsOf(program, backing.checkpoints),
     pokes: {
-      poke: (target, atMs) =>
-        program.call(
+      poke: (target, atMs) => {
+        backing.asked(target)
+        return program.call(
           'pokes',
           'poke',
           `${target.stage}/${target.subtask}`,
           1,
           () => pokes.poke(target, atMs),
           () => pokes.poke(target, 0),
-        ),
+        )
+      },
     },
     streams: {
       splits: (stream) => program.call('streams', 'splits', stream, 1, () => streams.splits(stream)),
