@@ -21,6 +21,7 @@ import {
   type SqsEventRecord,
 } from './stage-event.js'
 import { type HandlerEvent, StageMetrics } from './stage-metrics.js'
+import { WarmSubtasks } from './warm-subtasks.js'
 
 export type StageHandler = (event: KinesisEvent | SqsEvent, context?: InvocationContext) => Promise<BatchResponse>
 
@@ -41,11 +42,10 @@ export function stageHandler(job: unknown, options: HandlerOptions = {}): StageH
   }
 }
 
-/** The subtasks that this instance of the function has in memory. */
+/** What this instance of the function has of its stage. */
 class Stage {
   readonly metrics: StageMetrics
-  readonly #subtasks = new Map<string, StageSubtask>()
-  readonly #create: (subtask: string) => StageSubtask
+  readonly #subtasks: WarmSubtasks<StageSubtask>
   readonly #pokes: JobPorts['pokes']
   readonly #isSource: boolean
   /** Of operators that begin with state of a revision before. Undefined: not read yet. */
@@ -65,7 +65,7 @@ class Stage {
     this.#pokes = ports.pokes
     this.#isSource = hasSource(vertexOf(graph, stage))
     const guarded = () => guardKeys(describe(), this.#keyTypes ?? {})
-    this.#create = (subtask) =>
+    const create = (subtask: string) =>
       new StageSubtask({
         deployment: environment,
         describe: guarded,
@@ -75,6 +75,7 @@ class Stage {
         ports,
         settings: { failingRecords, stateMemoryBytes },
       })
+    this.#subtasks = new WarmSubtasks(create, stateMemoryBytes)
     const undeclared = vertexOf(graph, stage).operators.filter(({ keyed, keyTypes }) => keyed && keyTypes === undefined)
     this.#readKeyTypes = async () => (await readPlan(ports, environment.job, environment.revision))?.keyTypes ?? {}
     if (undeclared.length === 0) this.#keyTypes = {}
@@ -85,11 +86,8 @@ class Stage {
     try {
       const shard = this.#shardOf(records)
       this.#keyTypes ??= await this.#readKeyTypes()
-      await this.#invoke(this.#isSource ? shard : numberOf(shard), {
-        kind: 'batch',
-        records: records.map(streamRecord),
-        ...(attempt === undefined ? {} : { attempt }),
-      })
+      const call: StageCall = { kind: 'batch', records: records.map(streamRecord), ...(attempt === undefined ? {} : { attempt }) }
+      await this.#subtasks.use(this.#isSource ? shard : numberOf(shard), (subtask) => subtask.invoke(call))
       return []
     } catch (error) {
       this.#failed('batch-failed', error)
@@ -107,7 +105,7 @@ class Stage {
         const target = await this.#pokes.arrived(JSON.parse(body) as PokeMessage)
         if (target === undefined || poked.has(target.subtask)) continue
         this.#keyTypes ??= await this.#readKeyTypes()
-        await this.#invoke(target.subtask, { kind: 'poke', again: times > 1 })
+        await this.#subtasks.use(target.subtask, (subtask) => subtask.invoke({ kind: 'poke', again: times > 1 }))
         poked.add(target.subtask)
       } catch (error) {
         this.#failed('poke-failed', error)
@@ -129,27 +127,6 @@ class Stage {
       if (shardOf(record) !== shard) throw new MillraceError('BATCH_REFUSED', { what: 'a batch has records of two shards', where: shard })
     }
     return shard
-  }
-
-  async #invoke(name: string, call: StageCall): Promise<void> {
-    const subtask = this.#subtasks.get(name) ?? this.#create(name)
-    // The last used stand last.
-    this.#subtasks.delete(name)
-    this.#subtasks.set(name, subtask)
-    await subtask.invoke(call)
-    await this.#makeRoom()
-  }
-
-  /** An instance may be given one subtask after the other; together they may not take more than one. */
-  async #makeRoom(): Promise<void> {
-    let bytes = 0
-    for (const { stateBytes } of this.#subtasks.values()) bytes += stateBytes
-    for (const [name, subtask] of this.#subtasks) {
-      if (bytes <= this.environment.stateMemoryBytes || this.#subtasks.size === 1) return
-      bytes -= subtask.stateBytes
-      this.#subtasks.delete(name)
-      await subtask.release()
-    }
   }
 }
 

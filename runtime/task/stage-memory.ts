@@ -63,6 +63,12 @@ export class StageMemory {
     readonly skips: () => ReadonlyMap<string, Failure>,
   ) {}
 
+  /** What is in memory is not trusted any more. */
+  get isTooOld(): boolean {
+    const { ports, settings } = this.place
+    return this.current !== undefined && ports.clock.now() - this.current.openedAtMs > settings.cacheMaxAgeMs
+  }
+
   async drop(): Promise<void> {
     const memory = this.current
     this.current = undefined
@@ -82,8 +88,8 @@ export class StageMemory {
 
   /** The subtask as of the newest version; undefined when nothing was ever committed. Throws LOG_CORRUPT, CHECKPOINT_CORRUPT, PLAN_INVALID. */
   async load(): Promise<Memory | undefined> {
-    const { ports, settings } = this.place
-    if (this.current !== undefined && ports.clock.now() - this.current.openedAtMs > settings.cacheMaxAgeMs) {
+    const { ports } = this.place
+    if (this.isTooOld) {
       ports.count('cache-too-old')
       await this.drop()
     }

@@ -78,9 +78,15 @@ export class StageSubtask {
     await this.#memory.dropIfTooLarge()
   }
 
-  /** Bytes that its keyed state takes in memory, about. */
-  get stateBytes(): number {
-    return this.#memory.current?.live.state.bytes ?? 0
+  /** Bytes that it takes in memory, about: keyed state, its changes since the last base, frames that wait. */
+  get memoryBytes(): number {
+    const { live, logged } = this.#memory.current ?? {}
+    return (live?.state.bytes ?? 0) + (logged?.tailBytes ?? 0) + (live?.input?.stashBytes ?? 0)
+  }
+
+  /** What it has in memory would not be used again. */
+  get isStale(): boolean {
+    return this.#memory.isTooOld
   }
 
   /** Lets go of what it has in memory: the next invocation starts cold. */
