@@ -1,5 +1,5 @@
 import { Annotations, ArnFormat, CustomResource, Duration, RemovalPolicy, Stack, Token, Validations } from 'aws-cdk-lib'
-import { Effect, Policy, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
+import { type IRole, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
 import { type IFunction, type IVersion, Function as LambdaFunction, type StartingPosition } from 'aws-cdk-lib/aws-lambda'
 import { LogGroup, type RetentionDays } from 'aws-cdk-lib/aws-logs'
@@ -8,6 +8,8 @@ import { Construct } from 'constructs'
 import type { ActivationProperties } from '../functions/activation-handler.js'
 import type { DeployedRevision, DeployedSettings, DeployedSource, UpgradeMode } from '../functions/deployment-record.js'
 import { acknowledgeWildcard } from './acknowledge.js'
+import { allow } from './job-permissions.js'
+import { RevisionAccess } from './revision-access.js'
 
 /** A stage that reads a stream outside. */
 export interface ActivatedSource {
@@ -84,8 +86,7 @@ export class Activation extends Construct {
       resourceType: 'Custom::MillraceActivation',
       properties: this.#properties(props) satisfies ActivationProperties,
     })
-    // A policy of its own: the role's default one has to be there before the function is, and this one names the function.
-    this.resource.node.addDependency(this.#grant(control, props))
+    this.resource.node.addDependency(this.#grant(props))
     this.#acknowledge(control, provider)
   }
 
@@ -108,27 +109,23 @@ export class Activation extends Construct {
     return { deployment: Stack.of(this).toJsonString(deployment), allowStateLoss: JSON.stringify(allowStateLoss), upgradeMode }
   }
 
-  #grant(control: IFunction, { sources }: ActivationProps): Policy {
-    const policy = new Policy(this, 'Policy')
-    control.role?.attachInlinePolicy(policy)
-    const grant = (actions: string[], resources: string[], conditions?: Record<string, unknown>) => {
-      if (resources.length === 0) return
-      policy.addStatements(new PolicyStatement({ effect: Effect.ALLOW, actions, resources, ...(conditions === undefined ? {} : { conditions }) }))
-    }
+  /**
+   * Not what the function itself waits for: it names functions that come later. Those of sources that only the revision before has stand in that one's policy,
+   * which is there until the activation has cleaned up after them.
+   */
+  #grant({ control, revision, sources }: ActivationProps): RevisionAccess {
+    const access = new RevisionAccess(this, control.role as IRole, revision)
     // Its other versions: those of the revision before, and of the next.
-    grant(['lambda:InvokeFunction'], [`${control.functionArn}:*`])
+    allow(access, ['lambda:InvokeFunction'], [`${control.functionArn}:*`])
+    allow(access, ['lambda:ListAliases'], [this.#functionsOfStack()])
+    allow(access, ['lambda:ListEventSourceMappings'], ['*'])
     const functions = [...new Set(Object.values(sources).map(({ handler }) => handler.functionArn))]
-    grant(['lambda:CreateAlias', 'lambda:GetAlias', 'lambda:UpdateAlias'], functions)
-    // A source that the job no longer has is cleaned up after, though the template does not know its function any more.
-    const former = this.#functionsOfStack()
-    grant(['lambda:DeleteAlias', 'lambda:ListAliases'], [former])
+    if (functions.length === 0) return access
+    allow(access, ['lambda:CreateAlias', 'lambda:DeleteAlias', 'lambda:GetAlias', 'lambda:UpdateAlias'], functions)
     // Of these Lambda knows no resource, or none that has a name before it is made; so they are held to the functions that they are about.
-    grant(['lambda:ListEventSourceMappings'], ['*'])
-    const about = (arns: string[]) => ({ ArnLike: { 'lambda:FunctionArn': arns.flatMap((arn) => [arn, `${arn}:*`]) } })
-    grant(['lambda:CreateEventSourceMapping'], ['*'], about(functions))
-    grant(['lambda:UpdateEventSourceMapping'], [this.#mappings()], about(functions))
-    grant(['lambda:DeleteEventSourceMapping'], [this.#mappings()], about([former]))
-    return policy
+    const about = { ArnLike: { 'lambda:FunctionArn': functions.flatMap((arn) => [arn, `${arn}:*`]) } }
+    allow(access, ['lambda:CreateEventSourceMapping', 'lambda:DeleteEventSourceMapping', 'lambda:UpdateEventSourceMapping'], ['*'], about)
+    return access
   }
 
   /** What cdk-nag finds, and why it is so. */
@@ -148,30 +145,29 @@ export class Activation extends Construct {
     }
     wildcard(
       this.#functionsOfStack(),
-      'A source that the job no longer has is cleaned up after, when the template does not know its function any more.',
+      'When the stack is deleted, functions are asked for aliases of which CloudFormation has deleted some, and no template knows their names any more; it only lists.',
     )
-    wildcard(this.#mappings(), 'Mappings have no name before they are made; a condition holds them to functions of this stack.')
     nag(
       'AwsSolutions-IAM5[Resource::*]',
-      'Lists of mappings know no resource, and new ones have no name yet; new ones are held to functions by a condition.',
+      'Lists of mappings know no resource, and mappings have no name before they are made: a condition holds them to the functions of the sources.',
     )
     nag('AwsSolutions-SF1', 'It only asks the control function again and again, whose log says what it waits for.')
     nag('AwsSolutions-SF2', "The provider framework's state machine cannot be traced.")
   }
 
-  #mappings(): string {
-    return this.#lambdaArn('event-source-mapping', '*')
-  }
-
-  /** CloudFormation begins their names with that of the stack, or as much of it as there is room for. */
+  /**
+   * CloudFormation begins their names with that of the stack, or as much of it as there is room for. That of a nested stack is not known here, nor how much of it
+   * is left: any function of the account. So nothing but a list may be had by it.
+   */
   #functionsOfStack(): string {
     const { stackName } = Stack.of(this)
     const prefix = Token.isUnresolved(stackName) ? '' : stackName.slice(0, STACK_NAME_KEPT)
-    return this.#lambdaArn('function', `${prefix}*`)
-  }
-
-  #lambdaArn(resource: string, resourceName: string): string {
-    return Stack.of(this).formatArn({ service: 'lambda', resource, resourceName, arnFormat: ArnFormat.COLON_RESOURCE_NAME })
+    return Stack.of(this).formatArn({
+      service: 'lambda',
+      resource: 'function',
+      resourceName: `${prefix}*`,
+      arnFormat: ArnFormat.COLON_RESOURCE_NAME,
+    })
   }
 }
 

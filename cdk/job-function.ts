@@ -7,6 +7,7 @@ import {
   type Code,
   Function as LambdaFunction,
   LoggingFormat,
+  type RecursiveLoop,
   Runtime,
   SystemLogLevel,
   Tracing,
@@ -27,6 +28,8 @@ export interface JobFunctionProps {
   readonly logRetention: RetentionDays
   readonly encryptionKey: IKey | undefined
   readonly tracing: boolean
+  /** What Lambda does about messages that lead back to the function again and again. Default: it drops them. */
+  readonly recursiveLoop?: RecursiveLoop
 }
 
 /** A function with a log group and a role of its own, which may do no more than write that log. */

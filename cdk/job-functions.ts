@@ -1,7 +1,7 @@
 import { Duration, Stack } from 'aws-cdk-lib'
 import type { ITable } from 'aws-cdk-lib/aws-dynamodb'
-import type { IRole } from 'aws-cdk-lib/aws-iam'
-import type { Code, Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda'
+import type { Role } from 'aws-cdk-lib/aws-iam'
+import { type Code, type Function as LambdaFunction, RecursiveLoop } from 'aws-cdk-lib/aws-lambda'
 import type { IBucket } from 'aws-cdk-lib/aws-s3'
 import type { Construct } from 'constructs'
 import type { DeploymentPlan } from '../functions/deployment-plan.js'
@@ -10,6 +10,7 @@ import { createJobFunction, type JobFunctionProps } from './job-function.js'
 import { allow, grantJobData, grantMapping, grantSinks, grantSourceListing, grantStageData, KEY_ACTIONS } from './job-permissions.js'
 import { grantSecrets, secretVariables } from './job-secrets.js'
 import { type JobSettings, stageSettings } from './job-settings.js'
+import { RevisionAccess } from './revision-access.js'
 import type { StageExchange } from './stage-exchange.js'
 
 /** What all functions of a job have in common. */
@@ -35,6 +36,9 @@ export function createStageFunction(scope: Construct, stage: string, deployment:
   const { handler, role } = createJobFunction(scope, {
     ...shared(deployment),
     ...{ handler: 'stage.handler', memorySize: own.memorySize, timeout: own.timeout, description: `Stage ${stage} of job ${plan.job}` },
+    // A stage pokes itself through its queue: a wake-up for later than 15 minutes sends itself on, and the timer that it fires asks for the next one. Lambda
+    // takes that for a loop and drops the message after some 16 invocations. How many pokes a poke may lead to is the engine's to see to (decision 22).
+    recursiveLoop: RecursiveLoop.ALLOW,
     environment: {
       ...environment(scope, deployment, [stage]),
       MILLRACE_STAGE: stage,
@@ -46,23 +50,27 @@ export function createStageFunction(scope: Construct, stage: string, deployment:
       ),
     },
   })
-  grantStageData(role, deployment, stage)
-  grantMapping(role, exchange.stream, exchange.consumer?.streamConsumerArn)
+  const access = revisionAccess(scope, deployment, handler, role)
+  grantStageData(access, deployment, stage)
+  grantMapping(access, exchange.stream, exchange.consumer?.streamConsumerArn)
   allow(
-    role,
+    access,
     ['kinesis:PutRecords'],
     streams.map(([, { streamArn }]) => streamArn),
   )
-  allow(role, MAPPED_QUEUE_ACTIONS, [exchange.pokes.queueArn])
-  grantSinks(role, bindings, [stage])
-  grantOutside(role, deployment)
+  allow(access, MAPPED_QUEUE_ACTIONS, [exchange.pokes.queueArn])
+  grantSinks(access, bindings, [stage])
+  grantOutside(access, deployment)
   return handler
 }
 
 /** Not the stages' own: LEASE_MS in functions/transitions.ts is longer than two of these. */
 const CONTROL_TIMEOUT = Duration.minutes(2)
 
-/** Decides for the job as a whole. */
+/**
+ * Decides for the job as a whole. It is in no loop that Lambda would break: rules, the state machine and the activation call it, it calls another version of itself once
+ * at most, and the stages that it pokes do not call it.
+ */
 export function createControlFunction(scope: Construct, deployment: JobDeployment): LambdaFunction {
   const { plan, settings, bindings, exchanges } = deployment
   const stages = [...exchanges.keys()]
@@ -72,13 +80,14 @@ export function createControlFunction(scope: Construct, deployment: JobDeploymen
     environment: environment(scope, deployment, stages),
   })
   grantJobData(role, deployment)
+  const access = revisionAccess(scope, deployment, handler, role)
   allow(
-    role,
+    access,
     ['sqs:SendMessage'],
     [...exchanges.values()].map(({ pokes }) => pokes.queueArn),
   )
-  for (const stream of new Set(stages.map((stage) => bindings.sourceStream(stage)))) if (stream !== undefined) grantSourceListing(role, stream)
-  grantOutside(role, deployment)
+  for (const stream of new Set(stages.map((stage) => bindings.sourceStream(stage)))) if (stream !== undefined) grantSourceListing(access, stream)
+  grantOutside(access, deployment)
   return handler
 }
 
@@ -117,7 +126,14 @@ function json(scope: Construct, entries: readonly (readonly [string, string])[])
   return Stack.of(scope).toJsonString(Object.fromEntries(entries))
 }
 
-function grantOutside(role: IRole, { settings: { encryptionKey, secrets } }: JobDeployment): void {
-  grantSecrets(role, secrets)
-  encryptionKey?.grant(role, ...KEY_ACTIONS)
+/** There before the function runs the revision's code: so before its version, the mappings that call this, and the activation. */
+function revisionAccess(scope: Construct, { revision }: JobDeployment, handler: LambdaFunction, role: Role): RevisionAccess {
+  const access = new RevisionAccess(scope, role, revision)
+  handler.node.addDependency(access)
+  return access
+}
+
+function grantOutside(access: RevisionAccess, { settings: { encryptionKey, secrets } }: JobDeployment): void {
+  grantSecrets(access, secrets)
+  encryptionKey?.grant(access, ...KEY_ACTIONS)
 }

@@ -1,13 +1,14 @@
 import { Stack } from 'aws-cdk-lib'
 import type { ITable } from 'aws-cdk-lib/aws-dynamodb'
-import { type IRole, PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
+import { type IGrantable, type IRole, PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam'
 import type { IStream } from 'aws-cdk-lib/aws-kinesis'
 import type { IKey } from 'aws-cdk-lib/aws-kms'
 import type { IBucket } from 'aws-cdk-lib/aws-s3'
-import type { Construct } from 'constructs'
+import type { Construct, IConstruct } from 'constructs'
 import { checkpointsPrefix, LETTERS_PREFIX, PARTS_PREFIX, planLogName } from '../functions/job-prefixes.js'
 import { acknowledgeWildcard } from './acknowledge.js'
 import { isStream, isTable, type JobBindings } from './job-bindings.js'
+import type { RevisionAccess } from './revision-access.js'
 import type { JobBinding } from './stream-job-props.js'
 
 /** What AWS's services ask of a key on behalf of whoever reads and writes through them. No pattern covers more than that. */
@@ -21,9 +22,12 @@ export const KEY_ACTIONS = [
   'kms:ReEncryptTo',
 ]
 
-export function allow(role: IRole, actions: readonly string[], resources: readonly string[], conditions?: Record<string, unknown>): void {
+/** A role, or what a revision adds to it. */
+type Grantee = IGrantable & IConstruct
+
+export function allow(grantee: Grantee, actions: readonly string[], resources: readonly string[], conditions?: Record<string, unknown>): void {
   if (resources.length === 0) return
-  role.addToPrincipalPolicy(
+  grantee.grantPrincipal.addToPrincipalPolicy(
     new PolicyStatement({ actions: [...actions], resources: [...resources], ...(conditions === undefined ? {} : { conditions }) }),
   )
 }
@@ -54,21 +58,24 @@ export interface JobData {
  * where a subtask whose stash is full gives up a checkpoint. Segments of checkpoints have no stage in their names: another parallelism or another
  * chaining reads what other stages wrote.
  */
-export function grantStageData(role: IRole, { plan: { job }, revision, table, bucket }: JobData, stage: string): void {
+export function grantStageData(access: RevisionAccess, { plan: { job }, revision, table, bucket }: JobData, stage: string): void {
   const logs = `${job}/${revision}`
-  grantLogs(role, table, [`${logs}/${stage}/*`, `${logs}/#acks/*`, `${logs}/#ended/*`, `${job}/#job`])
-  grantLogs(role, table, [planLogName(job, revision)], ['dynamodb:Query'])
+  grantLogs(access, table, [`${logs}/${stage}/*`, `${logs}/#acks/*`, `${logs}/#ended/*`, `${job}/#job`])
+  grantLogs(access, table, [planLogName(job, revision)], ['dynamodb:Query'])
   const written = ['s3:PutObject']
   const read = ['s3:GetObject', ...written]
   const checkpoints = checkpointsPrefix({ job })
-  allowObjects(role, bucket, `${PARTS_PREFIX}${logs}/${stage}/*`, read, "Parts of the stage's commits, whose names hold version and chance.")
-  allowObjects(role, bucket, `${PARTS_PREFIX}${logs}/#acks/*`, written, 'What the stage acknowledges, when it is too large for the log.')
-  allowObjects(role, bucket, `${checkpoints}ended/*`, written, 'The same of its subtasks that have ended.')
-  allowObjects(role, bucket, `${checkpoints}shared/*`, read, "Segments of the job's checkpoints, whose names hold chance.")
-  allowObjects(role, bucket, `${LETTERS_PREFIX}${logs}/${stage}/*`, written, "The stage's dead letters, by the commit that gave them up.")
+  const [parts, segments] = [`${PARTS_PREFIX}${logs}/${stage}/*`, `${checkpoints}shared/*`]
+  allowObjects(access, bucket, parts, read, "Parts of the stage's commits, whose names hold version and chance.")
+  allowObjects(access, bucket, `${PARTS_PREFIX}${logs}/#acks/*`, written, 'What the stage acknowledges, when it is too large for the log.')
+  allowObjects(access, bucket, `${checkpoints}ended/*`, written, 'The same of its subtasks that have ended.')
+  allowObjects(access, bucket, segments, read, "Segments of the job's checkpoints, whose names hold chance.")
+  allowObjects(access, bucket, `${LETTERS_PREFIX}${logs}/${stage}/*`, written, "The stage's dead letters, by the commit that gave them up.")
+  // Without it S3 says of an object that is not there that access to it is denied. The key that was asked for counts as the prefix then.
+  allow(access, ['s3:ListBucket'], [bucket.bucketArn], { StringLike: { 's3:prefix': [parts, segments] } })
 }
 
-/** The control function decides for the job as a whole, also over logs of older revisions. */
+/** The control function decides for the job as a whole, also over logs of older revisions: so no revision changes what it may do with them. */
 export function grantJobData(role: IRole, { plan: { job }, table, bucket }: JobData): void {
   grantLogs(role, table, [`${job}/*`])
   const read = ['s3:GetObject', 's3:PutObject']
@@ -80,15 +87,20 @@ export function grantJobData(role: IRole, { plan: { job }, table, bucket }: JobD
 }
 
 /** `keys`: a prefix and `*`; `why`: to cdk-nag. */
-function allowObjects(role: IRole, bucket: IBucket, keys: string, actions: readonly string[], why: string): void {
+function allowObjects(grantee: Grantee, bucket: IBucket, keys: string, actions: readonly string[], why: string): void {
   const arn = bucket.arnForObjects(keys)
-  allow(role, actions, [arn])
-  acknowledgeWildcard(role, arn, why)
+  allow(grantee, actions, [arn])
+  acknowledgeWildcard(grantee, arn, why)
 }
 
 /** Only the logs whose names match. */
-function grantLogs(role: IRole, table: ITable, names: readonly string[], actions: readonly string[] = ['dynamodb:Query', 'dynamodb:PutItem']): void {
-  allow(role, actions, [table.tableArn], { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': names } })
+function grantLogs(
+  grantee: Grantee,
+  table: ITable,
+  names: readonly string[],
+  actions: readonly string[] = ['dynamodb:Query', 'dynamodb:PutItem'],
+): void {
+  allow(grantee, actions, [table.tableArn], { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': names } })
 }
 
 /** As Lambda asks for on behalf of an event source mapping. */
@@ -100,27 +112,27 @@ const MAPPING_ACTIONS = [
   'kinesis:ListShards',
 ]
 
-export function grantMapping(role: IRole, stream: IStream, consumerArn: string | undefined): void {
-  allow(role, MAPPING_ACTIONS, [stream.streamArn])
-  if (consumerArn !== undefined) allow(role, ['kinesis:DescribeStreamConsumer', 'kinesis:SubscribeToShard'], [consumerArn])
-  stream.encryptionKey?.grant(role, 'kms:Decrypt')
+export function grantMapping(access: RevisionAccess, stream: IStream, consumerArn: string | undefined): void {
+  allow(access, MAPPING_ACTIONS, [stream.streamArn])
+  if (consumerArn !== undefined) allow(access, ['kinesis:DescribeStreamConsumer', 'kinesis:SubscribeToShard'], [consumerArn])
+  stream.encryptionKey?.grant(access, 'kms:Decrypt')
 }
 
 /** What the sinks of a stage write. */
-export function grantSinks(role: IRole, bindings: JobBindings, stages: readonly string[]): void {
+export function grantSinks(access: RevisionAccess, bindings: JobBindings, stages: readonly string[]): void {
   const written = new Set(stages.flatMap((stage) => bindings.of(stage).filter(({ access }) => access === 'write')).map(({ bound }) => bound))
-  for (const bound of written) grantWrite(role, bound)
+  for (const bound of written) grantWrite(access, bound)
 }
 
-function grantWrite(role: IRole, bound: JobBinding): void {
-  if (isStream(bound)) allow(role, ['kinesis:PutRecords'], [bound.streamArn])
-  else if (isTable(bound)) allow(role, ['dynamodb:PutItem'], [bound.tableArn])
-  else allowObjects(role, bound, '*', ['s3:PutObject'], 'The bucket is bound to a sink of the job, which names its objects.')
-  bound.encryptionKey?.grant(role, ...KEY_ACTIONS)
+function grantWrite(access: RevisionAccess, bound: JobBinding): void {
+  if (isStream(bound)) allow(access, ['kinesis:PutRecords'], [bound.streamArn])
+  else if (isTable(bound)) allow(access, ['dynamodb:PutItem'], [bound.tableArn])
+  else allowObjects(access, bound, '*', ['s3:PutObject'], 'The bucket is bound to a sink of the job, which names its objects.')
+  bound.encryptionKey?.grant(access, ...KEY_ACTIONS)
 }
 
 /** What tells the control function which shards a source's stream has, and whether a closed one was read to its end. */
-export function grantSourceListing(role: IRole, stream: IStream): void {
-  allow(role, ['kinesis:GetRecords', 'kinesis:GetShardIterator', 'kinesis:ListShards'], [stream.streamArn])
-  stream.encryptionKey?.grant(role, 'kms:Decrypt')
+export function grantSourceListing(access: RevisionAccess, stream: IStream): void {
+  allow(access, ['kinesis:GetRecords', 'kinesis:GetShardIterator', 'kinesis:ListShards'], [stream.streamArn])
+  stream.encryptionKey?.grant(access, 'kms:Decrypt')
 }

@@ -1,6 +1,8 @@
-import type { IRole } from 'aws-cdk-lib/aws-iam'
+import { Stack } from 'aws-cdk-lib'
 import type { ISecret } from 'aws-cdk-lib/aws-secretsmanager'
 import type { SecretVariable } from '../functions/load-secrets.js'
+import { allow } from './job-permissions.js'
+import type { RevisionAccess } from './revision-access.js'
 import type { JobSecret } from './stream-job-props.js'
 
 type Secrets = Readonly<Record<string, JobSecret>>
@@ -15,7 +17,12 @@ export function secretVariables(secrets: Secrets): Readonly<Record<string, Secre
   )
 }
 
-export function grantSecrets(role: IRole, secrets: Secrets): void {
+export function grantSecrets(access: RevisionAccess, secrets: Secrets): void {
   const granted = new Set<ISecret>(Object.values(secrets).map((given) => ('secret' in given ? given.secret : given)))
-  for (const secret of granted) secret.grantRead(role)
+  const viaService = { StringEquals: { 'kms:ViaService': `secretsmanager.${Stack.of(access).region}.amazonaws.com` } }
+  for (const secret of granted) {
+    secret.grantRead(access)
+    // CDK says so in the key's policy only, which is changed in place when the next revision has no such secret.
+    if (secret.encryptionKey !== undefined) allow(access, ['kms:Decrypt'], [secret.encryptionKey.keyArn], viaService)
+  }
 }

@@ -282,7 +282,8 @@ export class StreamJob extends Construct {
       encryptionKey,
     })
     const stages = [...this.stages.keys()].map((id) => this.node.findChild(scopeId(id)))
-    activation.resource.node.addDependency(...stages, this.table, this.bucket, this.control, this.checkpoints, ...this.#schedules)
+    const control = this.control.node.scope as Construct
+    activation.resource.node.addDependency(...stages, this.table, this.bucket, control, this.checkpoints, ...this.#schedules)
     return activation
   }
 

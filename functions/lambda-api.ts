@@ -139,13 +139,18 @@ export function lambdaApi(): LambdaApi {
     aliases: async (functionArn) => {
       const found: { name: string; version: string }[] = []
       let marker: string | undefined
-      do {
-        const { Aliases = [], NextMarker } = await call('ListAliases', functionArn, (client) =>
-          client.send(new ListAliasesCommand({ FunctionName: functionArn, ...(marker === undefined ? {} : { Marker: marker }) })),
-        )
-        for (const { Name = '', FunctionVersion = '' } of Aliases) found.push({ name: Name, version: FunctionVersion })
-        marker = NextMarker === '' ? undefined : NextMarker
-      } while (marker !== undefined)
+      try {
+        do {
+          const { Aliases = [], NextMarker } = await call('ListAliases', functionArn, (client) =>
+            client.send(new ListAliasesCommand({ FunctionName: functionArn, ...(marker === undefined ? {} : { Marker: marker }) })),
+          )
+          for (const { Name = '', FunctionVersion = '' } of Aliases) found.push({ name: Name, version: FunctionVersion })
+          marker = NextMarker === '' ? undefined : NextMarker
+        } while (marker !== undefined)
+      } catch (error) {
+        // A function that is gone has none.
+        ignoreRace(error)
+      }
       return found
     },
     createAlias: (functionArn, name, version) =>

@@ -150,6 +150,7 @@ export class LambdaImitation {
 
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
   #listAliases({ FunctionName, Marker }: any): object {
+    if (!this.versions.has(FunctionName)) throw named('ResourceNotFoundException', `Function not found: ${FunctionName}`)
     const all = [...this.aliases].filter(([arn]) => arn.startsWith(`${FunctionName}:`))
     const [page, NextMarker] = paged(all, Marker)
     return { Aliases: page.map(([arn, FunctionVersion]) => ({ Name: arn.slice(FunctionName.length + 1), FunctionVersion })), NextMarker }

@@ -1,7 +1,8 @@
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import type { DeployedSource } from '../../functions/deployment-record.js'
-import type { FoundMapping } from '../../functions/lambda-api.js'
-import { decideMapping } from '../../functions/source-mappings.js'
+import { type FoundMapping, lambdaApi } from '../../functions/lambda-api.js'
+import { decideMapping, SourceMappings } from '../../functions/source-mappings.js'
+import { LambdaImitation } from './lambda-imitation.js'
 
 const FUNCTION = 'arn:aws:lambda:eu-central-1:123456789012:function:clicks'
 const STREAM = 'arn:aws:kinesis:eu-central-1:123456789012:stream/clicks'
@@ -61,5 +62,18 @@ describe('the mapping of a source', () => {
   it('is made anew for a consumer of the stream, which no mapping can be turned to', () => {
     const consumer = `${STREAM}/consumer/clicks:1700000000`
     expect(decide([mapping('m', 2, { eventSourceArn: consumer })])).toEqual({ kind: 'delete', uuid: 'm' })
+  })
+})
+
+describe('the aliases of a source’s function', () => {
+  it('are none when the function is gone, as that of a source of an older revision is when the stack is deleted', async () => {
+    const lambda = new LambdaImitation()
+    onTestFinished(() => lambda.restore())
+    const mappings = new SourceMappings(lambdaApi())
+    await expect(mappings.removeAliases(FUNCTION)).resolves.toBeUndefined()
+    lambda.publish(FUNCTION, '7', () => Promise.resolve())
+    await lambdaApi().createAlias(FUNCTION, 'attempt-3', '7')
+    await mappings.removeAliases(FUNCTION)
+    expect(lambda.aliases.size).toBe(0)
   })
 })

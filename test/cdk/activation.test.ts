@@ -79,7 +79,12 @@ describe('Activation', { timeout: 120_000 }, () => {
     template.hasResourceProperties('AWS::IAM::Policy', {
       PolicyDocument: {
         Statement: Match.arrayWith([
-          { Effect: 'Allow', Action: 'lambda:CreateEventSourceMapping', Resource: '*', Condition: { ArnLike: { 'lambda:FunctionArn': ofStage } } },
+          {
+            Effect: 'Allow',
+            Action: ['lambda:CreateEventSourceMapping', 'lambda:DeleteEventSourceMapping', 'lambda:UpdateEventSourceMapping'],
+            Resource: '*',
+            Condition: { ArnLike: { 'lambda:FunctionArn': ofStage } },
+          },
         ]),
       },
     })

@@ -1,4 +1,4 @@
-import { App, Stack } from 'aws-cdk-lib'
+import { App, NestedStack, Stack } from 'aws-cdk-lib'
 import { Template } from 'aws-cdk-lib/assertions'
 import type { CfnElement, IResource } from 'aws-cdk-lib/core'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -61,6 +61,13 @@ describe('the permissions of two jobs in one stack', { timeout: 300_000 }, () =>
         expect(may(role, action, other.bucket, `log/${own}`)).toBe(false)
         expect(may(role, action, other.bucket, 'checkpoints/ip-count/shared/a-0-1-x.seg')).toBe(false)
       }
+      // What it reads it may also be told of that it is not there; S3 asks for that with the key as the prefix.
+      const listed = (key: string) => policies.allows(role, { action: 's3:ListBucket', resource: arn(job.bucket), context: { 's3:prefix': [key] } })
+      expect(listed(`log/${own}`)).toBe(true)
+      expect(listed('checkpoints/five-stages/shared/a-0-1-x.seg')).toBe(true)
+      expect(listed('checkpoints/five-stages/chk-1/manifest.json')).toBe(false)
+      expect(listed('')).toBe(false)
+      expect(policies.allows(role, { action: 's3:ListBucket', resource: arn(job.bucket) })).toBe(false)
       expect(may(role, 'PutObject', job.bucket, `dead-letters/${own}`)).toBe(true)
       expect(may(role, 'GetObject', job.bucket, `dead-letters/${own}`)).toBe(false)
       expect(may(role, 'DeleteObject', job.bucket, `log/${own}`)).toBe(false)
@@ -115,6 +122,28 @@ describe('the permissions of two jobs in one stack', { timeout: 300_000 }, () =>
       const context = { 'lambda:FunctionArn': [arn(handler)] }
       expect(policies.allows(role, { action: 'lambda:CreateEventSourceMapping', resource: '*', context })).toBe(false)
     }
+  })
+
+  it('let the control function change aliases and mappings of its sources’ functions and of no others, in a nested stack too', () => {
+    const parent = new Stack(new App(), 'parent')
+    const nested = new NestedStack(parent, 'Nested')
+    const { control, stages } = fiveStages({}, nested as Stack).job
+    const found = new PolicyEvaluator(Template.fromStack(nested))
+    const role = nested.getLogicalId(control.role?.node.defaultChild as CfnElement)
+    const functionOf = (stage: string) => `<${nested.getLogicalId(stages.get(stage)?.handler.node.defaultChild as CfnElement)}.Arn>`
+    const strange = 'arn:<AWS::Partition>:lambda:<AWS::Region>:<AWS::AccountId>:function:somebody-elses'
+    for (const action of ['CreateAlias', 'DeleteAlias', 'GetAlias', 'UpdateAlias']) {
+      expect(found.allows(role, { action: `lambda:${action}`, resource: functionOf('words') })).toBe(true)
+      for (const resource of [functionOf('by-word'), strange]) expect(found.allows(role, { action: `lambda:${action}`, resource })).toBe(false)
+    }
+    for (const action of ['CreateEventSourceMapping', 'DeleteEventSourceMapping', 'UpdateEventSourceMapping']) {
+      const of = (name: string) => ({ action: `lambda:${action}`, resource: 'any', context: { 'lambda:FunctionArn': [name] } })
+      expect(found.allows(role, of(functionOf('words')))).toBe(true)
+      expect(found.allows(role, of(`${functionOf('words')}:attempt-3`))).toBe(true)
+      for (const name of [functionOf('by-word'), strange]) expect(found.allows(role, of(name))).toBe(false)
+    }
+    // Of functions that are gone, which no template knows: that they have none.
+    expect(found.allows(role, { action: 'lambda:ListAliases', resource: strange })).toBe(true)
   })
 
   it('have no wildcard in an action, and in a resource of a stage only behind a prefix of its job', () => {

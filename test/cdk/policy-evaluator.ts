@@ -63,6 +63,7 @@ function holds(operator: string, given: readonly string[] | undefined, values: u
     case 'ForAllValues:StringLike':
       return (given ?? []).every((value) => patterns.some((pattern) => isLike(pattern, value)))
     case 'ArnLike':
+    case 'StringLike':
       return given?.some((value) => patterns.some((pattern) => isLike(pattern, value))) ?? false
     default:
       throw new Error(`the evaluator does not know the condition ${operator}`)

@@ -76,7 +76,7 @@ describe('StreamJob with all its properties', { timeout: 300_000 }, () => {
     expect(text).toMatch(/TOKEN.*Token.*PASSWORD.*Login.*field.*password/)
     template.hasResourceProperties('AWS::IAM::Policy', {
       PolicyDocument: {
-        Statement: Match.arrayWith([Match.objectLike({ Action: ['secretsmanager:GetSecretValue', 'secretsmanager:DescribeSecret'] })]),
+        Statement: Match.arrayWith([Match.objectLike({ Action: ['secretsmanager:DescribeSecret', 'secretsmanager:GetSecretValue'] })]),
       },
     })
   })
@@ -181,7 +181,14 @@ describe('StreamJob in a user’s app', { timeout: 300_000 }, () => {
     const gone = one.ids.filter((id) => !other.ids.includes(id))
     const types = gone.map((id) => id.split(' ')[0])
     expect(new Set(types)).toEqual(
-      new Set(['AWS::Kinesis::Stream', 'AWS::SQS::Queue', 'AWS::SQS::QueuePolicy', 'AWS::Lambda::EventSourceMapping', 'AWS::Lambda::Version']),
+      new Set([
+        'AWS::Kinesis::Stream',
+        'AWS::SQS::Queue',
+        'AWS::SQS::QueuePolicy',
+        'AWS::IAM::Policy',
+        'AWS::Lambda::EventSourceMapping',
+        'AWS::Lambda::Version',
+      ]),
     )
     for (const id of gone) if (!id.startsWith('AWS::Lambda::Version')) expect(id).toContain(one.revision)
   })

@@ -82,6 +82,14 @@ describe('StreamJob of ip-count', { timeout: 60_000 }, () => {
     }
   })
 
+  it('lets stages poke themselves without end, which Lambda would take for a mistake; the control function has no reason to', () => {
+    const loops = Object.values(template.findResources('AWS::Lambda::Function'))
+      .filter(({ Properties }) => Properties.Environment?.Variables?.MILLRACE_JOB !== undefined)
+      .map(({ Properties }) => [Properties.Handler, Properties.RecursiveLoop])
+    expect(loops).toHaveLength(job.plan.graph.vertices.length + 1)
+    for (const [handler, loop] of loops) expect(loop).toBe(handler === 'stage.handler' ? 'Allow' : undefined)
+  })
+
   it('pokes sources each minute and all subtasks each hour, and activates what was deployed', () => {
     const tick = (rate: string, subtasks: string) =>
       template.hasResourceProperties('AWS::Events::Rule', {
