@@ -107,6 +107,6 @@ function corrupt(log: string, serial: number, why: string): MillraceError {
   return new MillraceError('LOG_CORRUPT', {
     what: `the job record cannot be read: ${why}`,
     where: `log ${log}, serial ${serial}`,
-    todo: 'Nothing but this job may write to its table. Start the job under another name from its last checkpoint.',
+    todo: "Nothing but this job may write to its table. Bring the record back from the table's point-in-time recovery, or begin anew in another table with the last checkpoint (docs/operations.md).",
   })
 }

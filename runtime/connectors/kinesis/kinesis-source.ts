@@ -26,7 +26,7 @@ export interface KinesisSourceOptions<T> {
   readonly deserialize: (data: Uint8Array, meta: KinesisRecordMeta) => T
   /**
    * Where a job in one process begins that is not restored: with the oldest record (`trim-horizon`, the default), with those that come from now
-   * on (`latest`), or from a time on (epoch ms). On AWS a job begins with the oldest record.
+   * on (`latest`), or from a time on (epoch ms). On AWS `startingPosition` of `StreamJob` says it.
    */
   readonly start?: 'trim-horizon' | 'latest' | { readonly timestampMs: number }
   /**
