@@ -1,5 +1,5 @@
 import { Duration } from 'aws-cdk-lib'
-import { Alarm, ComparisonOperator, type IMetric, MathExpression, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch'
+import { Alarm, ComparisonOperator, type IMetric, MathExpression, Stats, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch'
 import { type CfnStream, type IStream, Stream } from 'aws-cdk-lib/aws-kinesis'
 import type { Function as LambdaFunction } from 'aws-cdk-lib/aws-lambda'
 import { Construct } from 'constructs'
@@ -19,35 +19,55 @@ export interface WatchedJob {
 
 /** What a stream keeps that says nothing of it. */
 const LEAST_RETENTION = Duration.hours(24)
+/** Of all that is counted here. Also the longest batching window there is: what has come in one period was read in the next at the latest. */
+const PERIOD = Duration.minutes(5)
+/**
+ * So many of so many periods are alarming where the same thing fails again and again. Some things are tried once an hour (upkeep, and a poke whose
+ * message is not seen for as long): three failures in a row lie two hours apart, and a little more.
+ */
+const AGAIN_AND_AGAIN = { periods: 26, alarming: 3 }
 
 /**
- * Alarms of a job, below a scope of their own. By stage: behind, at half of what its stream keeps (what is older is lost: a job that stands still
- * must be mended in the other half), its function fails or is throttled. Of the job: batches that fail, frames that are missing, dead letters,
+ * Alarms of a job, below a scope of their own. By stage: behind (or not read at all), at half of what its stream keeps (what is older is lost: a job that
+ * stands still must be mended in the other half), its function fails or is throttled. Of the job: batches that fail, frames that are missing, dead letters,
  * checkpoints that fail, the control function.
  */
 export class JobAlarms extends Construct {
   readonly all: readonly Alarm[]
+  /** By these alarms are priced: some watch two. */
+  readonly metrics: number
 
   constructor(scope: Construct, id: string, watched: WatchedJob, { actions = [], iteratorAge: lag = Duration.minutes(15) }: JobAlarmProps) {
     super(scope, id)
     const ofStages = [...watched.stages].flatMap(([stage, { handler, stream }]) => {
       const of = new Construct(this, `Stage-${stage}`)
       return [
-        this.#behind(of, stage, handler, lag),
+        this.#behind(of, stage, { handler, stream }, lag),
         this.#halfRetention(of, stage, handler, stream),
         ...this.#function(of, `stage ${stage}`, handler),
       ]
     })
     this.all = [...ofStages, ...this.#ofJob(watched), ...this.#function(new Construct(this, 'Control'), 'the control function', watched.control)]
     for (const alarm of this.all) alarm.addAlarmAction(...actions)
+    this.metrics = this.all.reduce((sum, { metric }) => sum + (metric instanceof MathExpression ? Object.keys(metric.usingMetrics).length : 1), 0)
   }
 
-  #behind(of: Construct, stage: string, handler: LambdaFunction, lag: Duration): Alarm {
+  /** A mapping that cannot read says nothing of itself: no age of any record. That records have come to the stream says it. */
+  #behind(of: Construct, stage: string, { handler, stream }: WatchedStage, lag: Duration): Alarm {
+    const metric = new MathExpression({
+      expression: `IF(FILL(incoming, 0) > 0 AND FILL(age, -1) < 0, ${lag.toMilliseconds()}, FILL(age, 0))`,
+      usingMetrics: {
+        age: iteratorAge(handler, { period: PERIOD }),
+        incoming: stream.metricIncomingRecords({ statistic: Stats.SUM, period: PERIOD }),
+      },
+      period: PERIOD,
+      label: `how far stage ${stage} is behind, ms`,
+    })
     return alarm(of, 'Behind', {
-      metric: iteratorAge(handler),
+      metric,
       from: lag.toMilliseconds(),
-      periods: 5,
-      says: `stage ${stage} has been more than ${lag.toHumanString()} behind its stream for five minutes`,
+      periods: 3,
+      says: `stage ${stage} has been more than ${lag.toHumanString()} behind its stream for a quarter of an hour, or has read nothing though records have come`,
     })
   }
 
@@ -65,7 +85,12 @@ export class JobAlarms extends Construct {
 
   #function(of: Construct, name: string, handler: LambdaFunction): Alarm[] {
     return [
-      alarm(of, 'Errors', { metric: handler.metricErrors(), from: 1, periods: 3, says: `the function of ${name} has failed again and again` }),
+      alarm(of, 'Errors', {
+        metric: handler.metricErrors({ period: PERIOD }),
+        from: 1,
+        ...AGAIN_AND_AGAIN,
+        says: `the function of ${name} has failed again and again`,
+      }),
       alarm(of, 'Throttles', {
         metric: handler.metricThrottles(),
         from: 1,
@@ -76,44 +101,50 @@ export class JobAlarms extends Construct {
   }
 
   #ofJob({ job }: WatchedJob): Alarm[] {
-    const period = Duration.minutes(5)
-    const failures = new MathExpression({
-      expression: 'FILL(batches, 0) + FILL(pokes, 0)',
-      usingMetrics: { batches: jobMetric(job, 'batch-failed'), pokes: jobMetric(job, 'poke-failed') },
-      period,
-    })
     return [
-      alarm(this, 'Failing', { metric: failures, from: 1, periods: 2, says: `job ${job} fails on the same batches again and again` }),
+      alarm(this, 'Failing', {
+        metric: sumOf(jobMetric(job, 'batch-failed'), jobMetric(job, 'poke-failed')),
+        from: 1,
+        ...AGAIN_AND_AGAIN,
+        says: `job ${job} fails on the same batches again and again`,
+      }),
       // Early frames come all the time, and soon what was missing before them.
       alarm(this, 'Gap', { metric: jobMetric(job, 'gap'), from: 1, periods: 3, says: `job ${job} waits for frames that do not come` }),
       alarm(this, 'Stash', { metric: jobMetric(job, 'stash-over-limit'), from: 1, periods: 1, says: `job ${job} has had to give up a checkpoint` }),
       alarm(this, 'DeadLetters', { metric: jobMetric(job, 'dead-letter'), from: 1, periods: 1, says: `job ${job} could not process records` }),
       alarm(this, 'Checkpoints', {
-        metric: jobMetric(job, 'checkpoint-aborted'),
+        metric: sumOf(jobMetric(job, 'checkpoint-aborted'), jobMetric(job, 'checkpoint-timed-out')),
         from: 1,
         periods: 1,
-        says: `a checkpoint of job ${job} was given up`,
+        says: `a checkpoint of job ${job} was given up, or not complete in time`,
       }),
     ]
   }
+}
+
+function sumOf(first: IMetric, second: IMetric): MathExpression {
+  return new MathExpression({ expression: 'FILL(first, 0) + FILL(second, 0)', usingMetrics: { first, second }, period: PERIOD })
 }
 
 interface AlarmOptions {
   readonly metric: IMetric
   /** This and more is alarming. */
   readonly from: number
-  /** So many one after the other. */
   readonly periods: number
+  /** In so many of the periods, anywhere. Default: in all of them. */
+  readonly alarming?: number
   readonly says: string
   readonly missing?: TreatMissingData
 }
 
-function alarm(scope: Construct, id: string, { metric, from, periods, says, missing = TreatMissingData.NOT_BREACHING }: AlarmOptions): Alarm {
+function alarm(scope: Construct, id: string, options: AlarmOptions): Alarm {
+  const { metric, from, periods, alarming = periods, says, missing = TreatMissingData.NOT_BREACHING } = options
   return new Alarm(scope, id, {
     metric,
     threshold: from,
     comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
     evaluationPeriods: periods,
+    datapointsToAlarm: alarming,
     treatMissingData: missing,
     alarmDescription: `Millrace: ${says}`,
   })

@@ -28,6 +28,7 @@ export function createDashboard(scope: Construct, id: string, watched: WatchedJo
         graph('Checkpoints', [
           jobMetric(job, 'checkpoint-completed', { label: 'completed' }),
           jobMetric(job, 'checkpoint-aborted', { label: 'given up' }),
+          jobMetric(job, 'checkpoint-timed-out', { label: 'not complete in time' }),
         ]),
       ),
       row(

@@ -27,7 +27,7 @@ export interface StageProps {
 export interface JobAlarmProps {
   /** What each alarm does, such as `new SnsAction(topic)`. Default: nothing but to change its colour. */
   readonly actions?: readonly IAlarmAction[]
-  /** How far a stage may be behind its stream, for five minutes on end, before the alarm. Default 15 min. */
+  /** How far a stage may be behind its stream, for a quarter of an hour on end, before the alarm. Default 15 min. */
   readonly iteratorAge?: Duration
 }
 

@@ -85,6 +85,7 @@ export class StreamJob extends Construct {
   readonly #settings: JobSettings
   readonly #bindings: JobBindings
   readonly #schedules: readonly Rule[]
+  readonly #alarmMetrics: number
 
   /**
    * Bundles the job and loads it in a process of its own to learn its plan. Throws what is wrong with the job or the properties: JOB_NOT_FOUND,
@@ -121,7 +122,9 @@ export class StreamJob extends Construct {
     ]
     const { alarms, dashboard } = this.#settings
     const watched = { job: this.plan.job, stages: this.stages, control: this.control }
-    this.alarms = alarms === false ? [] : new JobAlarms(this, 'Alarms', watched, alarms).all
+    const raised = alarms === false ? undefined : new JobAlarms(this, 'Alarms', watched, alarms)
+    this.alarms = raised?.all ?? []
+    this.#alarmMetrics = raised?.metrics ?? 0
     this.dashboard = dashboard ? createDashboard(this, 'Dashboard', watched) : undefined
     this.#nameControl(scope, id)
     this.activation = this.#activate()
@@ -298,7 +301,7 @@ export class StreamJob extends Construct {
       frameRetentionHours: frameRetention.toHours(),
       checkpointMinutes: checkpointInterval.toMinutes(),
       fanOut: ids.filter((id) => this.stages.get(id)?.consumer !== undefined),
-      alarms: this.alarms.length,
+      alarms: this.#alarmMetrics,
       dashboards: this.dashboard === undefined ? 0 : 1,
       retainedSavepoints,
     }

@@ -8,6 +8,7 @@ export interface DeployedJobShape {
   /** Of the streams between stages. */
   readonly frameRetentionHours: number
   readonly checkpointMinutes: number
+  /** Metrics that alarms watch. */
   readonly alarms: number
   readonly dashboards: number
 }

@@ -85,7 +85,7 @@ export const PRICES = {
     usd: 0.1,
     per: 1,
     unit: 'alarm-month',
-    source: 'aws.amazon.com/cloudwatch/pricing (the first ten of an account are free)',
+    source: 'aws.amazon.com/cloudwatch/pricing (by metric that is watched; the first ten of an account are free)',
     checked: false,
   },
   dashboard: {

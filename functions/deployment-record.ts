@@ -46,6 +46,7 @@ export interface DeployedSettings {
   readonly checkpointMinutes: number
   /** Stages whose stream has a consumer of its own. */
   readonly fanOut: readonly string[]
+  /** As they are priced: metrics that alarms watch. */
   readonly alarms: number
   readonly dashboards: number
   /** So many of the savepoints stay that deployments have made. */

@@ -111,14 +111,15 @@ describe('StreamJob with all its properties', { timeout: 300_000 }, () => {
 
   it('raises alarms, the loudest at half of what a stream keeps', () => {
     template.allResourcesProperties('AWS::CloudWatch::Alarm', { AlarmActions: [{ Ref: Match.stringLikeRegexp('^Topic') }] })
-    const ages = Object.values(template.findResources('AWS::CloudWatch::Alarm', { Properties: { MetricName: 'IteratorAge' } }))
-    expect(ages.map(({ Properties }) => Properties.Threshold).sort((a, b) => a - b)).toEqual([
-      ...Array.from({ length: job.stages.size }, () => 60_000),
-      // The stream that is bound keeps 24 hours, those between stages two days.
-      12 * 3_600_000,
-      ...Array.from({ length: job.stages.size - 1 }, () => 24 * 3_600_000),
-    ])
-    for (const metric of ['gap', 'dead-letter', 'checkpoint-aborted']) {
+    const thresholds = (what: string) =>
+      Object.values(template.findResources('AWS::CloudWatch::Alarm'))
+        .filter(({ Properties }) => Properties.AlarmDescription.includes(what))
+        .map(({ Properties }) => Properties.Threshold)
+        .sort((a, b) => a - b)
+    expect(thresholds('behind its stream for')).toEqual(Array.from({ length: job.stages.size }, () => 60_000))
+    // The stream that is bound keeps 24 hours, those between stages two days.
+    expect(thresholds('twice as long')).toEqual([12 * 3_600_000, ...Array.from({ length: job.stages.size - 1 }, () => 24 * 3_600_000)])
+    for (const metric of ['gap', 'dead-letter', 'stash-over-limit']) {
       template.hasResourceProperties('AWS::CloudWatch::Alarm', {
         Namespace: 'Millrace',
         MetricName: metric,
