@@ -27,7 +27,22 @@ export function compareDue(a: DueRow, b: DueRow): number {
 }
 
 export function dueRow(time: number, key: InternalKey, namespace: unknown, removed: boolean, maxParallelism: number): DueRow {
-  return { time, key, namespace, removed, place: placeOfKey(key, maxParallelism), id: `${typeof key} ${key} ${namespaceId(namespace)}` }
+  return new PlacedRow(time, key, namespace, removed, placeOfKey(key, maxParallelism))
+}
+
+class PlacedRow implements DueRow {
+  constructor(
+    readonly time: number,
+    readonly key: InternalKey,
+    readonly namespace: unknown,
+    readonly removed: boolean,
+    readonly place: number,
+  ) {}
+
+  /** Put together when it is asked for: few rows have the time and the place of another. */
+  get id(): string {
+    return `${typeof this.key} ${this.key} ${namespaceId(this.namespace)}`
+  }
 }
 
 /** Collects the rows of one state while its segment is written, and writes them in the order of their times. */
