@@ -42,6 +42,9 @@ export function stageHandler(job: unknown, options: HandlerOptions = {}): StageH
   }
 }
 
+/** Of what keyed state may take: merging takes four times the bytes of what is merged, or eight times. */
+const COMPACTION_SHARE = 1 / 3
+
 /** What this instance of the function has of its stage. */
 class Stage {
   readonly metrics: StageMetrics
@@ -73,7 +76,7 @@ class Stage {
         subtask,
         parameters,
         ports,
-        settings: { failingRecords, stateMemoryBytes },
+        settings: { failingRecords, stateMemoryBytes, compactionBytes: stateMemoryBytes * COMPACTION_SHARE },
       })
     this.#subtasks = new WarmSubtasks(create, stateMemoryBytes)
     const undeclared = vertexOf(graph, stage).operators.filter(({ keyed, keyTypes }) => keyed && keyTypes === undefined)

@@ -102,6 +102,8 @@ export class World implements LogWatcher {
       tailBytes: chance.pick([200, 1_000_000]),
       mostSegments: chance.pick([1, 2, 3, 8]),
       ...this.#drawMemory(),
+      // With chance of its own, as the memory.
+      compactionBytes: new Chance(this.options.seed, 'compaction').pick([64_000_000, 64_000_000, 3_000, 700]),
       mergedAtCutBytes: chance.pick([0, 0, 300, 1_000_000]),
       commitRecords: chance.pick([3, 1000, 1000, 1000]),
       commitBytes: chance.pick([300, 1_000_000, 1_000_000, 1_000_000]),

@@ -3,11 +3,11 @@ import { readKeyedState } from '../checkpoint/keyed-restore.js'
 import type { SegmentRef } from '../checkpoint/manifest.js'
 import { inlineSegment } from '../checkpoint/segment-blobs.js'
 import { decodeDeltas, deltaRows, type KeyedStateBackend, type KeyGroupRange, mergeSegments } from '../state/index.js'
-import { chooseCompaction } from './compaction-choice.js'
+import { type CompactionLimits, chooseCompaction, tooLarge } from './compaction-choice.js'
 import type { LoggedState } from './logged-state.js'
 import type { StageEvent } from './stage-ports.js'
 
-export interface KeyedBasePlace {
+export interface KeyedBasePlace extends CompactionLimits {
   readonly checkpoints: CheckpointStore
   /** Key groups of the subtask. */
   readonly range: KeyGroupRange
@@ -17,8 +17,7 @@ export interface KeyedBasePlace {
   readonly backends: ReadonlyMap<string, KeyedStateBackend>
   /** A segment that is larger gets a blob of its own. */
   readonly inlineBytes: number
-  /** More segments than so many are merged, if those to be merged have no more bytes than so. */
-  readonly mostSegments: number
+  /** Where there are too many segments, those to be merged are merged at once if they have no more bytes than so. */
   readonly mergedBytes: number
   /** The segments are to stand alone: nothing of the base before is among them. */
   readonly whole: boolean
@@ -91,15 +90,13 @@ async function withSegment(
 }
 
 /** What goes on into the next base: not what stood inline, and not what is merged with the changes because there are too many segments. */
-function keptBefore(
-  before: readonly SegmentRef[],
-  changes: readonly Uint8Array[],
-  { mostSegments, mergedBytes, count }: KeyedBasePlace,
-): readonly SegmentRef[] {
+function keptBefore(before: readonly SegmentRef[], changes: readonly Uint8Array[], place: KeyedBasePlace): readonly SegmentRef[] {
   const settled = before.at(-1)?.inline === undefined ? before : before.slice(0, -1)
   const changed = changes.reduce((sum, { length }) => sum + length, 0)
-  const run = chooseCompaction([...settled.map(({ bytes }) => bytes), changed], mostSegments)
-  if (run === undefined || settled.slice(run.from).reduce((sum, { bytes }) => sum + bytes, 0) > mergedBytes) return settled
-  count('compacted-at-cut')
+  const sizes = [...settled.map(({ bytes }) => bytes), changed]
+  if (tooLarge(sizes, place) > place.mostSegments) place.count('segments-too-large')
+  const run = chooseCompaction(sizes, place)
+  if (run?.to !== sizes.length || settled.slice(run.from).reduce((sum, { bytes }) => sum + bytes, 0) > place.mergedBytes) return settled
+  place.count('compacted-at-cut')
   return settled.slice(0, run.from)
 }

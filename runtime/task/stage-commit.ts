@@ -165,6 +165,7 @@ async function nextBase(place: CommitPlace, deltas: readonly (readonly [string, 
     // It stands in the commit and in the acknowledgement.
     inlineBytes: settings.inlineBytes / 2,
     mostSegments: settings.mostSegments,
+    compactionBytes: settings.compactionBytes,
     mergedBytes: settings.mergedAtCutBytes,
     whole,
     blockBytes: settings.blockBytes,

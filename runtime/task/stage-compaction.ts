@@ -17,12 +17,12 @@ export interface Compaction {
 }
 
 /** What is to be compacted beside the ordinary work; the newest changes, which stand inline, are left to the next base. */
-export function dueCompaction({ keyed }: BaseState, { mostSegments }: StageSettings): Pick<Compaction, 'uid' | 'replaced'> | undefined {
+export function dueCompaction({ keyed }: BaseState, limits: StageSettings): Pick<Compaction, 'uid' | 'replaced'> | undefined {
   for (const [uid, refs] of keyed) {
     const settled = refs.at(-1)?.inline === undefined ? refs : refs.slice(0, -1)
     const run = chooseCompaction(
       settled.map(({ bytes }) => bytes),
-      mostSegments,
+      limits,
     )
     if (run !== undefined) return { uid, replaced: settled.slice(run.from, run.to) }
   }

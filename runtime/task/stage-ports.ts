@@ -63,6 +63,7 @@ export const STAGE_EVENTS = [
   'compacted-at-cut',
   'compaction',
   'compaction-superseded',
+  'segments-too-large',
   'outbox-sent-again',
   'outbox-known-sent',
   'batch-of-other-attempt',

@@ -20,6 +20,12 @@ export interface StageSettings {
   /** Segments of a base beyond which neighbours are merged into one: at the next base when they are small, else in a step of its own. */
   readonly mostSegments: number
   readonly mergedAtCutBytes: number
+  /**
+   * What is merged at a time, in bytes of segments: it takes four times as much memory, or eight times where it is mostly timers. Segments of more
+   * than half of it are not merged any more, and do not count; `segments-too-large` says that there are more than `mostSegments` of them: a cold key
+   * is read from each, and what has been overwritten or removed stays. The remedy is more memory for the function.
+   */
+  readonly compactionBytes: number
   /** A commit takes no further record or frame beyond so many records (read, or written to other stages), bytes of input or ms. */
   readonly commitRecords: number
   readonly commitBytes: number
@@ -53,6 +59,7 @@ export const DEFAULT_STAGE_SETTINGS: StageSettings = {
   smallSegmentBytes: 64 * 1024,
   mostSegments: 8,
   mergedAtCutBytes: 1024 * 1024,
+  compactionBytes: 80 * 1024 * 1024,
   commitRecords: 20_000,
   commitBytes: 4 * 1024 * 1024,
   commitMs: 20_000,

@@ -186,6 +186,24 @@ describe('compaction', () => {
     expect(world.count('compaction')).toBe(0)
   })
 
+  it('never merges more than fits, says what it leaves, and loses nothing', async () => {
+    const limit = 900
+    const stages = await stagesWith({ inlineBytes: 20, mostSegments: 2, mergedAtCutBytes: 0, compactionBytes: limit })
+    await withSegments(stages, 12)
+    const left = await segments(stages)
+    expect(left.length).toBeGreaterThan(2)
+    expect(Math.max(...left.map(({ bytes }) => bytes))).toBeLessThanOrEqual(limit)
+    expect(world.count('compaction')).toBeGreaterThan(2)
+    expect(world.count('segments-too-large')).toBeGreaterThan(0)
+    stages.crash()
+    outside.applied.length = 0
+    await click(stages, { key: 2, n: 3 }, { key: 45, n: 3 })
+    expect(outside.values).toEqual([
+      [2, 3, 1],
+      [45, 5, 3],
+    ])
+  })
+
   it('merges large ones when the subtask is poked, and loses nothing of what is committed meanwhile', async () => {
     const stages = await stagesWith({ inlineBytes: 20, mostSegments: 2, mergedAtCutBytes: 0 })
     await withSegments(stages, 8)
