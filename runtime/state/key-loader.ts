@@ -101,7 +101,7 @@ export class KeyLoader {
     const decoded = new BlockRows(footer, bytes, name)
     for (const { block } of decoded.between(keyGroups.first, keyGroups.last)) {
       const rows = only(block, wanted)
-      this.loadedBytes += rows.keys.length * decoded.bytesARow
+      this.loadedBytes += (rows.keys.length + (rows.changed?.keys.length ?? 0)) * decoded.bytesARow
       add(loaded, rows, footer.states[rows.state])
     }
   }

@@ -28,6 +28,8 @@ type EncodeGroups = (states: readonly StateInfo[], groups: Groups) => Uint8Array
 
 /** What a small row takes in memory with its key, about. */
 const ROW_BYTES = 200
+/** As far as that, the value of a row is among them. */
+const SMALL_VALUE_BYTES = 64
 
 /**
  * The heap backend: all keyed state and timers of one operator of one subtask. Live objects in memory; at a snapshot what
@@ -47,6 +49,8 @@ export class KeyedStateBackend {
   /** Told when timers have come into memory. */
   timersLoaded: (() => void) | undefined
   #tracking = false
+  /** Of large values and parts of values that changed since it was opened; what has been overwritten since counts, too. */
+  #changedBytes = 0
   readonly #tables = new Map<string, RegisteredTable>()
   /** Restored rows of states that are not registered yet, by state name. */
   readonly #unclaimed = new Map<string, RestoredRows>()
@@ -114,9 +118,9 @@ export class KeyedStateBackend {
     return rows
   }
 
-  /** Bytes that they take, about. */
-  get memoryBytes(): number {
-    return this.rows * ROW_BYTES + (this.onDemand?.memoryBytes ?? 0)
+  /** Bytes that they take, about. `writtenBytes`: of everything that was written of them and has not been merged away. */
+  memoryBytes(writtenBytes = Number.POSITIVE_INFINITY): number {
+    return this.rows * ROW_BYTES + Math.min(this.#changedBytes, writtenBytes) + (this.onDemand?.memoryBytes ?? 0)
   }
 
   /** Whether every row is in memory, so that {@link snapshotAll} says all there is. */
@@ -229,7 +233,18 @@ export class KeyedStateBackend {
   /** What changed since the last snapshot, in fewer bytes: for a log, where it is read as a whole or merged with what comes behind it. */
   takeDelta(): Uint8Array | undefined {
     const { maxParallelism } = this
-    return this.#encodeChanges(new Groups(1), (states, { blocks }) => encodeDelta({ maxParallelism, states }, blocks.get(0) ?? []))
+    return this.#encodeChanges(new Groups(1), (states, { blocks }) => {
+      const rows = blocks.get(0) ?? []
+      const bytes = encodeDelta({ maxParallelism, states }, rows)
+      this.#countChanged(bytes.length, rows)
+      return bytes
+    })
+  }
+
+  /** Small values that change again and again are not to add up. */
+  #countChanged(bytes: number, blocks: readonly RowBlock[]): void {
+    const wholeRows = blocks.reduce((sum, { keys, removedKeys }) => sum + keys.length + removedKeys.length, 0)
+    this.#changedBytes += Math.max(0, bytes - SMALL_VALUE_BYTES * wholeRows)
   }
 
   /** What changed since the last snapshot, as a delta segment. Undefined when nothing did. */
@@ -318,9 +333,9 @@ export class KeyedStateBackend {
   /**
    * Takes over what another instance of this subtask committed behind the last snapshot of this one: a delta, of this backend's key groups.
    * What it says counts as written. Nothing may have changed here since that snapshot ({@link changed}). The operators over this backend are
-   * to be built anew afterwards, as after a restore; they find the tables and timers as the delta leaves them. Throws STATE_DESCRIPTOR.
+   * to be built anew afterwards, as after a restore; they find the tables and timers as the delta leaves them. `bytes`: of the delta. Throws STATE_DESCRIPTOR.
    */
-  applyChanges(segment: DecodedSegment): void {
+  applyChanges(segment: DecodedSegment, bytes = 0): void {
     assert(segment.header.kind === 'delta', 'a base is restored, not applied to what is there')
     assert(!this.changed, 'changes of others are applied to state that has none of its own')
     const { states } = segment.header
@@ -333,7 +348,9 @@ export class KeyedStateBackend {
       }
       return namespace
     }
+    const blocks: RowBlock[] = []
     for (const { block } of segment.blocks(this.range.first, this.range.last)) {
+      blocks.push(block)
       const info = states[block.state]
       const registered = this.#tables.get(info.name)
       const timers = isTimers(info) ? this.#openTimers(info.name) : undefined
@@ -341,6 +358,7 @@ export class KeyedStateBackend {
       else if (registered !== undefined) applyToTable(registered, new Readers(registered.codec, info.name), block, info, namespaceOf)
       else this.#replay(block, info)
     }
+    this.#countChanged(bytes, blocks)
   }
 
   /** Whether something changed since the last snapshot. */

@@ -46,3 +46,10 @@ export function operatorsOf({ keyed, operatorStates }: BaseState, subtask: numbe
   const uids = new Set([...keyed.keys(), ...operatorStates.keys()])
   return [...uids].map((uid) => ({ uid, subtask, keyed: keyed.get(uid) ?? [], operatorState: operatorStates.get(uid) ?? [] }))
 }
+
+/** Of all segments of keyed state. */
+export function keyedBytes({ keyed }: BaseState): number {
+  let bytes = 0
+  for (const refs of keyed.values()) for (const ref of refs) bytes += ref.bytes
+  return bytes
+}

@@ -1,7 +1,7 @@
 import type { SubtaskControl } from '../checkpoint/job-record.js'
 import type { ControlItem, LogItem } from '../ports/index.js'
 import { pack, unpack } from '../state/index.js'
-import type { BaseState } from './base-state.js'
+import { keyedBytes } from './base-state.js'
 import type { BatchProcessingTime } from './batch-processing-time.js'
 import type { CommitRecord } from './commit-record.js'
 import type { LiveStage } from './live-stage.js'
@@ -79,7 +79,7 @@ export class StageMemory {
   async dropIfTooLarge(): Promise<boolean> {
     const { ports, settings } = this.place
     const { live, logged } = this.current ?? {}
-    if (live === undefined || logged === undefined || this.#staysWhole || live.state.bytes <= settings.stateMemoryBytes) return false
+    if (live === undefined || logged === undefined || this.#staysWhole || live.state.bytes(logged) <= settings.stateMemoryBytes) return false
     if (keyedBytes(logged.base) <= settings.wholeStateBytes) return false
     ports.count('state-over-budget')
     await this.drop()
@@ -160,10 +160,4 @@ export class StageMemory {
 
 function controlOf(item: ControlItem | undefined): SubtaskControl {
   return item === undefined ? NO_CONTROL : (unpack(item.payload) as SubtaskControl)
-}
-
-function keyedBytes({ keyed }: BaseState): number {
-  let bytes = 0
-  for (const refs of keyed.values()) for (const ref of refs) bytes += ref.bytes
-  return bytes
 }

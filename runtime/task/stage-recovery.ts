@@ -133,7 +133,7 @@ export async function catchUp(
   let { logged } = memory
   for (const commit of commits) {
     const deltas = await deltasOf(ports, log, commit)
-    for (const [uid, bytes] of deltas) memory.backends.get(uid)?.applyChanges(decodeSegment(bytes, nameOf(log, commit)))
+    for (const [uid, bytes] of deltas) memory.backends.get(uid)?.applyChanges(decodeSegment(bytes, nameOf(log, commit)), bytes.length)
     if (commit.record.base.version === commit.version) logged = new LoggedState(await baseOf(ports, log, commit))
     else logged.append(deltas)
   }

@@ -10,7 +10,10 @@ export interface StageSettings {
   readonly tailBytes: number
   /** Keyed state of an operator is read whole when a subtask opens, as long as its segments have no more bytes; else by keys, when they are needed. */
   readonly wholeStateBytes: number
-  /** What keyed state may take in memory, about. A subtask that takes more is opened again, and holds what it needs from then on. */
+  /**
+   * What keyed state may take in memory, about: 200 bytes a row, what was loaded, and large values that changed since the subtask was opened. A
+   * subtask that takes more is opened again, and holds what it needs from then on.
+   */
   readonly stateMemoryBytes: number
   /** Bytes of a block of a segment, about: what a key that is not in memory costs to read. */
   readonly blockBytes: number

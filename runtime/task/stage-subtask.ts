@@ -81,7 +81,8 @@ export class StageSubtask {
   /** Bytes that it takes in memory, about: keyed state, its changes since the last base, frames that wait. */
   get memoryBytes(): number {
     const { live, logged } = this.#memory.current ?? {}
-    return (live?.state.bytes ?? 0) + (logged?.tailBytes ?? 0) + (live?.input?.stashBytes ?? 0)
+    if (live === undefined || logged === undefined) return 0
+    return live.state.bytes(logged) + logged.tailBytes + (live.input?.stashBytes ?? 0)
   }
 
   /** What it has in memory would not be used again. */

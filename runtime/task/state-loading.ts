@@ -1,6 +1,8 @@
 import type { InternalKey } from '../state/index.js'
+import { keyedBytes } from './base-state.js'
 import type { BatchProcessingTime } from './batch-processing-time.js'
 import type { HeadInput } from './head-input.js'
+import type { LoggedState } from './logged-state.js'
 import type { ChainedOperator } from './operator-chain.js'
 import type { StageEvent } from './stage-ports.js'
 
@@ -59,8 +61,8 @@ export class StateLoading {
     return this.first.keyed?.backend.holdsWholeState !== false
   }
 
-  /** Bytes that keyed state takes in memory, about. */
-  get bytes(): number {
-    return this.first.keyed?.backend.memoryBytes ?? 0
+  /** Bytes that keyed state takes in memory, about; of values that were overwritten there are no more than the log still has. */
+  bytes({ base, tailBytes }: LoggedState): number {
+    return this.first.keyed?.backend.memoryBytes(keyedBytes(base) + tailBytes) ?? 0
   }
 }

@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { MapStateDescriptor, ValueStateDescriptor } from '../../runtime/core/index.js'
+import { ListStateDescriptor, MapStateDescriptor, ValueStateDescriptor } from '../../runtime/core/index.js'
 import {
   decodeFooter,
   decodeSegment,
@@ -413,12 +413,38 @@ describe('keyed state of which only the keys that are needed are in memory', () 
       stateHandle(new StateScope(opened), descriptor)
       opened.restoreOnDemand(new KeyLoader(MAX, [new Store().remote(segment)], new TailRows([], ALL), 0), Number.NEGATIVE_INFINITY)
       await opened.onDemand?.load(keys)
-      return opened.memoryBytes
+      return opened.memoryBytes()
     }
     expect(await memoryOf(17)).toBeLessThan(1_000)
     const hundred = Array.from({ length: 100 }, (_, i) => 100 + i)
     expect(await memoryOf(...hundred)).toBeGreaterThan(100 * 200)
     expect(await memoryOf(...hundred)).toBeLessThan(100 * 1_000)
+  })
+
+  it('counts what is written into large values, and into parts of them, and nothing more for small ones that change', () => {
+    const memoryOf = (rounds: number, change: (backend: KeyedStateBackend, round: number) => void) => {
+      const backend = new KeyedStateBackend(MAX, ALL)
+      backend.tracking = true
+      for (let round = 0; round < rounds; round++) {
+        for (let key = 0; key < 10; key++) {
+          backend.setCurrentKey(key)
+          change(backend, round)
+        }
+        backend.takeDelta()
+      }
+      return backend.memoryBytes()
+    }
+    const text = new ValueStateDescriptor<string>('text')
+    const list = new ListStateDescriptor<string>('list')
+    const noise = (length: number, round: number) =>
+      Array.from({ length }, (_, i) => Math.abs(Math.sin(round * length + i)).toString(36)[5] ?? 'x').join('')
+    const update = (length: number) => (backend: KeyedStateBackend, round: number) =>
+      stateHandle(new StateScope(backend), text).update(noise(length, round))
+    const append = (backend: KeyedStateBackend, round: number) => stateHandle(new StateScope(backend), list).add(noise(1_000, round))
+    expect(memoryOf(1, update(100_000))).toBeGreaterThan(10 * 100_000)
+    expect(memoryOf(50, append)).toBeGreaterThan(10 * 50 * 1_000)
+    expect(memoryOf(50, append)).toBeLessThan(2 * 10 * 50 * 1_000)
+    expect(memoryOf(200, update(20))).toBe(memoryOf(1, update(20)))
   })
 
   it('says what is damaged when a block is', async () => {

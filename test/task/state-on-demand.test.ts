@@ -120,6 +120,42 @@ describe('a subtask whose keyed state is read on demand', () => {
     expect(new Set(outside.values.slice(-1_000))).toEqual(new Set(hits(0, 1_000).map(({ key }) => `${key} 3`)))
   })
 
+  it('lets go also when it is few keys with much that take it, and not for what changes again and again', async () => {
+    const define = (length: number) => (env: StreamExecutionEnvironment) => {
+      jsonStream<Hit>(env, 'hits')
+        .keyBy(({ key }) => key)
+        .process({
+          state: { about: valueState<string>(), count: valueState<number>() },
+          processElement({ key }: Hit, { state }, out: { collect(value: unknown): void }) {
+            const n = (state.count.value() ?? 0) + 1
+            state.count.update(n)
+            state.about.update(`${n} of ${key}`.padEnd(length, `${n}`))
+            out.collect(`${key} ${n} ${state.about.value()?.length}`)
+          },
+        })
+        .uid('about')
+        .sinkTo(outside.sink())
+        .uid('out')
+    }
+    for (const [length, stateMemoryBytes, lettingGo] of [
+      [5_000, 100_000, true],
+      // What is overwritten is merged away.
+      [5_000, 1_000_000, false],
+      [20, 100_000, false],
+    ] as const) {
+      begin()
+      const stages = await stagesOf(define(length), { stateMemoryBytes, commitRecords: 20, mostSegments: 2 })
+      await put(stages, ...hits(0, 100))
+      await stages.checkpoint()
+      for (let round = 0; round < 20; round++) {
+        await put(stages, ...hits(0, 20))
+        await stages.checkpoint()
+      }
+      expect(world.count('state-over-budget') > 0).toBe(lettingGo)
+      expect(outside.values.at(-1)).toBe(`19 21 ${length}`)
+    }
+  })
+
   it('fires the windows of all keys, also those that are not in memory, in as many commits as it takes', async () => {
     begin()
     const stages = await stagesOf(windows, { sweepTimers: 300, stateMemoryBytes: 200 * 1_000 })
