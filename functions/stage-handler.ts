@@ -42,8 +42,8 @@ export function stageHandler(job: unknown, options: HandlerOptions = {}): StageH
   }
 }
 
-/** Of what keyed state may take: merging takes four times the bytes of what is merged, or eight times. */
-const COMPACTION_SHARE = 1 / 3
+/** Of what keyed state may take: merging takes four times the bytes of what is merged, or up to ten times where that is timers. */
+const COMPACTION_SHARE = 1 / 2
 
 /** What this instance of the function has of its stage. */
 class Stage {

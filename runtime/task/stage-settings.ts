@@ -24,7 +24,7 @@ export interface StageSettings {
   readonly mostSegments: number
   readonly mergedAtCutBytes: number
   /**
-   * What is merged at a time, in bytes of segments: it takes four times as much memory, or eight times where it is mostly timers. Segments of more
+   * What is merged at a time, in bytes of segments: it takes four times as much memory, or up to ten times where it is mostly timers. Segments of more
    * than half of it are not merged any more, and do not count; `segments-too-large` says that there are more than `mostSegments` of them: a cold key
    * is read from each, and what has been overwritten or removed stays. The remedy is more memory for the function.
    */
@@ -62,7 +62,7 @@ export const DEFAULT_STAGE_SETTINGS: StageSettings = {
   smallSegmentBytes: 64 * 1024,
   mostSegments: 8,
   mergedAtCutBytes: 1024 * 1024,
-  compactionBytes: 80 * 1024 * 1024,
+  compactionBytes: 128 * 1024 * 1024,
   commitRecords: 20_000,
   commitBytes: 4 * 1024 * 1024,
   commitMs: 20_000,
