@@ -87,7 +87,7 @@ export async function runOnce(options: SeedOptions, checked: boolean): Promise<S
 
 const MOST_ROUNDS = 60
 /** Several times what any seed has needed. */
-const MOST_EVENTS = 150_000
+const MOST_EVENTS = 300_000
 
 class Run {
   readonly job: Job
