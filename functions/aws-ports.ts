@@ -32,7 +32,7 @@ export interface Outside {
   readonly send?: SendMessage | undefined
 }
 
-export interface JobPorts extends Pick<StagePorts, 'clock' | 'log' | 'parts' | 'checkpoints' | 'nonce' | 'count'> {
+export interface JobPorts extends Pick<StagePorts, 'clock' | 'log' | 'parts' | 'checkpoints' | 'nonce' | 'random' | 'count'> {
   readonly pokes: SqsPokes
   readonly streams: KinesisSourceStreams
 }
@@ -49,6 +49,7 @@ export function jobPorts(environment: JobEnvironment, outside: Outside, clients:
     streams: new KinesisSourceStreams(clients.kinesis, bindings),
     pokes: pokesOf(environment, outside.send ?? throughSqs()),
     nonce,
+    random: () => Math.random(),
     count: (event, times) => outside.metrics.count(event, times),
   }
 }
@@ -64,7 +65,6 @@ export function stagePorts(environment: StageEnvironment, graph: JobGraph, outsi
     deadLetters: new DeadLetterBlobs(new S3BlobStore(clients.s3, environment.bucket, LETTERS_PREFIX)),
     compression: new ZlibCompression(),
     channel: (stage) => channels.get(stage) as Channel,
-    random: () => Math.random(),
     pause: async (ms) => {
       await pause(ms)
     },

@@ -12,7 +12,7 @@ import type { DeadLetter } from '../runtime/task/stage-ports.js'
 import { type StageCall, StageSubtask } from '../runtime/task/stage-subtask.js'
 import { CheckpointFolder } from './folder.js'
 import { StageFunction } from './functions.js'
-import { JobObserver } from './invariants.js'
+import { JobObserver, markerId } from './invariants.js'
 import { checkTicked, unsentLogs } from './job-checks.js'
 import { Mapping } from './mapping.js'
 import { Program } from './program.js'
@@ -376,6 +376,11 @@ export class Job {
       return fact.epochBefore < (limits.get(marker.attempt) ?? 0)
     })
     const first = observer.beganWith.get(Math.min(...limits.keys()))
-    return origin !== undefined && first?.root !== undefined ? [...origin.job.standing(origin.checkpointId), ...own] : own
+    if (origin === undefined || first?.root === undefined) return own
+    const before = origin.job.standing(origin.checkpointId)
+    const sent = new Set(before.map(({ marker }) => markerId(marker)))
+    // What the origin's checkpoint held back both jobs send, each into its own outside: the origin may have gone back before it came to that.
+    const held = outside.applied.filter(({ marker }) => !marker.writer.startsWith(`${this.name}/`) && !sent.has(markerId(marker)))
+    return [...before, ...held, ...own]
   }
 }

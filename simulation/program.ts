@@ -88,8 +88,9 @@ export class Program {
     },
   }
 
+  /** Digits with an x between them: what an attempt takes over is known by the `a` and its number behind the nonce (adoptedName). */
   nonce(): string {
-    return `${(this.machine.nonces++).toString(36)}x${this.machine.chance.below(1_000_000).toString(36)}`
+    return `${this.machine.nonces++}x${this.machine.chance.below(1_000_000)}`
   }
 
   pause(ms: number): Promise<void> {

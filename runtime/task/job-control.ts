@@ -27,7 +27,7 @@ import { loadAck } from './stage-acks.js'
 import { acksLogName, type Deployment, endedLogName } from './stage-names.js'
 import type { StagePorts } from './stage-ports.js'
 
-export type JobPorts = Pick<StagePorts, 'clock' | 'log' | 'parts' | 'checkpoints' | 'pokes' | 'streams' | 'nonce' | 'count'>
+export type JobPorts = Pick<StagePorts, 'clock' | 'log' | 'parts' | 'checkpoints' | 'pokes' | 'streams' | 'nonce' | 'random' | 'count'>
 
 export interface JobControlOptions {
   readonly deployment: Deployment
@@ -224,7 +224,9 @@ export class JobControl {
       return { status: 'aborted', checkpointId: pending.id, why: timedOut.stored.record.abortedWhy ?? '' }
     }
     const missing = new Set(missingAcks(pending, all, endedAt))
-    if (ports.clock.now() >= pending.startedAtMs + repairAfterMs) {
+    const ageMs = ports.clock.now() - pending.startedAtMs
+    // More and more seldom: behind a backlog a checkpoint takes its time, and each poke is one more invocation.
+    if (ageMs >= repairAfterMs && ports.random() * ageMs <= repairAfterMs) {
       ports.count('control-repaired')
       await tell(ports, stored, withoutWhom(record, allSubtasks(graph, record), missing, ended), 'all')
     }

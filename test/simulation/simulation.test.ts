@@ -25,6 +25,8 @@ const KEPT: readonly SeedOptions[] = [
   { seed: 281, profile: 'poison' },
   { seed: 587, profile: 'restore' },
   { seed: 73285597, profile: 'clocks' },
+  { seed: 24295465, profile: 'everything' },
+  { seed: 192586618, profile: 'restore-zombies' },
   { seed: 58, profile: 'clean-up' },
   { seed: 31, profile: 'clean-up' },
   { seed: 24, profile: 'crashes' },

@@ -201,6 +201,14 @@ describe('checkpoints', () => {
     world.clock.set(1_010)
     await control.poll()
     expect(poked(world)).toEqual(['count/1', 'out/1', 'clicks/s0'])
+    // The older it is the more seldom: 10 of 1,000 ms are a hundredth.
+    world.clock.set(2_000)
+    world.chance = 0.011
+    await control.poll()
+    expect(poked(world)).toEqual([])
+    world.chance = 0.009
+    await control.poll()
+    expect(poked(world)).toEqual(['count/1', 'out/1', 'clicks/s0'])
   })
 
   it('count an end for later checkpoints only, and have it in the manifest', async () => {

@@ -93,6 +93,8 @@ export class JobWorld {
   readonly checkpoints: CheckpointStore
   readonly crashes = new Crashes()
   readonly fenced: [number, number][] = []
+  /** What is drawn, in [0, 1). */
+  chance = 0
   #nonces = 0
 
   constructor(blobs = new MemoryBlobStore()) {
@@ -110,6 +112,7 @@ export class JobWorld {
       pokes: crashes.wrap('pokes', this.pokes),
       streams: crashes.wrap('streams', new MemorySourceStreams(this.streams)),
       nonce: () => `p${++this.#nonces}`,
+      random: () => this.chance,
       count: () => {},
     }
   }
