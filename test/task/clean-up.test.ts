@@ -167,7 +167,10 @@ describe('clean-up', () => {
     await expect(world.control().activate({ from: ref, expected: 1 })).rejects.toThrow(Crash)
     expect((await world.job()).phase).toBe('restoring')
     expect(await clean(world)).toEqual({ status: 'not-now', why: 'the job is being restored' })
-    expect(await clean(world, { deployment: { job: GRAPH.job, revision: 'r2' } })).toMatchObject({ status: 'not-now' })
+    const running = await activated()
+    const other = { deployment: { job: GRAPH.job, revision: 'r2' } }
+    expect(await clean(running, other)).toEqual({ status: 'not-now', why: 'another revision is active' })
+    expect(await clean(running)).toMatchObject({ status: 'cleaned' })
   })
 
   it('deletes nothing while a manifest cannot be read, and says which', async () => {
@@ -191,7 +194,8 @@ describe('clean-up', () => {
     expect(await clean(world, { most: 3 })).toMatchObject({ deleted: 2, waiting: 0 })
   })
 
-  it('may be cut off at any call, and be called again', async () => {
+  it.each(['before', 'after'] as const)('may be cut off at any call, %s its effect, and be called again', async (when) => {
+    let cuts = 0
     for (let at = 0; ; at++) {
       const world = await activated()
       for (let i = 0; i < 4; i++) await completed(world)
@@ -199,7 +203,7 @@ describe('clean-up', () => {
       pass(world, HOUR)
       await completed(world)
       world.crashes.at = world.crashes.calls + at
-      world.crashes.when = at % 2 === 0 ? 'before' : 'after'
+      world.crashes.when = when
       const cut = await clean(world).then(
         () => false,
         () => true,
@@ -209,6 +213,8 @@ describe('clean-up', () => {
       expect(await segmentsOf(world)).toEqual([3, 4, 5])
       expect(await world.checkpoints.ids()).toEqual([3, 4, 5])
       if (!cut) break
+      cuts++
     }
+    expect(cuts).toBeGreaterThan(20)
   })
 })

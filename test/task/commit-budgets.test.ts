@@ -137,27 +137,34 @@ describe('one batch in several commits', () => {
     expect(crashes).toBeGreaterThan(40)
   })
 
-  it('a checkpoint that begins meanwhile is cut between two of them', async () => {
+  it.each([
+    ['between two of them by another instance that is poked', true, 3],
+    ['behind them, as the instance that takes the batch hears of it only then', false, 10],
+  ])('a checkpoint that begins meanwhile is cut %s', async (_, poked, cutBehind) => {
     const stages = await Stages.activated(world, sums(), { settings: { commitRecords: 3 } })
     stages.put('readings', 's0', ...readings(10))
     let begun = false
-    world.fault = ({ port, operation, key }) => {
-      // The control item is written while the first commit is.
-      if (begun || port !== 'log' || operation !== 'append' || !key.endsWith('readings/s0')) return undefined
+    const append = world.log.append.bind(world.log)
+    world.log.append = async (log, item) => {
+      const outcome = await append(log, item)
+      if (begun || !log.endsWith('readings/s0')) return outcome
+      // Behind the first commit of the batch.
       begun = true
-      void stages.control.begin('checkpoint')
-      return { kind: 'delay', ms: 1, at: 'after' }
+      await stages.control.begin('checkpoint')
+      if (poked) await stages.anotherInstance('readings', 's0').invoke({ kind: 'poke' })
+      return outcome
     }
     await stages.comeToRest()
     expect(await stages.control.poll()).toMatchObject({ status: 'completed', checkpointId: 1 })
+    expect(world.count('commit-lost')).toBe(poked ? 1 : 0)
     const manifest = await world.checkpoints.load(1)
     const [source] = manifest.operators.filter(({ uid }) => uid === 'readings')
     const records = world.streams.stream('readings').records('s0')
-    const cutAt = records.findIndex(({ position }) => String(position) === (source.subtasks[0].operatorState[0] as { position: string }).position)
-    expect(cutAt + 1).toBeGreaterThanOrEqual(3)
+    const { position } = source.subtasks[0].operatorState[0] as { position: string }
+    expect(records.findIndex((record) => String(record.position) === position) + 1).toBe(cutBehind)
     expect(outside.values).toEqual(summed(10))
     await stages.activate({ from: { checkpointId: 1, savepoint: false } })
-    expect(outside.values.slice(10)).toEqual(summed(10).slice(cutAt + 1))
+    expect(outside.values.slice(10)).toEqual(summed(10).slice(cutBehind))
   })
 })
 

@@ -141,15 +141,19 @@ describe('a base', () => {
     ])
   })
 
-  it('goes on from the log where only part of the state is in memory', async () => {
-    vi.spyOn(KeyedStateBackend.prototype, 'holdsWholeState', 'get').mockReturnValue(false)
+  it.each([
+    ['all', 1],
+    ['only part', 0],
+  ])('goes on from memory where %s of the state is there, else from the log', async (held, fromMemory) => {
+    if (held === 'only part') vi.spyOn(KeyedStateBackend.prototype, 'holdsWholeState', 'get').mockReturnValue(false)
     const stages = await stagesWith({ inlineBytes: 100 })
     await click(stages, ...many(0, 10))
     await stages.checkpoint()
     for (let round = 0; round < 5; round++) await click(stages, ...many(0, 10))
     await stages.checkpoint()
+    expect(world.count('base-from-memory')).toBe(fromMemory)
     await stages.checkpoint('savepoint')
-    expect(world.count('base-from-memory')).toBe(0)
+    if (fromMemory === 0) expect(world.count('base-from-memory')).toBe(0)
     stages.crash()
     await click(stages, { key: 3, n: 1 })
     expect(outside.values.at(-1)).toEqual([3, 7, 7])

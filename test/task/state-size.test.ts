@@ -14,30 +14,29 @@ class Counted {
   bytes = 0
 
   watch(log: CommitLog, ...stores: readonly BlobStore[]): void {
-    const append = log.append.bind(log)
-    log.append = (name, item) => {
-      this.calls.push('append')
-      this.bytes += item.payload.length
-      return append(name, item)
-    }
-    const read = log.read.bind(log)
-    log.read = (name, after) => {
-      this.calls.push('read')
-      return read(name, after)
-    }
+    this.#note(log, 'read', () => 0)
+    this.#note(log, 'head', () => 0)
+    this.#note(log, 'append', (_, item) => item.payload.length)
+    this.#note(log, 'putControl', (_, control) => control.payload.length)
     for (const store of stores) {
-      const put = store.put.bind(store)
-      store.put = (name, bytes) => {
-        this.calls.push('put')
-        this.bytes += bytes.length
-        return put(name, bytes)
-      }
-      const get = store.get.bind(store)
-      store.get = (name) => {
-        this.calls.push('get')
-        return get(name)
-      }
+      this.#note(store, 'get', () => 0)
+      this.#note(store, 'getRange', () => 0)
+      this.#note(store, 'put', (_, bytes) => bytes.length)
     }
+  }
+
+  #note<P extends object, K extends keyof P & string>(
+    port: P,
+    name: K,
+    written: (...args: P[K] extends (...args: infer A) => unknown ? A : never) => number,
+  ): void {
+    const method = (port[name] as (...args: unknown[]) => unknown).bind(port)
+    const noted = (...args: unknown[]) => {
+      this.calls.push(name)
+      this.bytes += written(...(args as Parameters<typeof written>))
+      return method(...args)
+    }
+    Object.assign(port, { [name]: noted })
   }
 
   take(): { readonly calls: string; readonly bytes: number } {

@@ -103,11 +103,16 @@ describe('a sink that gets each commit at once', () => {
     expect(crashes).toBeGreaterThan(40)
   })
 
-  it('markers of a writer rise with every commit that has something', () => {
-    stages.put('payments', 's0', ...payments(4, 6))
+  it('markers of a writer rise with every commit that has something', async () => {
+    for (const from of [4, 6, 8]) {
+      stages.put('payments', 's0', ...payments(from, from + 2))
+      await stages.comeToRest()
+    }
     const markers = outside.applied.map(({ marker }) => marker)
-    expect(new Set(markers.map(({ writer }) => writer))).toEqual(new Set(['job/out/0']))
-    expect(markers.map(({ version }) => version)).toEqual(markers.map(({ version }) => version).toSorted((a, b) => a - b))
+    expect(markers.map(({ writer, attempt }) => `${writer} ${attempt}`)).toEqual(Array.from({ length: 4 }, () => 'job/out/0 1'))
+    const versions = markers.map(({ version }) => version)
+    expect(versions).toEqual([...new Set(versions)].toSorted((a, b) => a - b))
+    expect(versions.at(-1)).toBe((await stages.head('balance', '0')).version)
   })
 
   it('a restore fences: an instance of the former attempt that is late writes nothing any more', async () => {
