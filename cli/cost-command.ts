@@ -37,6 +37,13 @@ const INVOCATION_MS = 50
 
 /** `millrace cost --stack …`: what the deployed job costs a month, by line, and what that rests on. */
 export async function costCommand(flags: CostFlags): Promise<void> {
+  if (flags.recordBytes !== undefined && flags.rate === undefined) {
+    throw new MillraceError('OPTION_INVALID', {
+      what: '--record-bytes says how large the records of --rate are',
+      where: 'command line',
+      todo: 'Add --rate N, records a second; without it the traffic is what the logs say.',
+    })
+  }
   const usage = await (await DeployedJob.find(flags)).ask<UsageAnswer>({ command: 'usage' })
   const report = costReport(usage, flags)
   if (flags.json === true) printJson(report)

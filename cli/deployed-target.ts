@@ -17,8 +17,16 @@ export function isDeployed({ stack, function: name }: DeployedFlags): boolean {
   return stack !== undefined || name !== undefined
 }
 
-/** Name or ARN of the job's control function. Throws DEPLOYMENT_NOT_FOUND, AWS_CALL, PACKAGE_MISSING. */
-export async function controlFunction({ stack, job, function: name }: DeployedFlags): Promise<string> {
+/** Throws OPTION_INVALID for flags that do not go together. */
+export function checkTarget({ stack, job, function: name }: DeployedFlags): void {
+  if (stack !== undefined && name !== undefined) throw invalid('--stack and --function exclude each other', 'Give one of them.')
+  if (job !== undefined && stack === undefined) throw invalid('--job names a job of a stack', 'Add --stack NAME.')
+}
+
+/** Name or ARN of the job's control function. Throws OPTION_INVALID, DEPLOYMENT_NOT_FOUND, AWS_CALL, PACKAGE_MISSING. */
+export async function controlFunction(flags: DeployedFlags): Promise<string> {
+  checkTarget(flags)
+  const { stack, job, function: name } = flags
   if (name !== undefined) return name
   if (stack === undefined) throw noTarget()
   const { stackOutputs } = await withPackages('Finding a stack', () => import('../runtime/backends/aws/stack-outputs.js'))
@@ -58,11 +66,7 @@ function plain(name: string): string {
 }
 
 function noTarget(): MillraceError {
-  return new MillraceError('OPTION_INVALID', {
-    what: 'Nothing says which job is meant',
-    where: 'command line',
-    todo: 'Give --stack NAME (with --job NAME if it holds several), or --function NAME.',
-  })
+  return invalid('Nothing says which job is meant', 'Give --stack NAME (with --job NAME if it holds several), or --function NAME.')
 }
 
 function noControl(stack: string, job: string | undefined, jobs: readonly string[]): MillraceError {
@@ -74,9 +78,9 @@ function noControl(stack: string, job: string | undefined, jobs: readonly string
 }
 
 function severalJobs(stack: string, jobs: readonly string[]): MillraceError {
-  return new MillraceError('OPTION_INVALID', {
-    what: `Stack ${stack} holds several jobs: ${jobs.join(', ')}`,
-    where: 'command line',
-    todo: 'Add --job NAME.',
-  })
+  return invalid(`Stack ${stack} holds several jobs: ${jobs.join(', ')}`, 'Add --job NAME.')
+}
+
+function invalid(what: string, todo: string): MillraceError {
+  return new MillraceError('OPTION_INVALID', { what, where: 'command line', todo })
 }

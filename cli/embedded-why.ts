@@ -36,9 +36,15 @@ export async function embeddedWhy(target: string, flags: Pick<WhyFlags, 'uid' | 
   if (own.length === 0) throw noOperator(flags.uid, metrics)
   const saved = flags.key === undefined || !isFolder(target) ? undefined : await savedTimers(target, { ...flags, key: flags.key })
   const others = othersOf(metrics.operators, own)
-  const reasons = reasonsOf(metrics, own, others, saved)
+  const reasons = [...reasonsOf(metrics, own, others, saved), ...(flags.key !== undefined && saved === undefined ? [unknownKey(target)] : [])]
   if (flags.json === true) printJson({ job: metrics.job, status: metrics.status, uid: flags.uid, operators: own, ...others, saved, reasons })
   else printLines([...lines(metrics, own, flags.uid), ...savedLines(saved), 'why:', ...reasons.map((reason) => `  - ${reason}`)])
+}
+
+function unknownKey(target: string): string {
+  return isFolder(target)
+    ? 'What is pending of the key is not known: the job has no checkpoint yet.'
+    : 'What is pending of the key is not known: a control file does not say where checkpoints are. Give the checkpoint folder.'
 }
 
 function isFolder(path: string): boolean {

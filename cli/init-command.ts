@@ -14,7 +14,7 @@ interface Manifest {
   readonly devDependencies: Readonly<Record<string, string>>
 }
 
-/** `millrace init`: a new project in `folder`, whose name becomes that of the job. Throws OPTION_INVALID when there is something in it already. */
+/** `millrace init`: a new project in `folder`, whose name becomes that of the job. Throws OPTION_INVALID when there is something in it already, STORAGE. */
 export async function initCommand(folder: string): Promise<void> {
   const target = resolve(folder)
   const name = basename(target)
@@ -25,7 +25,14 @@ export async function initCommand(folder: string): Promise<void> {
       todo: 'Name a folder by lower-case letters, digits and dashes, with a letter first: millrace init my-job',
     })
   }
-  await mkdir(target, { recursive: true })
+  await mkdir(target, { recursive: true }).catch((cause: unknown) => {
+    throw new MillraceError('STORAGE', {
+      what: 'The folder cannot be made',
+      where: target,
+      todo: 'Name a folder that is no file, below one that is writable.',
+      cause,
+    })
+  })
   const there = (await readdir(target)).filter((file) => file !== '.git')
   if (there.length > 0) {
     throw new MillraceError('OPTION_INVALID', {

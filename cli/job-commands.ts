@@ -3,7 +3,7 @@ import { checkpointsCommand } from './checkpoints-command.js'
 import { savepointCommand, statusCommand, stopCommand } from './control-commands.js'
 import { deployedCheckpoints, deployedSavepoint, deployedStop, type WaitFlags } from './deployed-checkpoints.js'
 import { deployedStatus } from './deployed-status.js'
-import { type DeployedFlags, isDeployed } from './deployed-target.js'
+import { checkTarget, type DeployedFlags, isDeployed } from './deployed-target.js'
 
 /** Commands on a job that runs embedded (a folder says which) or is deployed (flags say which). */
 
@@ -19,7 +19,9 @@ export async function checkpoints(folder: string | undefined, flags: DeployedFla
 
 export async function savepoint(folder: string | undefined, path: string | undefined, flags: DeployedFlags & WaitFlags): Promise<void> {
   if (oneTarget(folder, flags)) return deployedSavepoint(flags)
-  if (path === undefined) throw invalid('A savepoint of an embedded job needs a folder', 'Give it behind the checkpoint folder.')
+  if (path === undefined)
+    throw invalid('A savepoint of an embedded job needs a folder', 'Name a new one behind the checkpoint folder: millrace savepoint DIR PATH.')
+  checkNoTimeout(flags)
   await savepointCommand(folder as string, path, flags)
 }
 
@@ -29,7 +31,10 @@ export interface StopFlags extends DeployedFlags, WaitFlags {
 }
 
 export async function stop(folder: string | undefined, flags: StopFlags): Promise<void> {
-  if (!oneTarget(folder, flags)) return stopCommand(folder as string, flags)
+  if (!oneTarget(folder, flags)) {
+    checkNoTimeout(flags)
+    return stopCommand(folder as string, flags)
+  }
   if (flags.savepoint !== undefined) throw invalid('The savepoint of a deployed job stands in its bucket', 'Leave out --savepoint.')
   await deployedStop(flags)
 }
@@ -37,11 +42,16 @@ export async function stop(folder: string | undefined, flags: StopFlags): Promis
 /** True: a deployed job. Throws OPTION_INVALID unless exactly one is named. */
 export function oneTarget(folder: string | undefined, flags: DeployedFlags): boolean {
   const deployed = isDeployed(flags)
-  if (flags.stack !== undefined && flags.function !== undefined) throw invalid('--stack and --function exclude each other', 'Give one of them.')
-  if (flags.job !== undefined && flags.stack === undefined) throw invalid('--job names a job of a stack', 'Add --stack NAME.')
+  checkTarget(flags)
   if (deployed && folder !== undefined) throw invalid('A folder and a deployed job cannot both be meant', 'Leave out one of them.')
   if (deployed || folder !== undefined) return deployed
   throw invalid('Nothing says which job is meant', 'Give the folder of an embedded job, or --stack NAME of a deployed one.')
+}
+
+/** An embedded job has a time-out for its checkpoints, of its own. */
+function checkNoTimeout({ timeout }: WaitFlags): void {
+  if (timeout !== undefined)
+    throw invalid('--timeout is for deployed jobs', 'Leave it out; --checkpoint-timeout of millrace run says how long a checkpoint may take.')
 }
 
 function invalid(what: string, todo: string): MillraceError {

@@ -61,7 +61,8 @@ export async function pipeCommand(flags: PipeFlags, { stdin, stderr }: PipeStrea
     say(carrier.progress)
     return signals.exitCode ?? EXIT.finished
   } catch (thrown) {
-    say(`stopped after ${carrier.progress}`)
+    // Also with --quiet: where it stopped is part of what went wrong.
+    stderr.write(`millrace: stopped after ${carrier.progress}\n`)
     throw thrown
   } finally {
     clearInterval(report)

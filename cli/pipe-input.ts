@@ -23,14 +23,17 @@ export function openInput({ file, socket, stdin }: PipeInputFlags, standardInput
       todo: 'Give one of --file FILE, --socket HOST:PORT and --stdin.',
     })
   }
-  if (file !== undefined) return createReadStream(file)
-  return socket === undefined ? standardInput : connect(hostAndPort(socket))
+  const input: Readable = file !== undefined ? createReadStream(file) : socket === undefined ? standardInput : connect(hostAndPort(socket))
+  // It may fail before somebody reads, who then is told.
+  input.on('error', () => {})
+  return input
 }
 
 /** `localhost:9999`, or `[::1]:9999`. */
 function hostAndPort(text: string): { readonly host: string; readonly port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text)
-  if (match !== null) return { host: match[1] ?? match[2], port: Number(match[3]) }
+  const port = Number(match?.[3])
+  if (match !== null && port >= 1 && port <= 65_535) return { host: match[1] ?? match[2], port }
   throw new MillraceError('OPTION_INVALID', { what: `--socket is "${text}"`, todo: 'Give host and port: --socket localhost:9999.' })
 }
 

@@ -8,7 +8,7 @@ export interface PartitionKey {
   readonly ordered: boolean
 }
 
-const FORMS = 'Give random, line, constant:KEY, field:N (from 1, between spaces) or json:NAME.'
+const FORMS = 'Give random, line, constant:KEY (at most 256 characters), field:N (from 1, between spaces) or json:NAME.'
 /** Of Kinesis. */
 const LONGEST_KEY = 256
 
@@ -16,8 +16,8 @@ const LONGEST_KEY = 256
 export function partitionKey(text: string): PartitionKey {
   const [, kind, detail = ''] = /^([a-z]+)(?::(.*))?$/.exec(text) ?? []
   if (text === 'random') return { ordered: false, of: () => randomUUID() }
-  if (text === 'line') return { ordered: true, of: (line) => line.slice(0, LONGEST_KEY) }
-  if (kind === 'constant' && detail !== '') return { ordered: true, of: () => detail }
+  if (text === 'line') return { ordered: true, of: short }
+  if (kind === 'constant' && detail !== '' && detail.length <= LONGEST_KEY) return { ordered: true, of: () => detail }
   if (kind === 'field' && /^[1-9]\d*$/.test(detail)) return { ordered: true, of: (line) => short(line.trim().split(/\s+/)[Number(detail) - 1]) }
   if (kind === 'json' && detail !== '') return { ordered: true, of: (line) => property(line, detail) }
   throw new InvalidArgumentError(FORMS)

@@ -60,7 +60,11 @@ function addRun(program: Command, commands: Commands, onExitCode: (code: number)
     .option('--retain <n>', 'completed checkpoints to keep (default 1)', integer(1))
     .option('--from <latest|path>', 'start from the latest checkpoint of the folder, or from a checkpoint or savepoint')
     .option('--allow-non-restored-state', 'drop state of operators that the job no longer has')
-    .option('--restart <strategy>', 'none, fixed-delay:3:1000, exponential-delay:1000:60000, failure-rate:3:60000:1000', restartStrategy)
+    .option(
+      '--restart <strategy>',
+      'none (default without checkpoints), fixed-delay:3:1000 (default with them), exponential-delay:1000:60000, failure-rate:3:60000:1000',
+      restartStrategy,
+    )
     .option('--control <file>', 'file through which stop, savepoint, cancel and status reach the job (default: DIR/control.json)')
     .option('--metrics-json <file>', 'write metrics there every 5 s and at the end')
     .option('--quiet', 'say nothing but errors')

@@ -155,6 +155,7 @@ function checkFlags(flags: RunFlags): void {
       flags.from === 'latest' && '--from latest',
       flags.checkpointInterval !== undefined && '--checkpoint-interval',
       flags.checkpointMode !== undefined && '--checkpoint-mode',
+      flags.minPause !== undefined && '--min-pause',
       flags.retain !== undefined && '--retain',
     ].filter((name) => name !== false)
     if (needing.length > 0) {

@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { OpenedCheckpoint } from '../runtime/checkpoint/index.js'
-import { readOperatorRows } from '../runtime/checkpoint/operator-rows.js'
+import { operatorOf, readOperatorRows } from '../runtime/checkpoint/operator-rows.js'
 import type { InternalKey } from '../runtime/state/index.js'
+import { checkTarget } from './deployed-target.js'
 import { openSnapshot, type SnapshotFlags } from './open-snapshot.js'
 import { plainValue } from './plain-value.js'
 import { printJson, printLines } from './print.js'
@@ -36,10 +37,13 @@ interface ChangedRow {
 
 const SHOWN = 10
 
-/** `millrace state diff`: rows that two checkpoints of a job do not have in common, by operator and state. */
+/** `millrace state diff`: rows that two checkpoints of a job do not have in common, by operator and state. Throws OPTION_INVALID, CHECKPOINT_*. */
 export async function stateDiff(before: string, after: string, flags: StateDiffFlags): Promise<void> {
+  checkTarget(flags)
   const [a, b] = [await openOne(before, flags), await openOne(after, flags)]
   const uids = new Set([...a.manifest.operators, ...b.manifest.operators].map(({ uid }) => uid))
+  // It says which there are.
+  if (flags.uid !== undefined && !uids.has(flags.uid)) operatorOf(b.manifest, flags.uid)
   const differences: Difference[] = []
   for (const uid of uids)
     if (flags.uid === undefined || flags.uid === uid) differences.push(...(await differencesOf(uid, a, b, flags.limit ?? SHOWN)))

@@ -90,6 +90,10 @@ describe('millrace cost', () => {
     expect(said).toContain('Not in it:')
   })
 
+  it('takes no size of records that it is not told of', async () => {
+    await expect(costCommand({ stack: 'shop', recordBytes: 300 })).rejects.toThrow(/OPTION_INVALID: --record-bytes/)
+  })
+
   it('says when it is not known what was deployed', async () => {
     await expect(costOf()).rejects.toThrow(/DEPLOYMENT_NOT_FOUND: it is not known what job "tally" was deployed with/)
   })

@@ -59,6 +59,14 @@ describe('a deployed job is found', () => {
     await expect(status('ck', SHOP)).rejects.toThrow(/cannot both be meant/)
     await expect(status(undefined, { ...SHOP, function: 'f' })).rejects.toThrow(/exclude each other/)
     await expect(status('ck', { job: 'tally' })).rejects.toThrow(/Add --stack/)
+    await expect(restoreCommand('1', { ...SHOP, function: 'f' })).rejects.toThrow(/exclude each other/)
+    await expect(restoreCommand('1', { job: 'tally' })).rejects.toThrow(/Add --stack/)
+  })
+
+  it('or a time-out is given to a job that has none', async () => {
+    await expect(stop('ck', { timeout: 5 })).rejects.toThrow(/OPTION_INVALID: --timeout is for deployed jobs/)
+    await expect(savepoint('ck', 'sp', { timeout: 5 })).rejects.toThrow(/--timeout is for deployed jobs/)
+    await expect(savepoint('ck', undefined, {})).rejects.toThrow(/millrace savepoint DIR PATH/)
     expect(world.invoked).toEqual([])
   })
 })

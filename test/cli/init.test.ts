@@ -62,6 +62,11 @@ describe('millrace init', () => {
     expect(readdirSync(project)).toContain('job.ts')
   })
 
+  it('says so where there can be no folder', async () => {
+    writeFileSync(join(folder, 'file'), '')
+    await expect(initCommand(join(folder, 'file'))).rejects.toMatchObject({ code: 'STORAGE' })
+  })
+
   it('refuses a name that a package or a stack cannot have', async () => {
     await expect(initCommand(join(folder, 'My Job'))).rejects.toMatchObject({ code: 'OPTION_INVALID' })
     expect(readdirSync(folder)).toEqual([])

@@ -137,6 +137,7 @@ describe('millrace run', () => {
     [['run', '.'], 1, /JOB_NOT_FOUND: \. is a folder/],
     [['run', 'suffix.ts'], 1, /JOB_NO_DEFAULT_EXPORT: The module has no default export\n {2}where: suffix\.ts\n/],
     [['run', 'finite.ts', '--from', 'latest'], 2, /OPTION_INVALID: --from latest needs a checkpoint folder/],
+    [['run', 'finite.ts', '--min-pause', '5'], 2, /OPTION_INVALID: --min-pause needs a checkpoint folder/],
     [['run', 'finite.ts', '--metrics-json', 'absent/m.json'], 1, /FILE_NOT_FOUND/],
     [['run', 'finite.ts', '--parallelism', 'x'], 2, /--parallelism/],
     [['run', 'finite.ts', '--from', 'absent-savepoint'], 1, /CHECKPOINT_NOT_FOUND/],

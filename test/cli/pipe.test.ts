@@ -6,6 +6,7 @@ import { KinesisClient, PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import { mockClient } from 'aws-sdk-client-mock'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type PipeFlags, pipeCommand } from '../../cli/pipe-command.js'
+import { linesOf, openInput } from '../../cli/pipe-input.js'
 import { partitionKey } from '../../cli/pipe-keys.js'
 import { deaggregate } from '../../runtime/connectors/kinesis/aggregated-record.js'
 import { tempFolder } from '../backends/temp-folder.js'
@@ -87,9 +88,10 @@ describe('millrace pipe', () => {
     expect(keyOf('json:user', '{"user":7}')).toBe('7')
     for (const line of ['{"user":{}}', '{}', 'null', '{', '{"user":""}']) expect(keyOf('json:user', line)).toBeUndefined()
     expect(keyOf('line', 'x'.repeat(300))).toBe('x'.repeat(256))
+    expect(keyOf('line', '')).toBeUndefined()
     await pipe({ file: await fileOf('a 1\n\nb 2'), partitionKey: partitionKey('field:1') })
     expect(taken.map(({ key }) => key).sort()).toEqual(['a', 'b', 'line 2'])
-    for (const form of ['', 'random:1', 'field', 'field:0', 'field:x', 'json:', 'constant', 'other:1'])
+    for (const form of ['', 'random:1', 'field', 'field:0', 'field:x', 'json:', 'constant', `constant:${'k'.repeat(257)}`, 'other:1'])
       expect(() => partitionKey(form)).toThrow(/constant:KEY/)
   })
 
@@ -163,12 +165,20 @@ describe('millrace pipe', () => {
   it('fails with what is wrong', async () => {
     await expect(pipe({})).rejects.toMatchObject({ code: 'OPTION_INVALID' })
     await expect(pipe({ stdin: true, file: 'x' })).rejects.toMatchObject({ code: 'OPTION_INVALID' })
-    await expect(pipe({ socket: 'nowhere' })).rejects.toMatchObject({ code: 'OPTION_INVALID' })
+    for (const socket of ['nowhere', 'h:0', 'h:65536']) await expect(pipe({ socket })).rejects.toMatchObject({ code: 'OPTION_INVALID' })
     await expect(pipe({ file: join(folder, 'absent') })).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
     await expect(pipe({ file: folder })).rejects.toMatchObject({ code: 'SOURCE_FAILED' })
-    await expect(pipe({ file: await fileOf(`a\n${'x'.repeat(1024 * 1024)}`) })).rejects.toThrow(/RECORD_UNSERIALISABLE: line 2 is 1048576 bytes long/)
+    await expect(pipe({ file: await fileOf(`a\n${'x'.repeat(1024 * 1024)}`), quiet: true })).rejects.toThrow(
+      /RECORD_UNSERIALISABLE: line 2 is 1048576 bytes long/,
+    )
     expect(said).toContain('stopped after 1 lines')
     kinesis.on(PutRecordsCommand).rejects(Object.assign(new Error('x'), { name: 'ResourceNotFoundException' }))
     await expect(pipe({ file: await fileOf('a') })).rejects.toMatchObject({ code: 'AWS_CALL' })
+  })
+
+  it('tells of an input that had failed before anybody read it', async () => {
+    const input = openInput({ file: join(folder, 'absent') }, new PassThrough())
+    await until(() => input.errored !== null)
+    await expect(linesOf(input, new Promise(() => {})).next()).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' })
   })
 })

@@ -131,6 +131,8 @@ describe('state of an embedded job', () => {
     expect(said).toContain('… and 2 more (--limit shows more)')
     await stateDiff(after, after, {})
     expect(output.said()).toContain('no difference in keyed state')
+    await expect(stateDiff(before, after, { uid: 'visit' })).rejects.toThrow(/no operator with the uid "visit"/)
+    await expect(stateList(before, { checkpoint: 1 })).rejects.toThrow(/OPTION_INVALID: --checkpoint[\s\S]*chk-1/)
   })
 })
 

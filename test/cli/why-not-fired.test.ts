@@ -229,6 +229,8 @@ describe('of an embedded job', () => {
     ])
     await whyNotFiredCommand(folder, { uid: 'visits', json: true })
     expect(output.json()).toMatchObject({ job: 'bids', uid: 'visits', slower: [{ uid: 'words', subtask: 1 }], silent: [{ uid: 'gate' }] })
+    await whyNotFiredCommand(join(folder, 'control.json'), { uid: 'visits', key: 'ann' })
+    expect(output.said()).toContain('What is pending of the key is not known: a control file does not say where checkpoints are.')
     await expect(whyNotFiredCommand(folder, { uid: 'visit' })).rejects.toThrow(/no operator with the uid "visit"\n[\s\S]*"words", "visits", "gate"/)
     await server.close()
   })
