@@ -24,12 +24,14 @@ export function runCommand(name: string, states: readonly string[]): Command {
     .option('--eps <n>', 'events a second of event time', wholeNumber(1), 10_000)
 }
 
-/** Reads a whole number of at least `least`. */
-export function wholeNumber(least: number): (text: string) => number {
+/** Reads a whole number from `least` to `most`. */
+export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = Number(text)
-    if (text.trim() === '' || !Number.isSafeInteger(value) || value < least)
-      throw new InvalidArgumentError(`Expected a whole number of at least ${least}.`)
+    if (text.trim() === '' || !Number.isSafeInteger(value) || value < least || value > most)
+      throw new InvalidArgumentError(
+        most === Number.MAX_SAFE_INTEGER ? `Expected a whole number of at least ${least}.` : `Expected a whole number from ${least} to ${most}.`,
+      )
     return value
   }
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
-import { start, wholeNumber } from './command-line.js'
+import { listOf, start, wholeNumber } from './command-line.js'
 import { machine } from './machine.js'
 import { type Calls, StateWorld } from './state-world.js'
 import { median } from './statistics.js'
@@ -29,10 +29,10 @@ interface Options {
 const me = fileURLToPath(import.meta.url)
 await start(
   new Command('bench:state')
-    .option('--keys <n,m>', 'keys in the state', (text) => text.split(',').map(Number), [10_000, 1_000_000])
+    .option('--keys <n,m>', 'keys in the state, each number in turn', listOf(wholeNumber(1)), [10_000, 1_000_000])
     .option('--memory-mb <n>', 'what keyed state may take in memory', wholeNumber(1), 64)
-    .option('--fill <folder>', 'only makes the state')
-    .option('--measure <folder>', 'only measures')
+    .option('--fill <folder>', 'only makes the state there, of the first number of keys')
+    .option('--measure <folder>', 'only measures what --fill has made there')
     .action(async ({ keys, memoryMb, fill, measure }: Options) => {
       if (fill !== undefined) return fillState(fill, keys[0])
       if (measure !== undefined) return print(await measureState(measure, keys[0], memoryMb))

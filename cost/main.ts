@@ -29,8 +29,8 @@ await start(
     .option('--checkpoint <s>', 'seconds between checkpoints; 0: none', wholeNumber(0), 60)
     .option('--tick <s>', 'seconds between pokes of all sources; 0: none', wholeNumber(0), 60)
     .option('--rounds <n>', 'intervals to measure', wholeNumber(1), 3)
-    .option('--retention <hours>', 'of the streams between stages', wholeNumber(24), 168)
-    .option('--memory <mb>', 'of each function (default: the cheapest that keeps up)', wholeNumber(128))
+    .option('--retention <hours>', 'of the streams between stages, 24 to 168', wholeNumber(24, 168), 168)
+    .option('--memory <mb>', 'of each function, 128 to 10240 (default: the cheapest that keeps up)', wholeNumber(128, 10_240))
     .option('--json', 'one line of JSON')
     .action(async ({ memory, window, checkpoint, tick, retention, json, ...options }: Options) => {
       const found = await estimate({

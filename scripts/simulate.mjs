@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
 import { build } from 'esbuild'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -11,7 +12,9 @@ const shared = { bundle: true, platform: 'node', format: 'esm', target: 'node20'
 
 mkdirSync(folder, { recursive: true })
 const mutantName = optionValue('--mutant')
-if (process.argv.includes('--mutants')) process.exit(await timeMutants())
+if (process.argv.includes('--mutants') && !process.argv.some((argument) => argument === '--help' || argument === '-h')) {
+  process.exit(await timeMutants(mutantsOptions()))
+}
 const { applyMutant, mutantNamed } = await loadMutants()
 const mutant = mutantName === undefined ? undefined : mutantNamed(mutantName)
 if (mutantName !== undefined && mutant === undefined) {
@@ -41,13 +44,34 @@ if (missed.length > 0) {
 }
 await import(pathToFileURL(outfile).href)
 
+/** The options that `--mutants` goes with. It runs simulations one after the other, each in a process of its own, and takes no others of theirs. */
+function mutantsOptions() {
+  const text = { type: 'string' }
+  const flag = { type: 'boolean' }
+  try {
+    const { values } = parseArgs({ options: { mutants: flag, json: flag, only: text, within: text, workers: text } })
+    const { within = '20000', workers = '1', only } = values
+    for (const [name, value] of Object.entries({ within, workers })) {
+      if (!/^[1-9]\d*$/.test(value)) throw new Error(`--${name} is "${value}": give a whole number from 1.`)
+    }
+    return { within, workers, only: only?.split(',') }
+  } catch (error) {
+    console.error(error.message)
+    process.exit(2)
+  }
+}
+
 /** Runs every mutant until it is found: a line of JSON for each, and exit code 1 if one is not found within so many seeds. */
-async function timeMutants() {
-  const within = Number(optionValue('--within') ?? 20_000)
-  const only = optionValue('--only')?.split(',')
+async function timeMutants({ within, workers, only }) {
+  const { MUTANTS } = await loadMutants()
+  const unknown = only?.find((name) => MUTANTS.every((mutant) => mutant.name !== name))
+  if (unknown !== undefined) {
+    console.error(`There is no mutant "${unknown}"; --list-mutants shows them.`)
+    return 2
+  }
   let missed = 0
-  for (const { name } of (await loadMutants()).MUTANTS.filter((mutant) => only === undefined || only.includes(mutant.name))) {
-    const args = ['--mutant', name, '--seeds', `1-${within}`, '--workers', optionValue('--workers') ?? '1', '--json']
+  for (const { name } of MUTANTS.filter((mutant) => only === undefined || only.includes(mutant.name))) {
+    const args = ['--mutant', name, '--seeds', `1-${within}`, '--workers', workers, '--json']
     const { status, stdout, stderr } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), ...args], { encoding: 'utf8' })
     const { seeds, violations = [], seconds } = status === 0 || status === 1 ? JSON.parse(stdout) : {}
     const { seed, profile, invariant } = violations.toSorted((a, b) => a.seed - b.seed)[0] ?? {}

@@ -4,6 +4,7 @@ import { promisify } from 'node:util'
 import { describe, expect, test } from 'vitest'
 
 const bench = path.resolve('dist/bench/main.js')
+const stateSize = path.resolve('dist/bench/state-size.js')
 
 async function run(...args: string[]): Promise<Record<string, unknown>> {
   const { stdout } = await promisify(execFile)(process.execPath, [bench, ...args])
@@ -42,4 +43,9 @@ describe('npm run bench', () => {
   ])('%j is refused', async (args, named) => {
     await expect(run(...args)).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining(named) })
   })
+})
+
+test.each(['abc', '0', '10,x', ''])('npm run bench:state refuses %j as numbers of keys', async (keys) => {
+  const run = promisify(execFile)(process.execPath, [stateSize, '--keys', keys])
+  await expect(run).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('--keys') })
 })

@@ -84,6 +84,15 @@ describe('the command', () => {
     expect(status, stdout).toBe(0)
     expect(JSON.parse(stdout)).toMatchObject({ mutant: 'send-before-commit-of-checkpoint', seed: expect.any(Number), invariant: '2' })
   })
+
+  it.each([
+    [['--within', 'soon'], '--within is "soon"'],
+    [['--only', 'send-before-commit-of-checkpoint,nobody'], 'There is no mutant "nobody"'],
+    [['--seed', '5'], "Unknown option '--seed'"],
+  ])('takes no %j with --mutants, and does not say that all were found', (more, said) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/simulate.mjs', '--mutants', ...more], { cwd: ROOT, encoding: 'utf8' })
+    expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: '', stderr: expect.stringContaining(said) })
+  })
 })
 
 describe('scheduler', () => {
