@@ -63,7 +63,9 @@ try {
   console.log(JSON.stringify(result))
   const flat = result.heapGrowth < 1.1 && result.rssGrowth < 1.1
   if (!flat) console.error('FAILED: memory grows')
-  process.exitCode = flat ? 0 : 1
+  const went = windows > 0 && result.checkpoints > 0
+  if (!went) console.error('FAILED: the job did nothing')
+  process.exitCode = flat && went ? 0 : 1
 } finally {
   rmSync(checkpointDir, { recursive: true, force: true })
 }

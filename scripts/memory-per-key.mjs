@@ -3,9 +3,9 @@ import { defineJob, generatorSource, run, valueState, WatermarkStrategy } from '
 
 const KEYS = Number(process.argv[2] ?? 1_000_000)
 const LIMIT_BYTES = 200
+const LEAST_BYTES = 30
 if (globalThis.gc === undefined) throw new Error('run it with node --expose-gc')
 
-let inUse = 0
 const settle = async () => {
   for (let i = 0; i < 3; i++) {
     globalThis.gc()
@@ -28,8 +28,7 @@ const job = defineJob('counters', (env) => {
         ctx.state.count.update((ctx.state.count.value() ?? 0) + 1)
         if (key === 'last') {
           globalThis.gc()
-          inUse = process.memoryUsage().heapUsed
-          out.collect(inUse)
+          out.collect(process.memoryUsage().heapUsed)
         }
       },
     })
@@ -38,10 +37,12 @@ const job = defineJob('counters', (env) => {
 
 const before = await settle()
 const handle = await run(job)
-await handle.result()
+const { collected } = await handle.result()
+const [inUse] = collected.inUse
 const characters = KEYS * 12
 const perKey = (inUse - before - characters) / KEYS
 console.log(
   JSON.stringify({ keys: KEYS, heapBytesPerKeyBesidesItsCharacters: Math.round(perKey * 10) / 10, limit: LIMIT_BYTES, node: process.version }),
 )
-process.exit(perKey <= LIMIT_BYTES ? 0 : 1)
+// An entry of a Map alone takes more than the least.
+process.exit(perKey >= LEAST_BYTES && perKey <= LIMIT_BYTES ? 0 : 1)

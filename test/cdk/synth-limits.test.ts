@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { bundleJob, type JobBundle } from '../../cdk/bundle-job.js'
+import { readPlan } from '../../cdk/read-plan.js'
 import { builtFile } from '../examples/run-example.js'
 import { FIVE_STAGES, IP_COUNT, moduleOf } from './stacks.js'
 
@@ -88,9 +89,12 @@ describe('synth', { timeout: 300_000 }, () => {
   })
 
   it('is not held up by what a job leaves open', () => {
-    const open = moduleOf("setInterval(() => {}, 1_000)\nthrow new Error('after all')\n")
-    const { folder } = bundled(open)
-    const { status } = spawnSync(process.execPath, ['--eval', `import(${JSON.stringify(join(folder, 'plan.mjs'))}).catch(() => process.exit(3))`])
-    expect(status).toBe(3)
+    const planned = (source: string) => {
+      const entry = moduleOf(`setInterval(() => {}, 1_000)\n${source}`)
+      return readPlan({ folder: bundled(entry).folder, entry, parameters: [], parallelism: 1, environment: {} })
+    }
+    // Whoever is held up is refused, for not having been loaded within a minute.
+    expect(planned(readFileSync(FIVE_STAGES, 'utf8')).job).toBe('five-stages')
+    expect(() => planned("throw new Error('after all')\n")).toThrow(/PLAN_INVALID[\s\S]*after all/)
   })
 })

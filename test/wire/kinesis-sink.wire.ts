@@ -10,6 +10,7 @@ import { defineJob, generatorSource, kinesisSink, run, WatermarkStrategy } from 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import ipCount from '../../examples/ip-count/job.js'
 import type { StreamExecutionEnvironment } from '../../runtime/api/index.js'
+import { deaggregate } from '../../runtime/connectors/kinesis/aggregated-record.js'
 import { exampleFile } from '../examples/run-example.js'
 import { until } from '../local/run-job.js'
 import { jsonStream, Stages, StageWorld } from '../task/stage-world.js'
@@ -33,6 +34,19 @@ async function contents(stream: string): Promise<Map<string, unknown[]>> {
     for (const { PartitionKey, Data } of await recordsOf(kinesis, stream, ShardId as string)) {
       const key = PartitionKey as string
       found.set(key, [...(found.get(key) ?? []), JSON.parse(new TextDecoder().decode(Data))])
+    }
+  }
+  return found
+}
+
+/** What records hold, aggregated or not, as text, by the key of each. */
+async function linesByKey(stream: string): Promise<Map<string, string[]>> {
+  const found = new Map<string, string[]>()
+  for (const { ShardId } of await shardsOf(kinesis, stream)) {
+    for (const { PartitionKey = '', Data = new Uint8Array() } of await recordsOf(kinesis, stream, ShardId as string)) {
+      for (const { partitionKey, data } of deaggregate(Data) ?? [{ partitionKey: PartitionKey, data: Data }]) {
+        found.set(partitionKey, [...(found.get(partitionKey) ?? []), new TextDecoder().decode(data)])
+      }
     }
   }
   return found
@@ -107,7 +121,13 @@ describe('millrace pipe, on a real protocol', () => {
     expect(stderr).toContain(`2,897 lines`)
     expect(code).toBe(0)
     if (how === 'by client') {
-      // Clients come apart, so the whole log's order is gone, but nothing of it.
+      // Clients come apart, so the whole log's order is gone, but nothing of it, nor a client's order.
+      const sent = new Map<string, string[]>()
+      for (const [at, line] of readFileSync(log, 'utf8').trimEnd().split('\n').entries()) {
+        const client = line.trim().split(/\s+/)[0] || `line ${at + 1}`
+        sent.set(client, [...(sent.get(client) ?? []), line])
+      }
+      expect(await linesByKey(stream)).toEqual(sent)
       const { child, ended } = pipe('--stream', stream, '--stdin', '--quiet')
       child.stdin.end()
       expect(await ended).toEqual({ code: 0, stderr: expect.not.stringContaining('millrace:') })
