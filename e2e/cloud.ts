@@ -17,6 +17,7 @@ const COMMAND_MS = 5 * 60_000
 const PROGRAMS = { cdk: join('node_modules', 'aws-cdk', 'bin', 'cdk'), millrace: join('dist', 'cli', 'main.js') } as const
 const QUIET_MS = 300
 const QUIET_LOOKS = 6
+const REST_MS = 2 * 60_000
 
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>
@@ -81,7 +82,9 @@ export class Cloud {
 
   /** Waits until nothing has been under way for a while. */
   async atRest(): Promise<void> {
+    const deadline = Date.now() + REST_MS
     for (let quiet = 0; quiet < QUIET_LOOKS; await pause(QUIET_MS)) {
+      if (Date.now() > deadline) throw new Error('the mappings do not come to rest')
       const mappings = Object.values(await this.#mappings())
       quiet = mappings.every(({ enabled, idle }) => idle || !enabled) ? quiet + 1 : 0
     }

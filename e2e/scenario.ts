@@ -39,6 +39,10 @@ export class Stage {
   async compare(deployment: Deployment): Promise<void> {
     await deployment.putLastWords()
     await deployment.expect(this.log.windows)
+    if (!this.cloud.isLocal) return
+    // And that nothing comes behind them that changes one.
+    await this.cloud.atRest()
+    await deployment.expect(this.log.windows)
   }
 
   /** The example's job with other code around it, which changes nothing of what it does. Its path. */

@@ -9,15 +9,20 @@ describe('the signal of a thread', () => {
   test('a sleep does not begin when somebody has rung since the last look', () => {
     const words = ThreadSignal.words(2)
     const [sleeper, peer] = [new ThreadSignal(words, 0), new ThreadSignal(words, 1)]
+    const asleep = (ms: number) => {
+      const began = performance.now()
+      sleeper.sleep(ms)
+      return performance.now() - began
+    }
     sleeper.look()
     peer.ring(0)
-    sleeper.sleep(FOR_EVER_MS)
+    expect(asleep(FOR_EVER_MS)).toBeLessThan(FOR_EVER_MS / 2)
     sleeper.look()
     peer.ring(1) // another thread's
-    sleeper.sleep(1)
+    expect(asleep(50)).toBeGreaterThan(40)
     peer.ring(0)
     peer.ring(0)
-    sleeper.sleep(FOR_EVER_MS)
+    expect(asleep(FOR_EVER_MS)).toBeLessThan(FOR_EVER_MS / 2)
   })
 
   test('a ring ends the sleep of another thread', async () => {

@@ -1,6 +1,6 @@
 import { type KinesisSourceOptions, type KinesisSplit, kinesisSource, utf8Line } from 'millrace'
 import { SourceHarness } from 'millrace/testing'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { restoredSplits, splitsToRegister } from '../../../runtime/checkpoint/split-restore.js'
 import { AwsImitation } from '../../aws/imitation.js'
 
@@ -45,6 +45,16 @@ const splitsOf = (harness: Harness) =>
     .readers.flat()
     .sort((a, b) => (a.splitId < b.splitId ? -1 : 1))
 
+/** Until it knows of so many shards, as those that continue one which has ended. */
+const polledFor = (harness: Harness, shards: number) =>
+  vi.waitFor(
+    () => {
+      harness.poll(0)
+      expect(splitsOf(harness)).toHaveLength(shards)
+    },
+    { timeout: 20_000 },
+  )
+
 describe('a Kinesis source in one process', () => {
   it('waits out throttling and passing failures, and loses nothing', async () => {
     aws.createStream('words', 1)
@@ -88,8 +98,9 @@ describe('a Kinesis source in one process', () => {
       Array.from({ length: 12 }, () => large),
     )
     const harness = await start({}, source({ maxRecordsPerRead: 1 }))
-    await new Promise((resolve) => setTimeout(resolve, 1_500))
     // Four megabytes wait.
+    await vi.waitFor(() => expect(aws.count('GetRecords')).toBe(4), { timeout: 20_000 })
+    await new Promise((resolve) => setTimeout(resolve, 500))
     expect(aws.count('GetRecords')).toBe(4)
     expect(await harness.take(12)).toHaveLength(12)
   })
@@ -116,8 +127,7 @@ describe('a Kinesis source in one process', () => {
     aws.reshard('words', [0], 2)
     const harness = await start()
     await harness.take(3)
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    harness.poll()
+    await polledFor(harness, 4)
     const successors = [2, 3].map((index) => ({ splitId: id(index), parents: [id(0)] }))
     expect(splitsOf(harness)).toEqual([
       split(0, { position: position(0, 1), successors, ended: true }),
@@ -169,8 +179,7 @@ describe('a Kinesis source in one process', () => {
     aws.reshard('words', [0], 2)
     const harness = await start({ parallelism: 2 })
     await harness.take(2)
-    await new Promise((resolve) => setTimeout(resolve, 500))
-    harness.poll(0)
+    await polledFor(harness, 4)
     const { readers } = harness.snapshot()
     const subtasks = readers.map((operatorState, subtask) => ({ subtask, operatorState, keyed: [] }))
     const manifest = { operators: [{ uid: 'words', subtasks }] } as unknown as Parameters<typeof restoredSplits>[0]
