@@ -33,6 +33,8 @@ export interface StopFlags extends DeployedFlags, WaitFlags {
 export async function stop(folder: string | undefined, flags: StopFlags): Promise<void> {
   if (!oneTarget(folder, flags)) {
     checkNoTimeout(flags)
+    if (flags.drain === true && flags.savepoint !== undefined)
+      throw invalid('--drain and --savepoint exclude each other: a drained job is not to be resumed', 'Leave out one of them.')
     return stopCommand(folder as string, flags)
   }
   if (flags.savepoint !== undefined) throw invalid('The savepoint of a deployed job stands in its bucket', 'Leave out --savepoint.')

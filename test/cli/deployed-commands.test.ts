@@ -63,9 +63,10 @@ describe('a deployed job is found', () => {
     await expect(restoreCommand('1', { job: 'tally' })).rejects.toThrow(/Add --stack/)
   })
 
-  it('or a time-out is given to a job that has none', async () => {
+  it('or what a job in one process has not', async () => {
     await expect(stop('ck', { timeout: 5 })).rejects.toThrow(/OPTION_INVALID: --timeout is for deployed jobs/)
     await expect(savepoint('ck', 'sp', { timeout: 5 })).rejects.toThrow(/--timeout is for deployed jobs/)
+    await expect(stop('ck', { drain: true, savepoint: 'sp' })).rejects.toThrow(/--drain and --savepoint exclude each other/)
     await expect(savepoint('ck', undefined, {})).rejects.toThrow(/millrace savepoint DIR PATH/)
     expect(world.invoked).toEqual([])
   })
