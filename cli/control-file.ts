@@ -16,7 +16,7 @@ export interface ControlFile {
 /** `target` is a checkpoint folder, or a control file itself. */
 export async function controlPath(target: string): Promise<string> {
   const found = await stat(target).catch(() => undefined)
-  return found?.isFile() === true ? target : join(target, 'control.json')
+  return found?.isFile() === true || (found === undefined && target.endsWith('.json')) ? target : join(target, 'control.json')
 }
 
 /** undefined when there is no file, or one that is not complete. */

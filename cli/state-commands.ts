@@ -146,7 +146,7 @@ interface ListedOperator extends Pick<OperatorState, 'uid' | 'name' | 'paralleli
 }
 
 function operatorLines({ uid, name, parallelism, maxParallelism, bytes: size, operatorState, states }: ListedOperator): string[] {
-  const elements = operatorState === 0 ? '' : `, ${count(operatorState)} elements of operator state`
+  const elements = operatorState === 0 ? '' : `, ${count(operatorState)} ${operatorState === 1 ? 'element' : 'elements'} of operator state`
   const cells = states.map((state) => {
     const rows = state.rows === state.keys ? '' : `${count(state.rows)} rows`
     return [state.name, TIMER_STATES.has(state.name) ? '' : state.kind, `${count(state.keys)} keys`, rows, serdeNote(state)]

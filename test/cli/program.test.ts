@@ -95,8 +95,8 @@ describe('millrace command line', () => {
   })
 
   it('parses the other commands', async () => {
-    expect((await parse('plan', 'job.ts', '--format', 'json', '--', '--input', 'x')).calls).toEqual([
-      ['plan', 'job.ts', ['--input', 'x'], { format: 'json' }],
+    expect((await parse('plan', 'job.ts', '--format', 'json', '--max-parallelism', '512', '--', '--input', 'x')).calls).toEqual([
+      ['plan', 'job.ts', ['--input', 'x'], { format: 'json', maxParallelism: 512 }],
     ])
     expect((await parse('checkpoints', 'ck', '--json')).calls).toEqual([['checkpoints', 'ck', { json: true }]])
     expect((await parse('stop', 'ck', '--drain', '--savepoint', 'sp')).calls).toEqual([['stop', 'ck', { drain: true, savepoint: 'sp' }]])
