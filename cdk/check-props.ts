@@ -1,10 +1,17 @@
 import { type Duration, Token } from 'aws-cdk-lib'
-import { Runtime } from 'aws-cdk-lib/aws-lambda'
+import { Runtime, StartingPosition } from 'aws-cdk-lib/aws-lambda'
 import type { DeploymentPlan } from '../functions/deployment-plan.js'
 import { MillraceError } from '../runtime/core/index.js'
 import type { StageProps, StreamJobProps } from './stream-job-props.js'
 
 const RUNTIMES: readonly Runtime[] = [Runtime.NODEJS_22_X, Runtime.NODEJS_24_X]
+
+/** Types say less (`StartingPosition` has a time, too), and apps in JavaScript have none. */
+const CHOICES = {
+  startingPosition: [StartingPosition.TRIM_HORIZON, StartingPosition.LATEST],
+  failingRecords: ['fail', 'dead-letter'],
+  upgradeMode: ['savepoint', 'last-state'],
+} as const satisfies { readonly [K in keyof StreamJobProps]?: readonly unknown[] }
 
 /** Throws OPTION_INVALID for properties that are wrong whatever the job is. `path` is the construct's. */
 export function checkProps(path: string, props: StreamJobProps): void {
@@ -19,6 +26,11 @@ export function checkProps(path: string, props: StreamJobProps): void {
   }
   if (props.runtime !== undefined && !RUNTIMES.some((runtime) => runtime.name === props.runtime?.name)) {
     throw invalid(path, `runtime is ${props.runtime.name}`, `Use ${RUNTIMES.map(({ name }) => name).join(' or ')}.`)
+  }
+  for (const [name, values] of Object.entries(CHOICES)) {
+    const value = props[name as keyof typeof CHOICES]
+    if (value !== undefined && !(values as readonly string[]).includes(value))
+      throw invalid(path, `${name} is ${value}`, `Use ${values.join(' or ')}.`)
   }
   checkStageProps(path, '', props)
   for (const [stage, own] of Object.entries(props.stages ?? {})) checkStageProps(path, `stages.${stage}.`, own)

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { App, Duration, Stack } from 'aws-cdk-lib'
 import { Stream, StreamMode } from 'aws-cdk-lib/aws-kinesis'
-import { Runtime } from 'aws-cdk-lib/aws-lambda'
+import { Runtime, StartingPosition } from 'aws-cdk-lib/aws-lambda'
 import { Bucket } from 'aws-cdk-lib/aws-s3'
 import { describe, expect, it } from 'vitest'
 import { checkProps } from '../../cdk/check-props.js'
@@ -124,6 +124,9 @@ describe('properties are refused', () => {
     [{ memorySize: 64 }, /memorySize is 64[\s\S]*from 128 to 10,240/],
     [{ stages: { count: { memorySize: 1.5 } } }, /stages\.count\.memorySize is 1\.5/],
     [{ runtime: Runtime.NODEJS_18_X }, /runtime is nodejs18\.x[\s\S]*nodejs22\.x or nodejs24\.x/],
+    [{ startingPosition: StartingPosition.AT_TIMESTAMP }, /startingPosition is AT_TIMESTAMP[\s\S]*TRIM_HORIZON or LATEST/],
+    [{ failingRecords: 'dead-letters' as never }, /failingRecords is dead-letters[\s\S]*fail or dead-letter/],
+    [{ upgradeMode: 'laststate' as never }, /upgradeMode is laststate[\s\S]*savepoint or last-state/],
     [{ environment: { MILLRACE_JOB: 'x' } }, /environment sets MILLRACE_JOB/],
     [{ environment: { 'a-b': 'x' } }, /environment sets "a-b"/],
     [{ environment: { A: 'x' }, secrets: { A: {} as never } }, /environment and secrets both set A/],
@@ -145,6 +148,9 @@ describe('properties are refused', () => {
       checkpointInterval: Duration.hours(1),
       memorySize: 10_240,
       runtime: Runtime.NODEJS_24_X,
+      startingPosition: StartingPosition.LATEST,
+      failingRecords: 'dead-letter',
+      upgradeMode: 'last-state',
       environment: { MY_NAME: 'x' },
     }
     expect(() => checkProps('Stack/Job', right)).not.toThrow()
