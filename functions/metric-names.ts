@@ -7,7 +7,6 @@ export const STAGE_METRICS = [
   'commit-lost',
   'cold-start',
   'frame-stashed',
-  'watermark-held-back',
   'record-failed',
   'batch-refused',
   'checkpoint-completed',
