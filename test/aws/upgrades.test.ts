@@ -71,9 +71,9 @@ const nowhere: Sink<Tally, never> = {
 }
 
 /** Counts words; with another operator behind it, when `marked`, and one with state, when `more`. */
-function counting(marked: boolean, more?: string, fails = () => false) {
+function counting(marked: boolean, more?: string, fails = () => false, source = 'words') {
   return defineJob('count', (env) => {
-    const words = env.fromSource(kinesisSource({ stream: 'words', deserialize: utf8Line }), WatermarkStrategy.noWatermarks<string>()).uid('words')
+    const words = env.fromSource(kinesisSource({ stream: 'words', deserialize: utf8Line }), WatermarkStrategy.noWatermarks<string>()).uid(source)
     const counted = tallies(words)
       .filter(() => {
         if (fails()) throw new Error('poison')
@@ -272,6 +272,29 @@ describe('a deployed job', () => {
     expect(most()).toEqual(produced)
   })
 
+  it.each(['TRIM_HORIZON', 'LATEST'] as const)(
+    'reads no more from a source that is gone, and from a new one as it is to begin: %s',
+    async (start) => {
+      await stack.deploy({ ...A, start })
+      await underLoad()
+      await stack.rest()
+      stack.meanwhile = () => {}
+      const before = { ...produced }
+      const [from, renamed] = [Date.now(), counting(true, undefined, undefined, 'other-words')]
+      expect(await stack.deploy({ ...B, job: renamed, allowStateLoss: ['words'], start })).toEqual({ status: 'deployed' })
+      const [mapping, ...others] = stack.lambda.mappings.values()
+      expect([mapping.functionArn, others]).toEqual([expect.stringContaining(':other-words:attempt-'), []])
+      expect([...stack.lambda.aliases.keys()]).toEqual([mapping.functionArn])
+      if (start === 'TRIM_HORIZON') expect(mapping.start).toBe('TRIM_HORIZON')
+      else expect([Number(mapping.start) >= from, Number(mapping.start) <= Date.now()]).toEqual([true, true])
+      await underLoad()
+      await stack.rest()
+      // The oldest records come once more, to a state that has them.
+      const again = start === 'TRIM_HORIZON' ? before : {}
+      expect(most()).toEqual(Object.fromEntries(Object.entries(produced).map(([word, n]) => [word, n + (again[word] ?? 0)])))
+    },
+  )
+
   describe('whose keys are of another type', () => {
     const keyed = (key: (tally: Tally) => unknown, types?: KeyTypes) =>
       defineJob('count', (env) => {
@@ -408,6 +431,31 @@ describe('a deployed job', () => {
       expect(most()).toEqual(produced)
     })
 
+    it('has a checkpoint completed by the revision that took it, when that was about to be', async () => {
+      await broken(false)
+      poisoned = false
+      const begun = (await stack.control({ step: 'begin', input: {} })) as { readonly checkpointId: number }
+      await stack.rest()
+      aws.onCall = (call, on) => {
+        if (call === 'PutObject' && on.endsWith('/manifest.json')) throw Object.assign(new Error('slower'), { name: 'ServiceUnavailable' })
+      }
+      await expect(stack.control({ step: 'poll', checkpointId: begun.checkpointId })).rejects.toThrow()
+      aws.onCall = undefined
+      const job = async () => (await readJob({ log: new DynamoDbCommitLog(awsClients().dynamo, 'table') }, 'count'))?.record
+      expect((await job())?.pending).toMatchObject({ id: begun.checkpointId, completing: true })
+      const asked: unknown[] = []
+      const call = stack.lambda.call.bind(stack.lambda)
+      stack.lambda.call = (arn, event) => {
+        if (arn.endsWith(':control:aaaa')) asked.push(event)
+        return call(arn, event)
+      }
+      expect(await stack.deploy(healed)).toEqual({ status: 'deployed' })
+      expect(asked).toEqual([{ step: 'poll', checkpointId: begun.checkpointId }])
+      expect((await job())?.from).toEqual({ checkpointId: begun.checkpointId, savepoint: false })
+      await stack.rest()
+      expect(most()).toEqual(produced)
+    })
+
     it('is upgraded from nothing when it has never saved anything', async () => {
       await broken(false)
       expect(await stack.deploy(healed)).toEqual({ status: 'deployed' })
@@ -517,6 +565,27 @@ describe('a deployed job', () => {
     await underLoad()
     stack.repeats = 2
     expect(await stack.deploy(B)).toEqual({ status: 'deployed' })
+    await underLoad()
+    await stack.rest()
+    expect(most()).toEqual(produced)
+    expect(delivered).toHaveLength(total())
+  })
+
+  it('waits with whatever is asked of it in the midst of a step of another invocation', async () => {
+    await stack.deploy(A)
+    await underLoad()
+    const answers: unknown[] = []
+    const call = stack.lambda.call.bind(stack.lambda)
+    stack.lambda.call = async (arn, event) => {
+      if ((event as { readonly step?: string }).step === 'activate') {
+        const control = stack.controlled
+        answers.push(await stack.control({ command: 'restore', checkpointId: 1, request: 'now' }))
+        stack.controlled = control
+      }
+      return call(arn, event)
+    }
+    expect(await stack.deploy(B)).toEqual({ status: 'deployed' })
+    expect(answers).toEqual([{ status: 'under-way', why: 'another invocation is at work' }])
     await underLoad()
     await stack.rest()
     expect(most()).toEqual(produced)
