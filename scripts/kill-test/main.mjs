@@ -32,8 +32,8 @@ const { values } = parseArgs({
 const kills = Number(values.kills)
 const seed = Number(values.seed)
 const parallelisms = values.parallelism === 'mixed' ? [1, 2] : [Number(values.parallelism)]
-if (![kills, seed, ...parallelisms].every((n) => Number.isInteger(n) && n >= 0) || parallelisms[0] < 1) {
-  console.error('kill-test: --kills and --seed take whole numbers, --parallelism a whole number or mixed')
+if (![kills, seed, Number(values.interval), ...parallelisms].every((n) => Number.isInteger(n) && n >= 0) || parallelisms[0] < 1) {
+  console.error('kill-test: --kills, --seed and --interval take whole numbers, --parallelism a whole number or mixed')
   process.exit(2)
 }
 
