@@ -1,5 +1,18 @@
-import { type DataStream, defineJob, type KeyTypes, kinesisSource, run, type Sink, utf8Line, WatermarkStrategy } from 'millrace'
+import {
+  type CheckpointedFunction,
+  type DataStream,
+  defineJob,
+  type KeyTypes,
+  kinesisSource,
+  ListStateDescriptor,
+  type MapFunction,
+  run,
+  type Sink,
+  utf8Line,
+  WatermarkStrategy,
+} from 'millrace'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { CONTROL_TIMEOUT_MS } from '../../functions/control-timeout.js'
 import { awsClients, DynamoDbCommitLog } from '../../runtime/backends/aws/index.js'
 import { readJob } from '../../runtime/task/job-log.js'
 import { DeployedStack, type DeployOutcome, type StackRevision } from './deployed-stack.js'
@@ -294,6 +307,31 @@ describe('a deployed job', () => {
       expect(most()).toEqual(Object.fromEntries(Object.entries(produced).map(([word, n]) => [word, n + (again[word] ?? 0)])))
     },
   )
+
+  it('refuses a revision that would lose operator state, which no plan shows, before anything is stopped', async () => {
+    const kept = new ListStateDescriptor<number>('kept')
+    const keeping: MapFunction<string, string> & CheckpointedFunction = {
+      map: (word) => word,
+      initializeState: (context) => void context.getListState(kept),
+      snapshotState: (context) => context.getListState(kept).update([1]),
+    }
+    const job = defineJob('count', (env) => {
+      const words = env.fromSource(kinesisSource({ stream: 'words', deserialize: utf8Line }), WatermarkStrategy.noWatermarks<string>()).uid('words')
+      tallies(words.map(keeping).uid('keep')).sinkTo(sink).uid('delivered')
+    })
+    await stack.deploy({ ...A, job })
+    await underLoad()
+    await stack.rest()
+    await stack.checkpoint()
+    const control = aws.count('PutItem', '#job')
+    const outcome = await stack.deploy(B)
+    expect(outcome).toMatchObject({ status: 'rolled-back', why: expect.stringContaining('"keep"') })
+    expect(aws.count('PutItem', '#job')).toBe(control)
+    expect(await stack.deploy({ ...B, allowStateLoss: ['keep'] })).toEqual({ status: 'deployed' })
+    await underLoad()
+    await stack.rest()
+    expect(most()).toEqual(produced)
+  })
 
   describe('whose keys are of another type', () => {
     const keyed = (key: (tally: Tally) => unknown, types?: KeyTypes) =>
@@ -592,6 +630,38 @@ describe('a deployed job', () => {
     expect(delivered).toHaveLength(total())
   })
 
+  it('answers before the time of the function is over though a step hangs, and comes to its end with it', async () => {
+    await stack.deploy(A)
+    await underLoad()
+    vi.useFakeTimers({ toFake: ['Date', 'setTimeout', 'clearTimeout'], now: Date.now() })
+    let goOn: (() => void) | undefined
+    const call = stack.lambda.call.bind(stack.lambda)
+    stack.lambda.call = async (arn, event) => {
+      const hangs = goOn === undefined && (event as { readonly step?: string }).step === 'activate'
+      if (hangs) {
+        await new Promise<void>((resolve) => {
+          goOn = resolve
+        })
+      }
+      return call(arn, event)
+    }
+    let answers = 0
+    stack.meanwhile = () => {
+      answers++
+      goOn?.()
+    }
+    const deployed = stack.deploy(B)
+    while (goOn === undefined) await vi.advanceTimersByTimeAsync(1)
+    const before = answers
+    await vi.advanceTimersByTimeAsync(CONTROL_TIMEOUT_MS - 21_000)
+    expect(answers).toBe(before)
+    await vi.advanceTimersByTimeAsync(2_000)
+    expect(answers).toBeGreaterThan(before)
+    expect(await deployed).toEqual({ status: 'deployed' })
+    await stack.rest()
+    expect(most()).toEqual(produced)
+  })
+
   it('begins at the end of the stream if it is to', async () => {
     produce()
     const before = { ...produced }
@@ -655,6 +725,25 @@ describe('a deployed job', () => {
       expect(delivered.length - before).toBeGreaterThan(180)
       await underLoad()
       expect(await stack.deploy(B)).toEqual({ status: 'deployed' })
+      await stack.rest()
+      expect(most()).toEqual(produced)
+    })
+
+    it('goes back to a savepoint, however many checkpoints behind it have been cleaned up', async () => {
+      await stack.deploy(A)
+      await underLoad()
+      const asked = (await stack.control({ step: 'begin', input: { kind: 'savepoint' } })) as { readonly checkpointId: number }
+      await stack.rest()
+      expect(await stack.control({ step: 'poll', checkpointId: asked.checkpointId })).toMatchObject({ status: 'completed' })
+      const ids: number[] = []
+      for (let i = 0; i < 5; i++) {
+        produce()
+        await stack.rest()
+        ids.push(await stack.checkpoint())
+      }
+      await stack.control({ step: 'tick', subtasks: 'all' })
+      expect(await restore(ids[0], 'cleaned up')).toMatchObject({ status: 'failed', why: expect.stringContaining('has been cleaned up') })
+      expect(await restore(asked.checkpointId)).toMatchObject({ status: 'done' })
       await stack.rest()
       expect(most()).toEqual(produced)
     })
