@@ -69,7 +69,7 @@ async function answer(request: IncomingMessage, token: string, job: string, hand
   if (!isAuthorised(request, token)) throw new Refusal(401, 'The token is not this job’s')
   const route = `${request.method} ${request.url}`
   if (route === 'GET /job') return { job, pid: process.pid, status: handle?.status ?? 'starting' } satisfies JobAnswer
-  if (handle === undefined) throw new Refusal(409, 'The job is still starting; try again')
+  if (handle === undefined) throw new Refusal(NOT_YET, 'The job is still starting; try again')
   switch (route) {
     case 'GET /metrics':
       return handle.metrics() satisfies Promise<MetricsSnapshot>
@@ -94,7 +94,10 @@ function ended(result: JobResult): EndAnswer {
   return { status, durationMs, savepoint: savepoint ?? null, lastCheckpoint: metrics.lastCheckpoint?.path ?? null }
 }
 
-/** A request that is wrong in itself. */
+/** Nothing is wrong with the request, but for its time. */
+const NOT_YET = 409
+
+/** A request that is not for the job to answer. */
 class Refusal extends Error {
   constructor(
     readonly status: number,
@@ -105,7 +108,10 @@ class Refusal extends Error {
 }
 
 function plainError(thrown: unknown): ReturnType<MillraceError['toPlain']> {
-  if (thrown instanceof Refusal) return new MillraceError('OPTION_INVALID', { what: thrown.message, where: 'control of a running job' }).toPlain()
+  if (thrown instanceof Refusal) {
+    const code = thrown.status === NOT_YET ? 'CONTROL_REFUSED' : 'OPTION_INVALID'
+    return new MillraceError(code, { what: thrown.message, where: 'control of a running job' }).toPlain()
+  }
   return MillraceError.from(thrown, 'ASSERTION', { what: 'The job could not do what was asked' }).toPlain()
 }
 

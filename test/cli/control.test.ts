@@ -88,7 +88,7 @@ describe('control server', () => {
   it('says that a job which still starts cannot be told yet', async () => {
     await start()
     expect(await callJobAt(dir, 'GET', '/job')).toMatchObject({ status: 'starting' })
-    await expect(callJobAt(dir, 'POST', '/cancel')).rejects.toThrow(/still starting/)
+    await expect(callJobAt(dir, 'POST', '/cancel')).rejects.toThrow(/^CONTROL_REFUSED: .*still starting/)
   })
 
   it("brings the job's own error to the caller", async () => {
