@@ -197,8 +197,8 @@ export class Operator {
       lives,
     )
     if (record === undefined || job.record?.attempt !== record.attempt) {
-      // Nothing has begun, so what was goes on.
-      if (anew && job.record?.attempt === expected && job.record.phase === 'running' && job.readers !== undefined)
+      // Nothing has begun, so what was goes on; unless it was on its way: then the readers are the last attempt's, and its own come when it has begun.
+      if (anew && job.record?.attempt === expected && job.record.phase === 'running' && job.readers?.attempt === expected)
         job.readers.repoint(job.readers.revision, expected)
       return false
     }
