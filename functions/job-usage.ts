@@ -63,11 +63,12 @@ async function trafficOf({ ports }: DeployedControl, record: JobRecord, { stage,
   if (decodeCommit(name, item).life === 'ended') return 'over'
   const { items } = await ports.log.read(name, Math.max(0, item.version - COMMITS))
   const now = ports.clock.now()
-  const commits = items.map((one) => ({ item: one, record: decodeCommit(name, one) })).filter(({ record: { kind } }) => kind !== 'RESET')
-  const recent = commits.filter(({ record: { lastNow } }) => lastNow >= now - HOUR_MS)
+  const looked = items.map((one) => ({ item: one, record: decodeCommit(name, one) }))
+  const recent = looked.filter(({ record: { kind, lastNow } }) => kind !== 'RESET' && lastNow >= now - HOUR_MS)
   if (recent.length === 0) return null
-  // Where all that was looked at is of the last hour there may be more; else there is not.
-  const overMs = recent.length < items.length ? HOUR_MS : Math.max(1_000, now - recent[0].record.lastNow)
+  // Before what was looked at there may be more, so it counts from the first of it on. A reset has the time of the commit before it.
+  const [{ record: first }] = looked
+  const overMs = Math.min(HOUR_MS, Math.max(1_000, now - (first.kind === 'RESET' ? first.base.atMs : first.lastNow)))
   return aSecond(recent, overMs)
 }
 

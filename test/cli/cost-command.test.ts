@@ -41,6 +41,7 @@ async function costOf(flags: object = {}): Promise<CostReport> {
   await costCommand({ ...SHOP, ...flags })
   return world.json<CostReport & Record<string, unknown>>()
 }
+const requestsIn = ({ lines }: CostReport) => lines.find(({ name }) => name === 'Lambda requests')?.quantity as number
 const namesIn = ({ lines }: CostReport, group: string) => lines.filter((line) => line.group === group).map(({ name }) => name)
 
 describe('millrace cost', () => {
@@ -58,15 +59,33 @@ describe('millrace cost', () => {
     await deployedWith()
     await produce(20)
     const report = await costOf()
-    expect(report.assumptions[0]).toMatch(/Traffic as in the last (\d+ seconds|60 minutes) of the logs/)
+    expect(report.assumptions[0]).toMatch(/Traffic as in the last 20 seconds of the logs/)
     expect(report.trafficUsd).toBeGreaterThan(0)
     expect(report.monthlyUsd).toBeCloseTo(report.fixedUsd + (report.trafficUsd as number))
-    // Of three subtasks at least one commits each time.
-    const requests = report.lines.find(({ name }) => name === 'Lambda requests')
-    expect(requests?.quantity).toBeGreaterThan((20 / 3_600) * 730 * 3_600)
-    // An hour later that was before.
-    vi.setSystemTime(Date.now() + 2 * 3_600_000)
+    // One commit of the shard that has words, and one or two of those who count them, each second of a month.
+    expect(requestsIn(report)).toBeGreaterThan(1.9 * 730 * 3_600)
+    expect(requestsIn(report)).toBeLessThan(3.1 * 730 * 3_600)
+    // What came to so much in 20 seconds came to as much in half an hour.
+    vi.setSystemTime(NOW + 1_800_000)
+    const later = await costOf()
+    expect(later.assumptions[0]).toMatch(/Traffic as in the last 30 minutes of the logs/)
+    expect(requestsIn(later)).toBeCloseTo(requestsIn(report) / 90)
+    // Behind the first hour nothing is said of what is longer ago.
+    vi.setSystemTime(NOW + 3_610_000)
+    const behind = await costOf()
+    expect(behind.assumptions[0]).toMatch(/Traffic as in the last 60 minutes of the logs/)
+    expect(requestsIn(behind) / requestsIn(report)).toBeCloseTo(11 / 20 / 180, 3)
+    vi.setSystemTime(NOW + 2 * 3_600_000)
     expect((await costOf()).trafficUsd).toBe(null)
+  })
+
+  it('takes the newest hundred commits of a log as what comes now', async () => {
+    await deployedWith()
+    await produce(20)
+    vi.setSystemTime(NOW + 1_800_000)
+    await produce(120)
+    // Over all that is there, an hour at most, it would be a tenth of that.
+    expect(requestsIn(await costOf())).toBeGreaterThan(1.9 * 730 * 3_600)
   })
 
   it('prices the records that it is told of', async () => {
