@@ -86,6 +86,13 @@ describe('what goes wrong on the way is said', () => {
     await expect(status(undefined, SHOP)).rejects.toThrow(/Give valid credentials/)
   })
 
+  it('when no region is given', async () => {
+    world.onInvoke = () => {
+      throw new Error('Region is missing')
+    }
+    await expect(status(undefined, SHOP)).rejects.toThrow(/Give the region: AWS_REGION/)
+  })
+
   it('when the function itself fails', async () => {
     vi.spyOn(world.deployed, 'options').mockImplementation(() => {
       throw new RangeError('out of memory')
