@@ -48,7 +48,7 @@ describe('what stages cannot do yet', () => {
     expect(() => deploymentPlan(files, PLAN)).toThrow(expect.objectContaining({ code: 'PLAN_INVALID', uid: 'files' }))
   })
 
-  it('refuses state of another plan, batches of another stream, and shards that continue none', async () => {
+  it('refuses state of another plan, batches of another stream or of two shards, and shards that continue none', async () => {
     const job = defineJob('j', (env) => void words(env).print())
     const deployed = await Deployed.active(aws, job)
     vi.spyOn(process.stdout, 'write').mockImplementation(((_: string, done?: () => void) => {
@@ -64,6 +64,10 @@ describe('what stages cannot do yet', () => {
     }
 
     expect(await failureOf(deployed.coldInstance('words'), aws.event('other', 0, [next]))).toMatchObject({ code: 'BATCH_REFUSED' })
+    const [[own], [others]] = [0, 1].map((shard) => aws.event(deployed.stream('words'), shard, [next]).Records)
+    expect(await failureOf(deployed.coldInstance('words'), { Records: [own, others] })).toMatchObject({
+      message: expect.stringMatching(/two shards/),
+    })
     expect(await failureOf(deployed.coldInstance('words'), aws.event(deployed.stream('words'), 1, [next]))).toMatchObject({ code: 'SOURCE_FAILED' })
     const changed = defineJob(
       'j',

@@ -115,6 +115,16 @@ describe('dead letters', () => {
     expect(world.said()).toBe('nothing to replay\n')
   })
 
+  it('are put there by one of two who replay the same letter', async () => {
+    refused = new Set(['bad'])
+    await world.produce(0, 'bad')
+    const [id] = await ids()
+    const both = await Promise.allSettled([deadLetterReplay([id], SHOP), deadLetterReplay([id], SHOP)])
+    expect(both.map(({ status }) => status).toSorted()).toEqual(['fulfilled', 'rejected'])
+    expect(both.find(({ status }) => status === 'rejected')).toMatchObject({ reason: { code: 'CONTROL_REFUSED' } })
+    expect(put()).toEqual(['bad'])
+  })
+
   it('are replayed all together, in the order in which they failed, but for those of inner stages', async () => {
     refused = new Set(['bad', 'evil', 'worse!'])
     await world.produce(0, 'bad')

@@ -1,8 +1,10 @@
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openControlServer } from '../../cli/control-server.js'
+import { status } from '../../cli/job-commands.js'
 import { namespaceTest } from '../../cli/state-rows.js'
 import { reasonsOf, whyNotFiredCommand } from '../../cli/why-not-fired.js'
+import type { JobStatusAnswer } from '../../functions/control-status.js'
 import type { WhyChannel, WhyNotFiredAnswer, WhySubtask } from '../../functions/control-why.js'
 import type { MetricsSnapshot, OperatorMetricsSnapshot } from '../../runtime/local/run-options.js'
 import { tempFolder } from '../backends/temp-folder.js'
@@ -76,6 +78,48 @@ describe('of a deployed job', () => {
     // The first window has fired; that of the newest words is pending.
     await whyNotFiredCommand(undefined, { ...COUNT, key: 'a', window: namespaceTest('100000') })
     expect(world.said()).toContain('  - State is kept of this key, but no timer or window is pending that is meant.')
+  })
+
+  async function takeNext(line: string): Promise<void> {
+    world.aws.produce(world.deployed.stream('words'), 0, [line])
+    await world.deployed.invokeNext('words', 0, 10)
+  }
+
+  async function channelsOf(subtask: string): Promise<readonly WhyChannel[]> {
+    await whyNotFiredCommand(undefined, { ...COUNT, json: true })
+    return world.json<WhyNotFiredAnswer>().subtasks.find((one) => one.subtask === subtask)?.channels ?? []
+  }
+
+  it('tells of frames that wait behind a barrier which other channels have not reached', async () => {
+    await world.produce(0, 'a 100')
+    const id = await world.deployed.beginCheckpoint()
+    await world.deployed.poke('words', 'shardId-000000000000')
+    await takeNext('a 101')
+    while (await world.deployed.invokeNext('count', 0, 10));
+    expect(await channelsOf('0')).toEqual([
+      expect.objectContaining({ subtask: 'shardId-000000000000', waiting: 2, missing: null, behindBarrier: id, ended: false }),
+      expect.objectContaining({ subtask: 'shardId-000000000001', waiting: 0, missing: null, behindBarrier: null, ended: false }),
+    ])
+  })
+
+  it('tells of frames that wait for one before them, until that has come', async () => {
+    await takeNext('a 100')
+    await takeNext('a 101')
+    const between = world.aws.shard(world.deployed.stream('count'), 0)
+    const [first, second] = between.map(({ data }) => data)
+    // As a put may go that fails at first.
+    for (const [index, data] of [second, first].entries()) between[index] = { ...between[index], data }
+    await world.deployed.invokeNext('count', 0, 1)
+    const waits = (await channelsOf('0'))[0]
+    expect(waits).toMatchObject({ subtask: 'shardId-000000000000', waiting: 1, missing: 1, behindBarrier: null, watermark: null })
+    await status(undefined, { stack: 'shop', json: true })
+    const { stages } = world.json<JobStatusAnswer>()
+    expect(stages[1].subtasks.map(({ stash }) => stash)).toEqual([
+      { frames: 1, bytes: expect.any(Number), gaps: 1 },
+      { frames: 0, bytes: 0, gaps: 0 },
+    ])
+    await world.deployed.run(10)
+    expect((await channelsOf('0'))[0]).toMatchObject({ waiting: 0, missing: null, watermark: 100_999 })
   })
 
   it('says that the job is stopped', async () => {
