@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { type CostReport, costCommand } from '../../cli/cost-command.js'
 import { type DeployedSettings, noDeployment, replaceDeployment } from '../../functions/deployment-record.js'
@@ -41,7 +42,8 @@ async function costOf(flags: object = {}): Promise<CostReport> {
   await costCommand({ ...SHOP, ...flags })
   return world.json<CostReport & Record<string, unknown>>()
 }
-const requestsIn = ({ lines }: CostReport) => lines.find(({ name }) => name === 'Lambda requests')?.quantity as number
+const quantityIn = ({ lines }: CostReport, wanted: string) => lines.find(({ name }) => name === wanted)?.quantity
+const requestsIn = (report: CostReport) => quantityIn(report, 'Lambda requests') as number
 const namesIn = ({ lines }: CostReport, group: string) => lines.filter((line) => line.group === group).map(({ name }) => name)
 
 describe('millrace cost', () => {
@@ -77,6 +79,26 @@ describe('millrace cost', () => {
     expect(requestsIn(behind) / requestsIn(report)).toBeCloseTo(11 / 20 / 180, 3)
     vi.setSystemTime(NOW + 2 * 3_600_000)
     expect((await costOf()).trafficUsd).toBe(null)
+  })
+
+  it('prices what was written and sent', async () => {
+    await deployedWith()
+    await produce(20)
+    const small = await costOf()
+    // Each second the shard that has words sends to both who count; nobody sends what they write.
+    expect(quantityIn(small, 'Kinesis PUT units between stages')).toBeCloseTo(2 * 730 * 3_600)
+    // All commits fit into a unit, and into the table.
+    expect(quantityIn(small, 'DynamoDB writes')).toBeCloseTo(requestsIn(small))
+    expect(quantityIn(small, 'S3 PUT of large parts')).toBeUndefined()
+    const large = randomBytes(60_000).toString('base64')
+    vi.setSystemTime(Date.now() + 1_000)
+    await world.produce(0, `${large} 100`)
+    const blobs = [...world.aws.objects].filter(([name]) => !name.startsWith('checkpoints/'))
+    expect(blobs.length).toBeGreaterThan(1)
+    const kept = blobs.reduce((sum, [, bytes]) => sum + bytes.length, 0)
+    const usage = await costOf()
+    expect(quantityIn(usage, 'S3 PUT of large parts')).toBeCloseTo((blobs.length / 21) * 730 * 3_600)
+    expect(quantityIn(usage, 'S3 storage of large parts')).toBeCloseTo(((kept / 21) * 7 * 24 * 3_600) / 1e9)
   })
 
   it('takes the newest hundred commits of a log as what comes now', async () => {
