@@ -22,6 +22,7 @@ export interface ImitatedMapping {
   functionArn: string
   state: string
   batchSize: number
+  batchingWindowSeconds: number
   /** Where it begins to read: epoch ms, or the oldest record. */
   readonly start: number | 'TRIM_HORIZON'
   /** How many records of each shard are acknowledged. */
@@ -163,13 +164,13 @@ export class LambdaImitation {
       Marker,
     )
     return {
-      EventSourceMappings: page.map(({ uuid, functionArn, eventSourceArn, state, batchSize }) => ({
+      EventSourceMappings: page.map(({ uuid, functionArn, eventSourceArn, state, batchSize, batchingWindowSeconds }) => ({
         UUID: uuid,
         FunctionArn: functionArn,
         EventSourceArn: eventSourceArn,
         State: state,
         BatchSize: batchSize,
-        MaximumBatchingWindowInSeconds: 0,
+        MaximumBatchingWindowInSeconds: batchingWindowSeconds,
       })),
       NextMarker,
     }
@@ -177,26 +178,44 @@ export class LambdaImitation {
 
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
   #createMapping(input: any): object {
-    const { EventSourceArn, FunctionName, BatchSize, StartingPosition, StartingPositionTimestamp } = input
+    const { EventSourceArn, FunctionName, BatchSize: batchSize, StartingPosition, StartingPositionTimestamp } = input
     const [, functionArn] = FUNCTION_ARN.exec(FunctionName) ?? []
     for (const { eventSourceArn, functionArn: other } of this.mappings.values()) {
       if (eventSourceArn === EventSourceArn && other === FunctionName) throw named('ResourceConflictException', `already exists: ${functionArn}`)
     }
-    const { FunctionResponseTypes, MaximumRetryAttempts, ParallelizationFactor } = input
-    if (FunctionResponseTypes?.[0] !== 'ReportBatchItemFailures' || MaximumRetryAttempts !== -1 || ParallelizationFactor !== 1)
+    const { FunctionResponseTypes, MaximumRetryAttempts, MaximumRecordAgeInSeconds, ParallelizationFactor } = input
+    const isWithoutEnd = MaximumRetryAttempts === -1 && MaximumRecordAgeInSeconds === -1
+    if (FunctionResponseTypes?.[0] !== 'ReportBatchItemFailures' || !isWithoutEnd || ParallelizationFactor !== 1)
       throw named('InvalidParameterValueException', 'a mapping that would lose records')
     const uuid = `mapping-${++this.#made}`
     const start = StartingPosition === 'AT_TIMESTAMP' ? (StartingPositionTimestamp as Date).getTime() : StartingPosition
-    const next = { state: 'Enabled', functionArn: FunctionName }
-    const mapping = { uuid, eventSourceArn: EventSourceArn, functionArn: FunctionName, batchSize: BatchSize, start, acknowledged: new Map() }
+    const next = { state: input.Enabled === false ? 'Disabled' : 'Enabled', functionArn: FunctionName }
+    const batchingWindowSeconds = input.MaximumBatchingWindowInSeconds ?? 0
+    const mapping = {
+      uuid,
+      eventSourceArn: EventSourceArn,
+      functionArn: FunctionName,
+      batchSize,
+      batchingWindowSeconds,
+      start,
+      acknowledged: new Map(),
+    }
     this.mappings.set(uuid, { ...mapping, state: 'Creating', next })
     return { UUID: uuid }
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: the mock hands over any command's input
-  #updateMapping({ UUID, FunctionName, BatchSize, Enabled }: any): object {
+  #updateMapping({ UUID, FunctionName, BatchSize, MaximumBatchingWindowInSeconds, Enabled }: any): object {
     const mapping = this.#settled(UUID)
-    Object.assign(mapping, { state: 'Updating', batchSize: BatchSize, next: { state: Enabled ? 'Enabled' : 'Disabled', functionArn: FunctionName } })
+    // What is left out stays as it is.
+    const { functionArn, batchSize, batchingWindowSeconds } = mapping
+    const enabled = Enabled ?? mapping.state === 'Enabled'
+    Object.assign(mapping, {
+      state: 'Updating',
+      batchSize: BatchSize ?? batchSize,
+      batchingWindowSeconds: MaximumBatchingWindowInSeconds ?? batchingWindowSeconds,
+      next: { state: enabled ? 'Enabled' : 'Disabled', functionArn: FunctionName ?? functionArn },
+    })
     return {}
   }
 

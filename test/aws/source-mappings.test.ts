@@ -65,6 +65,38 @@ describe('the mapping of a source', () => {
   })
 })
 
+describe('the mapping that Lambda has', () => {
+  it('is as the source wants it: made, left alone, changed, enabled, repointed', async () => {
+    const lambda = new LambdaImitation()
+    onTestFinished(() => lambda.restore())
+    lambda.publish(FUNCTION, '7', () => Promise.resolve())
+    const mappings = new SourceMappings(lambdaApi())
+    /** Asks until it is done, and says what was on the way. */
+    const letRead = async (attempt: number, change: Partial<DeployedSource> = {}): Promise<string[]> => {
+      const options = { replace: false, eventSources: [], beginAtMs: async () => 5_000 }
+      for (const ways: string[] = []; ways.length < 10; lambda.settle()) {
+        const progress = await mappings.letRead({ ...SOURCE, ...change }, attempt, options)
+        if (progress.done) return ways
+        ways.push(progress.why.replace(/ (of|to) .*/, ''))
+      }
+      throw new Error('it is never done')
+    }
+    const found = () => [...lambda.mappings.values()].map(({ acknowledged: _, next: __, ...rest }) => rest)
+    const made = { uuid: 'mapping-1', eventSourceArn: STREAM, functionArn: `${FUNCTION}:attempt-3`, state: 'Enabled', start: 5_000 }
+    expect(await letRead(3)).toEqual(['the mapping'])
+    expect(found()).toEqual([{ ...made, batchSize: 100, batchingWindowSeconds: 1 }])
+    expect(await letRead(3)).toEqual([])
+    const otherwise = { batchSize: 10, batchingWindowSeconds: 5 }
+    expect(await letRead(3, otherwise)).toHaveLength(1)
+    expect(found()).toEqual([{ ...made, ...otherwise }])
+    for (const mapping of lambda.mappings.values()) mapping.state = 'Disabled'
+    expect(await letRead(3, otherwise)).toHaveLength(1)
+    expect(found()).toEqual([{ ...made, ...otherwise }])
+    expect(await letRead(4, otherwise)).toHaveLength(1)
+    expect(found()).toEqual([{ ...made, ...otherwise, functionArn: `${FUNCTION}:attempt-4` }])
+  })
+})
+
 describe('the aliases of a source’s function', () => {
   it('are none when the function is gone, as that of a source of an older revision is when the stack is deleted', async () => {
     const lambda = new LambdaImitation()

@@ -228,6 +228,16 @@ describe('savepoint, stop and checkpoints', () => {
     expect(world.said()).toBe('s3://bucket/checkpoints/tally/chk-2\n')
   })
 
+  it('join one of the same kind: it may be their own, whose answer was lost', async () => {
+    await world.deployed.control({ step: 'begin', input: { kind: 'savepoint' } })
+    world.goOnMeanwhile()
+    await deployedSavepoint(SHOP, FAST)
+    expect(world.said()).toBe('s3://bucket/checkpoints/tally/chk-1\n')
+    // Only then another.
+    await deployedSavepoint(SHOP, FAST)
+    expect(world.said()).toBe('s3://bucket/checkpoints/tally/chk-2\n')
+  })
+
   it('give up what takes too long, and leave the job as it was', async () => {
     await expect(deployedStop({ ...SHOP, timeout: 0.02 }, FAST)).rejects.toThrow(
       /CONTROL_TIMEOUT: stop 1 was not complete after 0.02 s and has been given up/,
