@@ -20,6 +20,7 @@ interface AlarmProperties {
   readonly DatapointsToAlarm: number
   readonly Threshold: number
   readonly TreatMissingData: string
+  readonly ComparisonOperator: string
 }
 /** By metric; what is missing was not measured in the period. */
 type Datapoint = Readonly<Record<string, number>>
@@ -28,6 +29,10 @@ const MINUTES_A_PERIOD = 5
 
 const watchedBy = ({ MetricName, Metrics = [] }: AlarmProperties): readonly string[] =>
   MetricName === undefined ? Metrics.flatMap(({ MetricStat }) => MetricStat?.Metric.MetricName ?? []) : [MetricName]
+
+/** Seconds. */
+const periodsOf = ({ Period, Metrics = [] }: AlarmProperties): readonly number[] =>
+  [Period ?? [], Metrics.flatMap(({ MetricStat }) => MetricStat?.Period ?? [])].flat()
 
 /** What the alarm's metric, or its expression, comes to. */
 function measuredBy({ MetricName, Metrics = [] }: AlarmProperties, measured: Datapoint): number | undefined {
@@ -42,8 +47,10 @@ function measuredBy({ MetricName, Metrics = [] }: AlarmProperties, measured: Dat
 
 /** Whether these datapoints, one a period, raise the alarm at any time. */
 function raised(alarm: AlarmProperties, measured: readonly Datapoint[]): boolean {
-  const { EvaluationPeriods, DatapointsToAlarm, Threshold, TreatMissingData } = alarm
+  const { EvaluationPeriods, DatapointsToAlarm, Threshold, TreatMissingData, ComparisonOperator } = alarm
   expect(TreatMissingData).toBe('notBreaching')
+  expect(ComparisonOperator).toBe('GreaterThanOrEqualToThreshold')
+  expect(new Set(periodsOf(alarm))).toEqual(new Set([60 * MINUTES_A_PERIOD]))
   const breaching = measured.map((datapoint) => (measuredBy(alarm, datapoint) ?? Number.NEGATIVE_INFINITY) >= Threshold)
   return breaching.some((_, end) => breaching.slice(Math.max(0, end + 1 - EvaluationPeriods), end + 1).filter(Boolean).length >= DatapointsToAlarm)
 }
@@ -90,8 +97,11 @@ describe('the alarms of a job', { timeout: 300_000 }, () => {
   })
 
   it('watch no longer than the day that CloudWatch looks back, at periods that it knows', () => {
-    for (const { Period, Metrics = [], EvaluationPeriods, DatapointsToAlarm } of alarms) {
-      for (const seconds of [Period ?? [], Metrics.flatMap(({ MetricStat }) => MetricStat?.Period ?? [])].flat()) {
+    expect(alarms).toHaveLength(11)
+    for (const alarm of alarms) {
+      const { EvaluationPeriods, DatapointsToAlarm } = alarm
+      expect(periodsOf(alarm)).not.toEqual([])
+      for (const seconds of periodsOf(alarm)) {
         expect(seconds % 60).toBe(0)
         expect(seconds * EvaluationPeriods).toBeLessThanOrEqual(24 * 3_600)
       }

@@ -249,6 +249,19 @@ describe('savepoint, stop and checkpoints', () => {
     expect(world.said()).toBe('s3://bucket/checkpoints/tally/chk-2\n')
   })
 
+  it('wait on for what is about to be complete when it takes too long: nothing stops that', async () => {
+    const refusal = { code: 'CONTROL_REFUSED', message: 'CONTROL_REFUSED: it is being completed', detail: { what: 'it is being completed' } }
+    let asked = 0
+    world.answers.set('abort', () => {
+      asked++
+      world.goOnMeanwhile()
+      return { error: refusal }
+    })
+    await deployedSavepoint({ ...SHOP, timeout: 0 }, FAST)
+    expect(world.said()).toBe('s3://bucket/checkpoints/tally/chk-1\n')
+    expect(asked).toBe(1)
+  })
+
   it('tell why one was given up', async () => {
     world.onInvoke = ({ command }) => {
       if (command === 'progress') vi.setSystemTime(NOW + 11 * 60_000)
