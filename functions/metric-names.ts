@@ -8,6 +8,7 @@ export const STAGE_METRICS = [
   'cold-start',
   'frame-stashed',
   'record-failed',
+  'late-record-dropped',
   'batch-refused',
   'checkpoint-completed',
 ] as const

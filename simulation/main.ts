@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { integer } from '../cli/option-parsers.js'
 import { FAULT_KINDS, type FaultKind } from './faults.js'
-import type { JobKind } from './jobs/index.js'
+import { JOB_KINDS, type JobKind } from './jobs/index.js'
 import { MUTANTS, mutantNamed } from './mutants.js'
 import { PROFILES, profileNamed } from './profiles.js'
 import { count, coverage, emptyTally, median, merge, type Tally } from './report.js'
@@ -40,8 +40,20 @@ const CHUNK_SEEDS = 20
 
 function range(text: string): readonly [number, number] {
   const match = /^(\d+)(?:-(\d+))?$/.exec(text)
-  if (match === null) throw new InvalidArgumentError('Give one seed or a range such as 1-500.')
-  return [Number(match[1]), Number(match[2] ?? match[1])]
+  const [first, last] = [Number(match?.[1]), Number(match?.[2] ?? match?.[1])]
+  if (match === null || last < first) throw new InvalidArgumentError('Give one seed or a range such as 1-500.')
+  return [first, last]
+}
+
+function minutes(text: string): number {
+  const value = Number(text)
+  if (text.trim() === '' || !(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('Give a number above 0.')
+  return value
+}
+
+function profile(text: string): string {
+  if (profileNamed(text) === undefined) throw new InvalidArgumentError('There is no such profile; --list-profiles shows them.')
+  return text
 }
 
 function faultKinds(text: string): readonly FaultKind[] {
@@ -52,52 +64,58 @@ function faultKinds(text: string): readonly FaultKind[] {
 }
 
 function program(): Command {
-  return new Command('simulate')
-    .description("Runs the engine's code for AWS on simulated ports: one seed drives time, chance and faults.")
-    .option('--seeds <a-b>', 'seeds to run (default 1-100, or from 1 on with --minutes)', range)
-    .option('--minutes <m>', 'no further seeds once so much time has passed', Number)
-    .option('--profile <name>', 'a mix of faults, by default the seed picks one')
-    .option('--kind <name>', 'a kind of job, by default the seed picks one')
-    .option('--mutant <name>', 'the engine with a hole; exits with 1 as soon as it is found, with 0 if it is not')
-    .option('--without <faults>', 'faults that never happen, with commas', faultKinds)
-    .option('--decisions <n>', 'at most so many decisions of the operator', integer(0))
-    .option('--records <n>', 'at most so many records (outputs are not compared)', integer(0))
-    .option('--faults-for <ms>', 'faults end after so much virtual time', integer(0))
-    .option('--coverage', 'show how often each fault, branch and invariant was hit; exits with 1 if one was not')
-    .option('--mutants', 'run every mutant until it is found, a line of JSON for each; exits with 1 if one is not (--only a,b: these)')
-    .option('--within <n>', 'seeds for each of the mutants, 20000 by default', integer(1))
-    .option('--list-mutants', 'the names of the mutants, one a line (with --json what they are, too)')
-    .option('--list-profiles', 'show the profiles')
-    .option('--trace', 'print every event of a violating seed, or of the only one')
-    .option('--json', 'one line of JSON')
-    .option('--keep-going', 'go on behind a violation, and shrink none')
-    .option('--workers <n>', 'threads', integer(1), availableParallelism())
+  return (
+    new Command('simulate')
+      // Not 1, which says that something was found.
+      .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+      .description("Runs the engine's code for AWS on simulated ports: one seed drives time, chance and faults.")
+      .option('--seeds <a-b>', 'seeds to run (default 1-100, or from 1 on with --minutes)', range)
+      .option('--minutes <m>', 'no further seeds once so much time has passed', minutes)
+      .option('--profile <name>', 'a mix of faults, by default the seed picks one', profile)
+      .addOption(new Option('--kind <name>', 'a kind of job, by default the seed picks one').choices(JOB_KINDS))
+      .option('--mutant <name>', 'the engine with a hole; exits with 1 as soon as it is found, with 0 if it is not')
+      .option('--without <faults>', 'faults that never happen, with commas', faultKinds)
+      .option('--decisions <n>', 'at most so many decisions of the operator', integer(0))
+      .option('--records <n>', 'at most so many records (outputs are not compared)', integer(0))
+      .option('--faults-for <ms>', 'faults end after so much virtual time', integer(0))
+      .option('--coverage', 'show how often each fault, branch and invariant was hit; exits with 1 if one was not')
+      .option('--mutants', 'run every mutant until it is found, a line of JSON for each; exits with 1 if one is not (--only a,b: these)')
+      .option('--within <n>', 'seeds for each of the mutants, 20000 by default', integer(1))
+      .option('--list-mutants', 'the names of the mutants, one a line (with --json what they are, too)')
+      .option('--list-profiles', 'show the profiles')
+      .option('--trace', 'print every event of a violating seed, or of the only one')
+      .option('--json', 'one line of JSON')
+      .option('--keep-going', 'go on behind a violation, and shrink none')
+      .option('--workers <n>', 'threads', integer(1), availableParallelism())
+  )
 }
 
 async function main(): Promise<number> {
   const flags = program().parse().opts<Flags>()
   if (flags.listMutants === true) return print(MUTANTS.map(({ name, what }) => (flags.json === true ? JSON.stringify({ name, what }) : name)))
   if (flags.listProfiles === true) return print(PROFILES.map(({ name, what }) => `${name}: ${what}`))
-  if (flags.profile !== undefined && profileNamed(flags.profile) === undefined) return print([`There is no profile "${flags.profile}".`], 2)
   const started = performance.now()
   const tally = await runAll(flags)
   const seconds = (performance.now() - started) / 1000
   if (flags.json === true) print([JSON.stringify(summary(tally, seconds))])
   else report(tally, seconds)
   const failed = tally.violations.length > 0
-  if (failed && flags.keepGoing !== true && flags.mutant === undefined) await explain(flags, tally)
+  if (failed && flags.keepGoing !== true && flags.json !== true && flags.mutant === undefined) await explain(flags, tally)
   else if (flags.trace === true) await printTrace(seedOptions(flags, seedsOf(flags)[0]))
   if (flags.coverage === true) {
     const { table, missing } = coverage(tally)
     print([table])
-    if (missing.length > 0) return print([`Never hit: ${missing.join(', ')}`], 1)
+    if (missing.length > 0) {
+      print([`Never hit: ${missing.join(', ')}`])
+      return 1
+    }
   }
   return failed ? 1 : 0
 }
 
-function print(lines: readonly string[], code = 0): number {
+function print(lines: readonly string[]): 0 {
   for (const line of lines) console.log(line)
-  return code
+  return 0
 }
 
 function seedOptions({ profile: given, kind, without, decisions, records, faultsFor, mutant }: Flags, seed: number): SeedOptions {
@@ -136,11 +154,9 @@ async function explain(flags: Flags, tally: Tally): Promise<void> {
   const found = await simulate(options)
   if (found.violation === undefined) return void print([`Seed ${seed} alone breaks nothing.`])
   const { options: shortest, result } = await shrink(options, found)
-  if (flags.json !== true) {
-    print([`shortest: invariant ${result.violation?.invariant}, ${result.calls} events, ${result.commits} commits: ${result.violation?.what}`])
-    print([`again: ${commandOf(shortest)}${flags.mutant === undefined ? '' : ` --mutant ${flags.mutant}`}`])
-    if (flags.trace === true) await printTrace(shortest)
-  }
+  print([`shortest: invariant ${result.violation?.invariant}, ${result.calls} events, ${result.commits} commits: ${result.violation?.what}`])
+  print([`again: ${commandOf(shortest)}${flags.mutant === undefined ? '' : ` --mutant ${flags.mutant}`}`])
+  if (flags.trace === true) await printTrace(shortest)
 }
 
 async function printTrace(options: SeedOptions): Promise<void> {

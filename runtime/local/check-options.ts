@@ -46,7 +46,9 @@ export function checkOptions(options: RunOptions): void {
     const value: unknown = options[name]
     if (value !== undefined && (typeof value !== 'string' || value === '')) throw invalid(name, value, 'It must be a path.')
   }
-  const { checkpointMode, restartStrategy } = options
+  const { checkpointMode, restartStrategy, restoreFrom, checkpointDir } = options
+  if (restoreFrom === 'latest' && checkpointDir === undefined)
+    throw invalid('restoreFrom', restoreFrom, 'It means the newest checkpoint in checkpointDir, which is to be named, too.')
   if (checkpointMode !== undefined && checkpointMode !== 'exactly-once' && checkpointMode !== 'at-least-once') {
     throw invalid('checkpointMode', checkpointMode, 'It must be exactly-once or at-least-once.')
   }
@@ -61,9 +63,13 @@ function checkStrategy(strategy: RestartStrategy): void {
   for (const [field, limits] of Object.entries(fields)) {
     const name = field.replace(/[[\]]/g, '')
     const value = (strategy as unknown as Record<string, unknown>)[name]
-    if ((value === undefined && name !== field) || isWithin(value, limits)) continue
-    throw invalid(`restartStrategy.${name}`, value, `It must be a number from ${limits[0]} to ${limits[1]}.`)
+    if (value === undefined && name !== field) continue
+    const whole = limits === ANY_COUNT
+    if (isWithin(value, limits) && (!whole || Number.isInteger(value))) continue
+    throw invalid(`restartStrategy.${name}`, value, `It must be a ${whole ? 'whole ' : ''}number from ${limits[0]} to ${limits[1]}.`)
   }
+  if (strategy.kind === 'exponential-delay' && strategy.initialDelayMs > strategy.maxDelayMs)
+    throw invalid('restartStrategy.initialDelayMs', strategy.initialDelayMs, `It must not be more than maxDelayMs, ${strategy.maxDelayMs}.`)
 }
 
 function isWithin(value: unknown, [least, most]: Limits): boolean {

@@ -451,6 +451,12 @@ export class JobRun implements JobHandle {
   async stop({ savepointDir, drain = false }: { readonly savepointDir?: string; readonly drain?: boolean } = {}): Promise<JobResult> {
     if (this.#isOver() || this.#ending?.kind === 'finish') return this.#result
     this.#mustRun('stopping')
+    if (drain && savepointDir !== undefined) {
+      throw new MillraceError('OPTION_INVALID', {
+        what: 'a job that is drained ends, and leaves no savepoint',
+        todo: 'Stop it with savepointDir, or with drain.',
+      })
+    }
     if (drain) return this.#drain()
     if (savepointDir === undefined && this.#store === undefined) {
       throw new MillraceError('OPTION_INVALID', {

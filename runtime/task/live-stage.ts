@@ -101,6 +101,16 @@ export class LiveStage {
     return this.chain[0].keyed?.backend.currentUserKey ?? null
   }
 
+  /** How many records came too late, and nothing was done with them, since the last call. */
+  takeLate(): number {
+    let late = 0
+    for (const { metrics } of this.chain) {
+      late += metrics.late
+      metrics.late = 0
+    }
+    return late
+  }
+
   // --- opening -----------------------------------------------------------------------------------------------------------
 
   /** As the log says it is; the clock still shows the time of the head. */

@@ -101,6 +101,7 @@ export const STAGE_EVENTS = [
   'sink-released',
   'dead-letter',
   'record-failed',
+  'late-record-dropped',
   'part-in-blob',
   'keys-loaded',
   'state-over-budget',

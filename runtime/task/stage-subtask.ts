@@ -229,6 +229,8 @@ export class StageSubtask {
       return 'lost'
     }
     ports.count('commit')
+    const late = memory.live.takeLate()
+    if (late > 0) ports.count('late-record-dropped', late)
     await this.#committed(memory, version, prepared)
     return 'committed'
   }

@@ -207,7 +207,7 @@ describe('restoring', () => {
       'CHECKPOINT_NOT_FOUND',
       'nothing',
     )
-    await expectFailure(run(defineJob('test', keeping(new Gate())), { restoreFrom: 'latest' }), 'CHECKPOINT_NOT_FOUND', 'needs a checkpoint folder')
+    await expectFailure(run(defineJob('test', keeping(new Gate())), { restoreFrom: 'latest' }), 'OPTION_INVALID', 'checkpointDir')
   })
 
   test('a checkpoint of another job', async () => {

@@ -110,11 +110,12 @@ describe('savepoints', () => {
     expect(sorted([...first.collected.counts, ...collected.counts])).toEqual(sorted(countsTo(30)))
   })
 
-  test('stopping without any folder is refused', async () => {
+  test('stopping without any folder is refused, and so is a savepoint of what is drained', async () => {
     const gate = new Gate()
     const { handle } = await start(job(gate))
     await until(() => handle.status === 'running')
     await expectFailure(handle.stop(), 'OPTION_INVALID', 'no checkpoint folder')
+    await expectFailure(handle.stop({ drain: true, savepointDir: await tempFolder() }), 'OPTION_INVALID', 'no savepoint')
     expect(handle.status).toBe('running')
     await handle.cancel()
   })

@@ -137,6 +137,14 @@ describe('restart strategies', () => {
     expect(events.filter((event) => event.kind === 'failure').map((event) => event.restartInMs)).toEqual([1, 2, 3, undefined])
   })
 
+  test.each<[NonNullable<RunOptions['restartStrategy']>, string]>([
+    [{ kind: 'fixed-delay', attempts: 1.5, delayMs: 1 }, 'restartStrategy.attempts is 1.5'],
+    [{ kind: 'failure-rate', failures: 0.5, intervalMs: 1, delayMs: 0 }, 'restartStrategy.failures is 0.5'],
+    [{ kind: 'exponential-delay', initialDelayMs: 9, maxDelayMs: 3, multiplier: 2, resetAfterMs: 1 }, 'restartStrategy.initialDelayMs is 9'],
+  ])('%j is refused', async (restartStrategy, what) => {
+    await expectFailure(start(alwaysFails, { restartStrategy }), 'OPTION_INVALID', what)
+  })
+
   test('failure rate gives up when failures come too fast', async () => {
     const { handle, events } = await start(alwaysFails, { restartStrategy: { kind: 'failure-rate', failures: 1, intervalMs: 60_000, delayMs: 0 } })
     await expectFailure(handle.result(), 'USER_FUNCTION', 'always')

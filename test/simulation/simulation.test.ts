@@ -96,6 +96,20 @@ describe('the command', () => {
   })
 })
 
+describe('options', () => {
+  it.each([
+    [['--seeds', '9-1'], 'Give one seed or a range'],
+    [['--minutes', 'x'], 'Give a number above 0'],
+    [['--minutes', '0'], 'Give a number above 0'],
+    [['--kind', 'bogus'], 'Allowed choices are'],
+    [['--profile', 'bogus'], 'bogus'],
+    [['--mutant', 'bogus'], 'There is no mutant "bogus"'],
+  ])('%j ends with 2, which is not that something was found', (args, said) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['scripts/simulate.mjs', ...args], { cwd: ROOT, encoding: 'utf8' })
+    expect({ status, stdout, stderr }).toEqual({ status: 2, stdout: '', stderr: expect.stringContaining(said) })
+  })
+})
+
 describe('scheduler', () => {
   it('runs events in order of time, each when the one before has settled', async () => {
     const scheduler = new Scheduler(1_000)
