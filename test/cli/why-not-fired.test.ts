@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { defineJob, type KeyedProcessFunction, kinesisSource, run, utf8Line, ValueStateDescriptor, WatermarkStrategy } from 'millrace'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { openControlServer } from '../../cli/control-server.js'
 import { status } from '../../cli/job-commands.js'
@@ -8,11 +9,25 @@ import type { JobStatusAnswer } from '../../functions/control-status.js'
 import type { WhyChannel, WhyNotFiredAnswer, WhySubtask } from '../../functions/control-why.js'
 import type { MetricsSnapshot, OperatorMetricsSnapshot } from '../../runtime/local/run-options.js'
 import { tempFolder } from '../backends/temp-folder.js'
+import { Gate, gatedSource } from '../local/gated-source.js'
+import { until } from '../local/run-job.js'
 import { DeployedWorld, NOW } from './deployed-world.js'
 import { FakeHandle, metricsOf } from './fake-handle.js'
 import { savedVisits } from './saved-visits.js'
 import { tally } from './tally-job.js'
 import { WrittenOutput } from './written-output.js'
+
+/** At an element of event time t two timers: 5 s behind t, and so much behind the present. */
+function reminding(behindMs: number) {
+  return {
+    state: { seen: new ValueStateDescriptor<boolean>('seen') },
+    processElement(_value: unknown, { state, timestamp, timerService }) {
+      state.seen.update(true)
+      timerService.registerEventTimeTimer((timestamp ?? 0) + 5_000)
+      timerService.registerProcessingTimeTimer(timerService.currentProcessingTime() + behindMs)
+    },
+  } satisfies KeyedProcessFunction<unknown, unknown, never, { seen: ValueStateDescriptor<boolean> }>
+}
 
 const COUNT = { stack: 'shop', uid: 'count' }
 
@@ -141,6 +156,60 @@ describe('of a deployed job', () => {
   })
 })
 
+describe('of a deployed job that sets timers', () => {
+  const reminders = defineJob('tally', (env) => {
+    env
+      .fromSource(
+        kinesisSource({ stream: 'words', deserialize: utf8Line }),
+        WatermarkStrategy.forBoundedOutOfOrderness<string>(0).withTimestampAssigner((line) => Number(line.split(' ')[1]) * 1_000),
+      )
+      .uid('words')
+      .keyBy((line) => line.split(' ')[0])
+      .process(reminding(60_000))
+      .uid('remind')
+      .sinkTo({ name: 'out', createWriter: () => ({ write: () => {}, prepareCommit: () => [], close: () => {} }) })
+      .uid('out')
+  })
+  let world: DeployedWorld
+
+  beforeEach(async () => {
+    world = await DeployedWorld.of(reminders)
+  })
+  afterEach(() => world.end())
+
+  it('tells those of event time and those of processing time apart', async () => {
+    const remind = { stack: 'shop', uid: 'remind' }
+    await world.produce(0, 'a 100', 'b 101')
+    await whyNotFiredCommand(undefined, { ...remind, key: 'a', json: true })
+    const { key, subtasks } = world.json<WhyNotFiredAnswer>()
+    expect(key).toMatchObject({
+      key: 'a',
+      timers: [
+        { time: 'event', atMs: 105_000, namespace: null },
+        { time: 'processing', atMs: NOW + 60_000, namespace: null },
+      ],
+      rows: 1,
+    })
+    expect(subtasks).toMatchObject([{ wakeAtMs: NOW + 60_000, committedAtMs: NOW, firing: false }])
+    await whyNotFiredCommand(undefined, { ...remind, json: true })
+    expect(world.json<WhyNotFiredAnswer>().subtasks[0].timers).toEqual({
+      event: { count: 2, nextMs: 105_000 },
+      processing: { count: 2, nextMs: NOW + 60_000 },
+    })
+    vi.setSystemTime(NOW + 20_000)
+    await whyNotFiredCommand(undefined, { ...remind, key: 'a' })
+    const said = world.said()
+    expect(said).toContain('  pending: timer fires when the watermark reaches 1970-01-01T00:01:45.000Z\n')
+    expect(said).toContain('  pending: timer fires at 2026-03-01T12:01:00.000Z, in 40 s\n')
+    expect(said).toContain('  - Subtask 0: the next processing timer is in 40 s (2026-03-01T12:01:00.000Z) of processing time.\n')
+    // Fired, it is not pending any more.
+    vi.setSystemTime(NOW + 60_000)
+    await world.deployed.poke('remind', '0')
+    await whyNotFiredCommand(undefined, { ...remind, json: true })
+    expect(world.json<WhyNotFiredAnswer>().subtasks[0].timers).toMatchObject({ event: { count: 2 }, processing: { count: 0, nextMs: null } })
+  })
+})
+
 describe('the reasons', () => {
   const channel: WhyChannel = {
     input: 0,
@@ -252,6 +321,34 @@ describe('of an embedded job', () => {
     const counts = { recordsIn: 12, recordsOut: 3, bytesIn: 0, bytesOut: 0, late: 0, stateEntries: 4, checkpointBytes: 0 }
     return { uid, name: uid, vertex: uid, subtask, ...counts, watermark, watermarkLagMs: null, counters: {}, gauges: {} }
   }
+
+  it('shows the timers that were pending in the newest checkpoint', async () => {
+    const gate = new Gate()
+    const job = defineJob('bids', (env) => {
+      env
+        .fromSource(gatedSource(gate), WatermarkStrategy.forMonotonousTimestamps())
+        .keyBy(() => 'ann')
+        .process(reminding(3_600_000))
+        .uid('gate')
+        .collect('out')
+    })
+    gate.openTo(1)
+    const handle = await run(job, { checkpointDir: dir, checkpointIntervalMs: 0, threads: 0 })
+    await until(() => gate.emitted === 1)
+    await handle.stop()
+    const server = await openControlServer(join(dir, 'control.json'), 'bids')
+    const running = new Watched()
+    running.metrics = async () => metricsOf({ timeMs: Date.now(), operators: [operator('gate', 0, 2_000)] })
+    server.attach(running)
+    output = new WrittenOutput()
+    await whyNotFiredCommand(dir, { uid: 'gate', key: 'ann' })
+    const said = output.said()
+    expect(said).toContain('    timer fires when the watermark reaches 1970-01-01T00:00:05.000Z\n')
+    expect(said).toMatch(/^ {4}timer fires at 20\d\d-\S+Z$/m)
+    expect(said).toContain('  - Subtask 0: the watermark 1970-01-01T00:00:02.000Z has 3.0 s of event time to go.\n')
+    expect(said).toMatch(/^ {2}- The next processing timer is due in (60|59) min/m)
+    await server.close()
+  })
 
   it('names whose watermark is least, and what was pending in the newest checkpoint', async () => {
     const folder = await savedVisits(dir, [['ann', 'home']])
