@@ -3,6 +3,7 @@ import { KinesisClient, type PutRecordsCommand } from '@aws-sdk/client-kinesis'
 import { S3Client } from '@aws-sdk/client-s3'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DynamoDbCommitLog, KinesisChannel, KinesisSourceStreams, S3BlobStore, SqsPokes } from '../../runtime/backends/aws/index.js'
+import { hashKeyOf } from '../../runtime/backends/aws/kinesis-channel.js'
 import { AwsImitation } from '../aws/imitation.js'
 import { blobStoreContract } from './blob-store-contract.js'
 import { channelContract } from './channel-contract.js'
@@ -130,6 +131,13 @@ describe('DynamoDbCommitLog', () => {
 })
 
 describe('KinesisChannel', () => {
+  it('names the middle of a shard’s hash keys, so that it does not matter how Kinesis rounds', () => {
+    const quarter = 2n ** 126n
+    expect(['0/1', '0/2', '1/2', '1/3'].map((name) => hashKeyOf(Number(name[0]), Number(name[2])))).toEqual(
+      [2n, 1n, 3n, 2n].map((quarters) => String(quarters * quarter)),
+    )
+  })
+
   it('keeps within 5 MiB and 500 records a request, keys counted', async () => {
     const send = async (subtasks: number, bytes: number) => {
       aws.createStream(`${subtasks} x ${bytes}`, subtasks)
