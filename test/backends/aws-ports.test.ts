@@ -1,5 +1,5 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb'
-import { KinesisClient, type PutRecordsCommand } from '@aws-sdk/client-kinesis'
+import { GetShardIteratorCommand, KinesisClient, ListShardsCommand, type PutRecordsCommand, type Shard } from '@aws-sdk/client-kinesis'
 import { S3Client } from '@aws-sdk/client-s3'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { DynamoDbCommitLog, KinesisChannel, KinesisSourceStreams, S3BlobStore, SqsPokes } from '../../runtime/backends/aws/index.js'
@@ -261,6 +261,57 @@ describe('KinesisSourceStreams', () => {
     const { streams, stream, ids, positions } = openStreams({ b: 2 })
     expect(await streams.drained(stream, ids.b, positions.b[0])).toBe(false)
     expect(await streams.drained(stream, ids.b, positions.b[1])).toBe(true)
+  })
+
+  /** Lists these shards; its reads give no records, and end after so many. */
+  function streamsOf(shards: readonly Shard[], endAfter: number) {
+    let reads = 0
+    const client = {
+      send: async (command: object) => {
+        if (command instanceof ListShardsCommand) return { Shards: [...shards] }
+        if (command instanceof GetShardIteratorCommand) return { ShardIterator: 'it' }
+        return { Records: [], NextShardIterator: ++reads < endAfter ? 'it' : undefined }
+      },
+    } as unknown as KinesisClient
+    return { streams: new KinesisSourceStreams(client, { clicks: 'clicks' }), reads: () => reads }
+  }
+  const closed: Shard = {
+    ShardId: shardId(0),
+    HashKeyRange: undefined,
+    SequenceNumberRange: { StartingSequenceNumber: '1', EndingSequenceNumber: '9' },
+  }
+  const open = (index: number, parents: Partial<Shard>): Shard => ({
+    ...{ ShardId: shardId(index), HashKeyRange: undefined, SequenceNumberRange: { StartingSequenceNumber: '10' } },
+    ...parents,
+  })
+
+  it('does not take a closed shard to be at its end as long as the listing shows none that continues it', async () => {
+    const drained = (...others: Shard[]) => streamsOf([closed, ...others], 1).streams.drained('clicks', shardId(0), 9n)
+    expect(await drained()).toBe(false)
+    expect(await drained(open(2, { ParentShardId: shardId(1) }))).toBe(false)
+    expect(await drained(open(2, { ParentShardId: shardId(0) }))).toBe(true)
+    expect(await drained(open(2, { ParentShardId: shardId(1), AdjacentParentShardId: shardId(0) }))).toBe(true)
+  })
+
+  it('does not take a stretch without records to be the end, however often it has read', async () => {
+    const child = open(1, { ParentShardId: shardId(0) })
+    for (const [endAfter, isEnd, most] of [
+      [5, true, 5],
+      [6, false, 5],
+    ] as const) {
+      const { streams, reads } = streamsOf([closed, child], endAfter)
+      expect(await streams.drained('clicks', shardId(0), undefined)).toBe(isEnd)
+      expect(reads()).toBe(most)
+    }
+  })
+
+  it('lists parents before those that continue them, however Kinesis lists them', async () => {
+    const { streams } = streamsOf([open(2, { ParentShardId: shardId(0) }), open(1, { ParentShardId: shardId(0) }), closed], 1)
+    expect((await streams.splits('clicks')).map(({ splitId, parents }) => [splitId, parents])).toEqual([
+      [shardId(0), []],
+      [shardId(1), [shardId(0)]],
+      [shardId(2), [shardId(0)]],
+    ])
   })
 
   it('fails for a stream that nobody named, and for one that is not there', async () => {
