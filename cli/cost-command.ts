@@ -5,6 +5,7 @@ import { MillraceError } from '../runtime/core/index.js'
 import { DeployedJob } from './deployed-job.js'
 import type { DeployedFlags } from './deployed-target.js'
 import { printJson, printLines } from './print.js'
+import { wrongCommandLine } from './wrong-command-line.js'
 
 export interface CostFlags extends DeployedFlags {
   /** Records a second of all sources together; without it, what the logs say of the last hour. */
@@ -38,11 +39,10 @@ const INVOCATION_MS = 50
 /** `millrace cost --stack …`: what the deployed job costs a month, by line, and what that rests on. */
 export async function costCommand(flags: CostFlags): Promise<void> {
   if (flags.recordBytes !== undefined && flags.rate === undefined) {
-    throw new MillraceError('OPTION_INVALID', {
-      what: '--record-bytes says how large the records of --rate are',
-      where: 'command line',
-      todo: 'Add --rate N, records a second; without it the traffic is what the logs say.',
-    })
+    throw wrongCommandLine(
+      '--record-bytes says how large the records of --rate are',
+      'Add --rate N, records a second; without it the traffic is what the logs say.',
+    )
   }
   const usage = await (await DeployedJob.find(flags)).ask<UsageAnswer>({ command: 'usage' })
   const report = costReport(usage, flags)

@@ -1,7 +1,6 @@
 import type { PlacesAnswer } from '../functions/control-checkpoints.js'
 import { DeadLetterBox, type KeptLetter, type ReplayedAs } from '../functions/dead-letter-box.js'
 import { withPackages } from '../runtime/backends/aws/optional-package.js'
-import { MillraceError } from '../runtime/core/index.js'
 import { awsFailure } from './aws-failure.js'
 import { DeployedJob } from './deployed-job.js'
 import type { DeployedFlags } from './deployed-target.js'
@@ -9,6 +8,7 @@ import { printJson, printLines } from './print.js'
 import { count, isoTime } from './progress.js'
 import { s3Stores } from './s3-stores.js'
 import { table } from './table.js'
+import { wrongCommandLine } from './wrong-command-line.js'
 
 export interface LettersFlags extends DeployedFlags {
   readonly limit?: number
@@ -79,8 +79,8 @@ export interface ReplayFlags extends LettersFlags {
 
 /** `millrace dead-letters replay`: puts records into their sources' streams again. `all`: those that were not replayed yet and can be. */
 export async function deadLetterReplay(ids: readonly string[], flags: ReplayFlags): Promise<void> {
-  if (ids.length === 0 && flags.all !== true) throw invalid('Nothing says which letters are meant', 'Name their ids, or give --all.')
-  if (ids.length > 0 && flags.all === true) throw invalid('--all and ids exclude each other', 'Leave out one of them.')
+  if (ids.length === 0 && flags.all !== true) throw wrongCommandLine('Nothing says which letters are meant', 'Name their ids, or give --all.')
+  if (ids.length > 0 && flags.all === true) throw wrongCommandLine('--all and ids exclude each other', 'Leave out one of them.')
   const { box, places } = await open(flags)
   const replayed: (ReplayedAs & { readonly id: string })[] = []
   for (const id of flags.all === true ? await replayable(box) : ids) {
@@ -116,8 +116,4 @@ async function open(flags: LettersFlags): Promise<{ readonly box: DeadLetterBox;
   const openStore = await s3Stores()
   const where = `s3://${places.bucket}/${places.deadLetters}${places.job}`
   return { box: new DeadLetterBox(openStore(where), Date.now), where, places }
-}
-
-function invalid(what: string, todo: string): MillraceError {
-  return new MillraceError('OPTION_INVALID', { what, where: 'command line', todo })
 }

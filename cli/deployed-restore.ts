@@ -10,6 +10,7 @@ import type { DeployedFlags } from './deployed-target.js'
 import { printJson, printLines } from './print.js'
 import { seconds } from './progress.js'
 import { WaitingLine } from './waiting-line.js'
+import { wrongCommandLine } from './wrong-command-line.js'
 
 const PACE: Pace = { pollMs: 2_000 }
 const TIMEOUT_SECONDS = 1_800
@@ -41,11 +42,10 @@ async function checkpointNamed(job: DeployedJob, which: string): Promise<number>
   const { checkpoints, job: name } = await job.ask<PlacesAnswer>({ command: 'places' })
   const id = which.startsWith(`${checkpoints}/`) ? /^chk-(\d+)(?:\/(?:manifest\.json)?)?$/.exec(which.slice(checkpoints.length + 1))?.[1] : undefined
   if (id !== undefined) return Number(id)
-  throw new MillraceError('OPTION_INVALID', {
-    what: `${which} is no checkpoint of job "${name}"`,
-    where: 'command line',
-    todo: `Give an id, latest, or ${checkpoints}/chk-<id>: millrace checkpoints lists them.`,
-  })
+  throw wrongCommandLine(
+    `${which} is no checkpoint of job "${name}"`,
+    `Give an id, latest, or ${checkpoints}/chk-<id>: millrace checkpoints lists them.`,
+  )
 }
 
 /** Makes step after step. Nobody else does: left alone, it stays where it is until it is asked for again. */

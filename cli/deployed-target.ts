@@ -2,6 +2,7 @@ import { withPackages } from '../runtime/backends/aws/optional-package.js'
 import type { StackOutput } from '../runtime/backends/aws/stack-outputs.js'
 import { MillraceError } from '../runtime/core/index.js'
 import { awsFailure } from './aws-failure.js'
+import { wrongCommandLine } from './wrong-command-line.js'
 
 /** How a command is told of a deployed job. */
 export interface DeployedFlags {
@@ -19,8 +20,8 @@ export function isDeployed({ stack, function: name }: DeployedFlags): boolean {
 
 /** Throws OPTION_INVALID for flags that do not go together. */
 export function checkTarget({ stack, job, function: name }: DeployedFlags): void {
-  if (stack !== undefined && name !== undefined) throw invalid('--stack and --function exclude each other', 'Give one of them.')
-  if (job !== undefined && stack === undefined) throw invalid('--job names a job of a stack', 'Add --stack NAME.')
+  if (stack !== undefined && name !== undefined) throw wrongCommandLine('--stack and --function exclude each other', 'Give one of them.')
+  if (job !== undefined && stack === undefined) throw wrongCommandLine('--job names a job of a stack', 'Add --stack NAME.')
 }
 
 /** Name or ARN of the job's control function. Throws OPTION_INVALID, DEPLOYMENT_NOT_FOUND, AWS_CALL, PACKAGE_MISSING. */
@@ -66,7 +67,7 @@ function plain(name: string): string {
 }
 
 function noTarget(): MillraceError {
-  return invalid('Nothing says which job is meant', 'Give --stack NAME (with --job NAME if it holds several), or --function NAME.')
+  return wrongCommandLine('Nothing says which job is meant', 'Give --stack NAME (with --job NAME if it holds several), or --function NAME.')
 }
 
 function noControl(stack: string, job: string | undefined, jobs: readonly string[]): MillraceError {
@@ -78,9 +79,5 @@ function noControl(stack: string, job: string | undefined, jobs: readonly string
 }
 
 function severalJobs(stack: string, jobs: readonly string[]): MillraceError {
-  return invalid(`Stack ${stack} holds several jobs: ${jobs.join(', ')}`, 'Add --job NAME.')
-}
-
-function invalid(what: string, todo: string): MillraceError {
-  return new MillraceError('OPTION_INVALID', { what, where: 'command line', todo })
+  return wrongCommandLine(`Stack ${stack} holds several jobs: ${jobs.join(', ')}`, 'Add --job NAME.')
 }

@@ -3,6 +3,7 @@ import { createRequire } from 'node:module'
 import { basename, dirname, join, resolve } from 'node:path'
 import { MillraceError } from '../runtime/core/index.js'
 import { printLines } from './print.js'
+import { wrongCommandLine } from './wrong-command-line.js'
 
 /** What the template calls the job, wherever it does. */
 const TEMPLATE_NAME = 'my-job'
@@ -19,11 +20,10 @@ export async function initCommand(folder: string): Promise<void> {
   const target = resolve(folder)
   const name = basename(target)
   if (!NAME.test(name)) {
-    throw new MillraceError('OPTION_INVALID', {
-      what: `"${name}" cannot be the name of a job, a package and a stack`,
-      where: 'command line',
-      todo: 'Name a folder by lower-case letters, digits and dashes, with a letter first: millrace init my-job',
-    })
+    throw wrongCommandLine(
+      `"${name}" cannot be the name of a job, a package and a stack`,
+      'Name a folder by lower-case letters, digits and dashes, with a letter first: millrace init my-job',
+    )
   }
   await mkdir(target, { recursive: true }).catch((cause: unknown) => {
     throw new MillraceError('STORAGE', {
@@ -35,11 +35,7 @@ export async function initCommand(folder: string): Promise<void> {
   })
   const there = (await readdir(target)).filter((file) => file !== '.git')
   if (there.length > 0) {
-    throw new MillraceError('OPTION_INVALID', {
-      what: `${target} is not empty: ${there.slice(0, 3).join(', ')}`,
-      where: 'command line',
-      todo: 'Name a new folder.',
-    })
+    throw wrongCommandLine(`${target} is not empty: ${there.slice(0, 3).join(', ')}`, 'Name a new folder.')
   }
   await writeProject(target, name)
   printLines([

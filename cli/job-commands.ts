@@ -1,9 +1,9 @@
-import { MillraceError } from '../runtime/core/index.js'
 import { checkpointsCommand } from './checkpoints-command.js'
 import { savepointCommand, statusCommand, stopCommand } from './control-commands.js'
 import { deployedCheckpoints, deployedSavepoint, deployedStop, type WaitFlags } from './deployed-checkpoints.js'
 import { deployedStatus } from './deployed-status.js'
 import { checkTarget, type DeployedFlags, isDeployed } from './deployed-target.js'
+import { wrongCommandLine } from './wrong-command-line.js'
 
 /** Commands on a job that runs embedded (a folder says which) or is deployed (flags say which). */
 
@@ -20,7 +20,10 @@ export async function checkpoints(folder: string | undefined, flags: DeployedFla
 export async function savepoint(folder: string | undefined, path: string | undefined, flags: DeployedFlags & WaitFlags): Promise<void> {
   if (oneTarget(folder, flags)) return deployedSavepoint(flags)
   if (path === undefined)
-    throw invalid('A savepoint of an embedded job needs a folder', 'Name a new one behind the checkpoint folder: millrace savepoint DIR PATH.')
+    throw wrongCommandLine(
+      'A savepoint of an embedded job needs a folder',
+      'Name a new one behind the checkpoint folder: millrace savepoint DIR PATH.',
+    )
   checkNoTimeout(flags)
   await savepointCommand(folder as string, path, flags)
 }
@@ -34,10 +37,10 @@ export async function stop(folder: string | undefined, flags: StopFlags): Promis
   if (!oneTarget(folder, flags)) {
     checkNoTimeout(flags)
     if (flags.drain === true && flags.savepoint !== undefined)
-      throw invalid('--drain and --savepoint exclude each other: a drained job is not to be resumed', 'Leave out one of them.')
+      throw wrongCommandLine('--drain and --savepoint exclude each other: a drained job is not to be resumed', 'Leave out one of them.')
     return stopCommand(folder as string, flags)
   }
-  if (flags.savepoint !== undefined) throw invalid('The savepoint of a deployed job stands in its bucket', 'Leave out --savepoint.')
+  if (flags.savepoint !== undefined) throw wrongCommandLine('The savepoint of a deployed job stands in its bucket', 'Leave out --savepoint.')
   await deployedStop(flags)
 }
 
@@ -45,17 +48,16 @@ export async function stop(folder: string | undefined, flags: StopFlags): Promis
 export function oneTarget(folder: string | undefined, flags: DeployedFlags): boolean {
   const deployed = isDeployed(flags)
   checkTarget(flags)
-  if (deployed && folder !== undefined) throw invalid('A folder and a deployed job cannot both be meant', 'Leave out one of them.')
+  if (deployed && folder !== undefined) throw wrongCommandLine('A folder and a deployed job cannot both be meant', 'Leave out one of them.')
   if (deployed || folder !== undefined) return deployed
-  throw invalid('Nothing says which job is meant', 'Give the folder of an embedded job, or --stack NAME of a deployed one.')
+  throw wrongCommandLine('Nothing says which job is meant', 'Give the folder of an embedded job, or --stack NAME of a deployed one.')
 }
 
 /** An embedded job has a time-out for its checkpoints, of its own. */
 function checkNoTimeout({ timeout }: WaitFlags): void {
   if (timeout !== undefined)
-    throw invalid('--timeout is for deployed jobs', 'Leave it out; --checkpoint-timeout of millrace run says how long a checkpoint may take.')
-}
-
-function invalid(what: string, todo: string): MillraceError {
-  return new MillraceError('OPTION_INVALID', { what, where: 'command line', todo })
+    throw wrongCommandLine(
+      '--timeout is for deployed jobs',
+      'Leave it out; --checkpoint-timeout of millrace run says how long a checkpoint may take.',
+    )
 }

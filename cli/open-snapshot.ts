@@ -2,11 +2,12 @@ import { resolve } from 'node:path'
 import type { PlacesAnswer } from '../functions/control-checkpoints.js'
 import { FileBlobStore } from '../runtime/backends/file/index.js'
 import { type OpenedCheckpoint, openCheckpoint } from '../runtime/checkpoint/index.js'
-import { MillraceError } from '../runtime/core/index.js'
+import type { MillraceError } from '../runtime/core/index.js'
 import { DeployedJob } from './deployed-job.js'
 import type { DeployedFlags } from './deployed-target.js'
 import { oneTarget } from './job-commands.js'
 import { isS3, s3Stores } from './s3-stores.js'
+import { wrongCommandLine } from './wrong-command-line.js'
 
 export interface SnapshotFlags extends DeployedFlags {
   /** Of a deployed job: the id of a checkpoint. */
@@ -33,9 +34,5 @@ async function deployedPath(flags: SnapshotFlags): Promise<string> {
 }
 
 function notOfFolder(path: string, checkpoint: number): MillraceError {
-  return new MillraceError('OPTION_INVALID', {
-    what: '--checkpoint names one of a deployed job',
-    where: 'command line',
-    todo: `Name the checkpoint itself: ${path.replace(/\/+$/, '')}/chk-${checkpoint}.`,
-  })
+  return wrongCommandLine('--checkpoint names one of a deployed job', `Name the checkpoint itself: ${path.replace(/\/+$/, '')}/chk-${checkpoint}.`)
 }

@@ -7,6 +7,7 @@ import { MillraceError } from '../runtime/core/index.js'
 import { DeployedJob } from './deployed-job.js'
 import type { DeployedFlags } from './deployed-target.js'
 import { printJson, printLines } from './print.js'
+import { wrongCommandLine } from './wrong-command-line.js'
 
 export interface RescaleFlags extends DeployedFlags {
   readonly dryRun?: boolean
@@ -24,8 +25,8 @@ export type RunProgram = (program: string, words: readonly string[]) => Promise<
  */
 export async function rescaleCommand(parallelism: number, more: readonly string[], flags: RescaleFlags, run: RunProgram = runProgram): Promise<void> {
   const { stack } = flags
-  if (stack === undefined) throw invalid('A rescale deploys a stack', 'Give --stack NAME.')
-  if (!existsSync('cdk.json')) throw invalid(`There is no cdk.json in ${resolve('.')}`, "Go to the folder of the stack's CDK app.")
+  if (stack === undefined) throw wrongCommandLine('A rescale deploys a stack', 'Give --stack NAME.')
+  if (!existsSync('cdk.json')) throw wrongCommandLine(`There is no cdk.json in ${resolve('.')}`, "Go to the folder of the stack's CDK app.")
   const { job } = await (await DeployedJob.find(flags)).ask<PlacesAnswer>({ command: 'places' })
   // As cdk/parallelism-in-context.ts reads it.
   const key = `millrace:parallelism:${job}`
@@ -61,10 +62,6 @@ function runProgram(program: string, words: readonly string[]): Promise<number> 
 /** For a shell. */
 function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
-}
-
-function invalid(what: string, todo: string): MillraceError {
-  return new MillraceError('OPTION_INVALID', { what, where: 'command line', todo })
 }
 
 function failed(command: string, code: number): MillraceError {

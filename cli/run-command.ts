@@ -10,6 +10,7 @@ import { EXIT } from './exit-codes.js'
 import { type LoadedJob, loadJob } from './load-job.js'
 import { RunReporter } from './run-reporter.js'
 import { stopOnSignal } from './stop-on-signal.js'
+import { wrongCommandLine } from './wrong-command-line.js'
 
 /** Options of `millrace run` as commander hands them over. */
 export interface RunFlags {
@@ -159,11 +160,7 @@ function checkFlags(flags: RunFlags): void {
       flags.retain !== undefined && '--retain',
     ].filter((name) => name !== false)
     if (needing.length > 0) {
-      throw new MillraceError('OPTION_INVALID', {
-        what: `${needing[0]} needs a checkpoint folder`,
-        where: 'command line',
-        todo: 'Add --checkpoint-dir DIR.',
-      })
+      throw wrongCommandLine(`${needing[0]} needs a checkpoint folder`, 'Add --checkpoint-dir DIR.')
     }
   }
   const file = flags.metricsJson

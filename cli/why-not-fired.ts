@@ -1,6 +1,5 @@
 import type { WhyChannel, WhyNotFiredAnswer, WhySender, WhySubtask } from '../functions/control-why.js'
 import type { PendingTimer, TimersOfKey } from '../functions/pending-timers.js'
-import { MillraceError } from '../runtime/core/index.js'
 import { DeployedJob } from './deployed-job.js'
 import { watermarkText } from './deployed-status.js'
 import type { DeployedFlags } from './deployed-target.js'
@@ -9,6 +8,7 @@ import { oneTarget } from './job-commands.js'
 import { printJson, printLines } from './print.js'
 import { count, seconds } from './progress.js'
 import { keysNamed, type NamespaceTest, namespaceText, timeText } from './state-rows.js'
+import { wrongCommandLine } from './wrong-command-line.js'
 
 export interface WhyFlags extends DeployedFlags {
   readonly uid: string
@@ -171,5 +171,5 @@ function senderReasons({ stage, subtask, isSource, life, watermark, lastBatchAtM
 /** What cannot be meant together. */
 function checkWhyFlags({ key, window: isMeant }: Pick<WhyFlags, 'key' | 'window'>): void {
   if (key !== undefined || isMeant === undefined) return
-  throw new MillraceError('OPTION_INVALID', { what: '--window needs a key', where: 'command line', todo: 'Add --key KEY.' })
+  throw wrongCommandLine('--window needs a key', 'Add --key KEY.')
 }
