@@ -55,6 +55,9 @@ export class Job {
   /** When somebody last wanted the subtask poked, by its log. */
   readonly #pokedAtMs = new Map<string, number>()
   #steps = 0
+  /** What its coordinator has under way. */
+  readonly #stepping = new Set<Program>()
+  #givenUp = false
 
   constructor(
     readonly world: World,
@@ -289,19 +292,22 @@ export class Job {
       }
       const again = (): void => {
         if (answered) return
-        if (lives !== undefined) answer(undefined)
+        if (lives !== undefined || this.#givenUp) answer(undefined)
         else scheduler.after(machine.chance.between(500, 5_000), attempt)
       }
       const attempt = (): void => {
+        if (this.#givenUp) answer(undefined)
         if (answered) return
         const program = new Program(machine, `${this.name}#${what}.${++this.#steps}`)
         program.stallLeftMs = machine.longestStallMs
         program.callsLeft = lives ?? Number.POSITIVE_INFINITY
         world.underWay++
+        this.#stepping.add(program)
         let over = false
         const end = (): void => {
           if (over) return
           over = true
+          this.#stepping.delete(program)
           timer.cancelled = true
           world.underWay--
         }
@@ -329,6 +335,14 @@ export class Job {
       attempt()
       if (world.faults.draw(['coordinator-again']) !== undefined) scheduler.after(machine.chance.below(200), attempt)
     })
+  }
+
+  /** A job that could not begin is taken away, as a stack that could not be deployed is: what is still on its way of its steps ends. */
+  giveUp(): void {
+    const { jobs } = this.world
+    jobs.splice(jobs.indexOf(this), 1)
+    this.#givenUp = true
+    for (const program of [...this.#stepping]) program.die()
   }
 
   /** Runs beside everything else, as the hourly tick does. */

@@ -155,7 +155,7 @@ async function explain(flags: Flags, tally: Tally): Promise<void> {
   if (found.violation === undefined) return void print([`Seed ${seed} alone breaks nothing.`])
   const { options: shortest, result } = await shrink(options, found)
   print([`shortest: invariant ${result.violation?.invariant}, ${result.calls} events, ${result.commits} commits: ${result.violation?.what}`])
-  print([`again: ${commandOf(shortest)}${flags.mutant === undefined ? '' : ` --mutant ${flags.mutant}`}`])
+  print([`again: ${commandOf(shortest)}`])
   if (flags.trace === true) await printTrace(shortest)
 }
 
@@ -202,7 +202,7 @@ async function runChunk(flags: Flags, { first, last }: Chunk): Promise<Tally> {
 
 function work(flags: Flags, take: () => Chunk | undefined, done: (tally: Tally) => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(fileURLToPath(import.meta.url), { workerData: { flags }, resourceLimits: { maxYoungGenerationSizeMb: 64 } })
+    const worker = new Worker(fileURLToPath(import.meta.url), { workerData: { flags }, resourceLimits: { maxYoungGenerationSizeMb: 256 } })
     const next = (): void => {
       const chunk = take()
       if (chunk === undefined) void worker.terminate().then(() => resolve())

@@ -274,7 +274,7 @@ export class Operator {
     const revision = fork.deploy(chance.happens(0.5) ? this.job.revision.parallelism : chance.between(1, 3))
     const begun = await new Operator(fork).activate(revision, { checkpointId, savepoint, root: this.job.name }, { anew: true })
     // Only savepoints are sure to stay as long as another job copies them.
-    if (!begun && !savepoint && checkpointId <= (this.job.record?.dropped ?? 0)) jobs.splice(jobs.indexOf(fork), 1)
+    if (!begun && !savepoint && checkpointId <= (this.job.record?.dropped ?? 0)) fork.giveUp()
   }
 
   // --- sources -----------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ const KEPT: readonly SeedOptions[] = [
   { seed: 24295465, profile: 'everything' },
   { seed: 192586618, profile: 'restore-zombies' },
   { seed: 130546214, profile: 'clean-up' },
+  { seed: 130687181, profile: 'everything' },
   { seed: 58, profile: 'clean-up' },
   { seed: 31, profile: 'clean-up' },
   { seed: 24, profile: 'crashes' },
